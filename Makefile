@@ -1,0 +1,59 @@
+# Everything here sets itself up: the virtual environment in .venv, made from setup.cfg, is the only thing that is installed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fix bench ci clean
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.ready ## the whole job on a synthetic day of CloudTrail: first sightings labelled, a restart that stays quiet
+	@PYTHONPATH=tests $(BIN)/python -m demo
+
+test: $(VENV)/.ready-test ## the test suite
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.ready-check ## lint, types, import contracts, spelling
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	MYPYPATH=plugin $(BIN)/mypy --config-file setup.cfg
+	PYTHONPATH=plugin $(BIN)/lint-imports --config setup.cfg
+	$(BIN)/codespell
+
+fix: $(VENV)/.ready-check ## what lint can mend by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.ready-test ## CPU per record beside a bare TCP relay, in one run
+	PYTHONPATH=tests $(BIN)/python -m bench.flow
+
+ci: ## exactly what CI runs
+	bash .ci/run
+
+clean: ## remove what was made
+	rm -rf $(VENV) build dist plugin/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache tests/interop/node_modules
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "firstseen needs Python 3.11 or newer; say which: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "This Python cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.ready: $(VENV)/.made setup.cfg pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.ready-test: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .[test]
+	@touch $@
+
+$(VENV)/.ready-check: $(VENV)/.ready-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .[test,check]
+	@touch $@
