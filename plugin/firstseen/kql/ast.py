@@ -1,0 +1,205 @@
+"""The tree a query is parsed into, and back from the tree to text.
+
+Nodes are frozen and compare by what they mean: two queries that differ in blanks, in redundant parentheses or in
+``f:(a or b)`` for ``f:a or f:b`` give equal trees. ``span`` is where a node stands in the query, as ``(start, end)`` in
+characters, and takes no part in comparison. The span of a comparison reaches from its field to its value, so that for a
+value inside a list it takes in the values before it.
+
+A chain of ``and`` or of ``or`` is one node with all its children, two or more; parentheses keep a chain inside a chain
+apart. The trees meant here are those the parser builds: an unquoted text has no blanks at its ends and is none of
+``true``, ``false`` and ``null``, a lone star is ``Exists`` and not a ``Pattern``, and ``*:*`` is ``MatchAll``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal as OneOf
+from typing import assert_never
+
+Span = tuple[int, int]
+RangeOperator = OneOf["<", "<=", ">", ">="]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Spanned:
+    span: Span = field(default=(0, 0), compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Literal(_Spanned):
+    """A text to compare with. Numbers are texts too: the type of the field decides what they mean."""
+
+    text: str
+    quoted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern(_Spanned):
+    """A text with wildcards: ``pieces`` are what stands between the stars, so ``a*b`` is ``("a", "b")``."""
+
+    pieces: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Boolean(_Spanned):
+    """An unquoted, lower-case ``true`` or ``false``."""
+
+    value: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Null(_Spanned):
+    """An unquoted, lower-case ``null``."""
+
+
+Value = Literal | Pattern | Boolean | Null
+
+FieldName = str | Pattern
+"""A field as the query names it: a name, or a pattern over names. A star in a quoted name is part of the name."""
+
+
+@dataclass(frozen=True, slots=True)
+class MatchAll(_Spanned):
+    """Every record: the empty query, ``*`` or ``*:*``."""
+
+
+@dataclass(frozen=True, slots=True)
+class And(_Spanned):
+    """All of ``children``."""
+
+    children: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or(_Spanned):
+    """At least one of ``children``."""
+
+    children: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not(_Spanned):
+    """Whatever ``child`` does not match; a missing field is no match, so its negation is one."""
+
+    child: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Is(_Spanned):
+    """``field: value``: some value of the field equals ``value`` or fits it."""
+
+    field: FieldName
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Exists(_Spanned):
+    """``field: *``: the field has a value."""
+
+    field: FieldName
+
+
+@dataclass(frozen=True, slots=True)
+class Range(_Spanned):
+    """``field < value`` and its like: some value of the field lies on that side of ``value``."""
+
+    field: FieldName
+    op: RangeOperator
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Nested(_Spanned):
+    """``path: { child }``: one object under ``path`` fulfils ``child``, whose fields are relative to ``path``."""
+
+    path: FieldName
+    child: Node
+
+
+@dataclass(frozen=True, slots=True)
+class FreeText(_Spanned):
+    """A value without a field."""
+
+    value: Value
+
+
+Node = MatchAll | And | Or | Not | Is | Exists | Range | Nested | FreeText
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_.@-]+")
+_KEYWORD = r"not(?= |\Z)|(?<= )(?:or|and)(?= |\Z)"  # at the end too, because a blank may follow the word
+_SPECIAL = r"""[\\():<>"*{}\t\r\n\u00a0]"""
+_ENDS_A_WORD = re.compile(f"{_KEYWORD}|{_SPECIAL}", re.IGNORECASE)
+_ESCAPES = {"\t": r"\t", "\r": r"\r", "\n": r"\n", "\u00a0": r"\u00a0"}
+
+
+def render(node: Node) -> str:
+    """Print ``node`` as a query; parsing that gives a tree equal to ``node``."""
+    match node:
+        case MatchAll():
+            return "*:*"
+        case And(children):
+            return " and ".join(_operand(child, And, Or) for child in children)
+        case Or(children):
+            return " or ".join(_operand(child, Or) for child in children)
+        case Not(child):
+            return f"not {_operand(child, And, Or, Not)}"
+        case Is(name, value):
+            return f"{_name(name)}: {_value(value)}"
+        case Exists(name):
+            return f"{_name(name)}: *"
+        case Range(name, op, value):
+            return f"{_name(name)} {op} {_value(value)}"
+        case Nested(path, child):
+            return f"{_name(path)}: {{ {render(child)} }}"
+        case FreeText(value):
+            return _value(value)
+        case _:
+            assert_never(node)
+
+
+def _operand(node: Node, *weaker: type[Node]) -> str:
+    return f"({render(node)})" if isinstance(node, weaker) else render(node)
+
+
+def _name(name: FieldName) -> str:
+    if isinstance(name, Pattern):
+        return _value(name)
+    plain = _PLAIN_NAME.fullmatch(name) and not _ENDS_A_WORD.search(name)
+    return name if plain else _quoted(name)
+
+
+def _value(value: Value) -> str:
+    match value:
+        case Literal(text, quoted):
+            return _quoted(text) if quoted else _unquoted(text)
+        case Pattern(pieces):
+            return "*".join(map(_escaped, pieces))
+        case Boolean(flag):
+            return "true" if flag else "false"
+        case Null():
+            return "null"
+        case _:
+            assert_never(value)
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _unquoted(text: str) -> str:
+    # Only blanks that were escaped, and then trimmed away, make an unquoted text that is empty.
+    return _escaped(text) or "\\t"
+
+
+def _escaped(text: str) -> str:
+    """``text`` as part of an unquoted word: nothing in it ends the word, starts a keyword or is a wildcard."""
+    return _ENDS_A_WORD.sub(_escape, text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    text = found[0]
+    if text.isalpha():
+        # The language has an escape for keywords, but in lower case it fails: \not is a newline and "ot".
+        return f"\\u{ord(text[0]):04x}{text[1:]}"
+    return _ESCAPES.get(text, f"\\{text}")
