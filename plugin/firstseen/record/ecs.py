@@ -1,0 +1,63 @@
+"""A record that has ECS names already, nested, dotted or mixed, as shippers and agents write them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Literal
+
+from firstseen.model import Scalar
+from firstseen.record.fields import has_indexed, indexed_values
+from firstseen.record.instant import parse_ms
+from firstseen.record.tree import Node, find, nested
+
+
+class EcsView:
+    """A record as it stands. Every field is read when first asked for, and once."""
+
+    __slots__ = ("_exists", "_record", "_values")
+
+    kind: Final[Literal["cloudtrail", "ecs"]] = "ecs"
+
+    def __init__(self, record: Mapping[object, object]) -> None:
+        self._record = record
+        self._values: dict[str, tuple[Scalar, ...]] = {}
+        self._exists: dict[str, bool] = {}
+
+    def values(self, field: str) -> Sequence[Scalar]:
+        """The searchable values of ``field``, in record order."""
+        if field not in self._values:
+            self._values[field] = indexed_values(field, self._nodes)
+        return self._values[field]
+
+    def exists(self, field: str) -> bool:
+        """Whether ``field`` or a field below it has a searchable value."""
+        if field not in self._exists:
+            self._exists[field] = has_indexed(field, self._nodes)
+        return self._exists[field]
+
+    @property
+    def event_id(self) -> str | None:
+        """``event.id``, where it is a text."""
+        return next((value for value in self.values("event.id") if isinstance(value, str) and value), None)
+
+    @property
+    def timestamp_ms(self) -> int | None:
+        """``@timestamp`` in milliseconds since 1970."""
+        return first_instant(self.values("@timestamp"))
+
+    @property
+    def ingested_ms(self) -> int | None:
+        """``event.ingested`` in milliseconds since 1970."""
+        return first_instant(self.values("event.ingested"))
+
+    def document(self) -> dict[str, object]:
+        """The whole record in the nested spelling; nothing is left out for its length."""
+        return nested(self._record)
+
+    def _nodes(self, name: str, *, beyond: bool) -> Iterable[Node]:
+        return find(self._record, name, beyond=beyond)
+
+
+def first_instant(values: Iterable[Scalar]) -> int | None:
+    """The first of ``values`` that is a point in time, in milliseconds since 1970."""
+    return next((ms for value in values if (ms := parse_ms(value)) is not None), None)

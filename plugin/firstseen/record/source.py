@@ -1,0 +1,74 @@
+"""A raw CloudTrail record as Elastic's pipeline reads it: with everything empty removed.
+
+Removed are null, ``""``, ``"-"``, ``"none"``, ``{}`` and ``[]``, inner ones first, so that what becomes empty goes
+too: an ``errorCode`` of ``""`` is no failure, a policy of ``""`` is no parameter. (The two words since the 8.x
+releases of the ``aws`` package.) None stands for "nothing left" all through the CloudTrail modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from firstseen.model import Scalar
+from firstseen.record.tree import MAX_DEPTH, find, is_array, members, scalar_of, scalars
+
+_EMPTY_TEXTS = frozenset({"", "-", "none"})
+
+
+def kept_scalar(value: object) -> Scalar | None:
+    """``value`` if it is a scalar that is not empty."""
+    scalar = value if isinstance(value, str) else scalar_of(value)
+    return None if isinstance(scalar, str) and scalar in _EMPTY_TEXTS else scalar
+
+
+def pruned(value: object, depth: int = 1) -> object:
+    """A copy of ``value``, which lies in ``depth`` containers, without what is empty; None where nothing is left."""
+    scalar = kept_scalar(value)
+    if scalar is not None or depth > MAX_DEPTH:
+        return scalar
+    if isinstance(value, dict):
+        kept = {name: child for name, raw in members(value) if (child := pruned(raw, depth + 1)) is not None}
+        return kept or None
+    if is_array(value):
+        return [child for raw in value if (child := pruned(raw, depth + 1)) is not None] or None
+    return None
+
+
+class Source:
+    """One CloudTrail record, read at the places that are asked for.
+
+    Only what lies at such a place is pruned: what is kept there is kept whatever is beside it.
+    """
+
+    __slots__ = ("_record",)
+
+    def __init__(self, record: Mapping[object, object]) -> None:
+        self._record = record
+
+    def raw(self, *path: str) -> object:
+        """What the path of keys leads to, as it came; None where that is nothing. Arrays are not entered."""
+        value: object = self._record
+        for key in path:
+            if not isinstance(value, dict):
+                return None
+            value = value[key] if key in value else value.get(key.encode())
+        return value
+
+    def at(self, *path: str) -> object:
+        """The same after pruning."""
+        return pruned(self.raw(*path), len(path))
+
+    def text(self, *path: str) -> str | None:
+        """The same where it is a text."""
+        value = self.at(*path)
+        return value if isinstance(value, str) else None
+
+    def maps(self, *path: str) -> Iterator[dict[str, object]]:
+        """The maps among the elements of the array the path leads to."""
+        value = self.at(*path)
+        if isinstance(value, list):
+            yield from (element for element in value if isinstance(element, dict))
+
+    def added(self, field: str) -> list[Scalar]:
+        """The scalars under an ECS name that a shipper added to the record, nested or dotted."""
+        return [value for node in find(self._record, field) for value in scalars(node)]

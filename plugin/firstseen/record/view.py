@@ -1,0 +1,172 @@
+"""Which events a record holds, and through which view each is read.
+
+A record is one event, or carries some:
+
+* a CloudTrail log file's envelope, ``{"Records": [...]}``: each map in it is a CloudTrail record;
+* an EventBridge event whose ``detail`` is a CloudTrail record;
+* a line of text that a collector put in ``log`` or ``message``, where that is the JSON of an object or of an array
+  of objects: each is looked at like a record, except that text within text is left alone.
+
+Text gives way to the record around it where that is an ECS document, one that has ``@timestamp`` or a field below
+``event``: its ``message`` is a message, even if somebody logs JSON. Only a CloudTrail event in the text is read all
+the same, since that is how agents ship raw logs, unless the document is mapped already, which ``event.action`` tells.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, Literal, Protocol
+
+import msgspec
+
+from firstseen.model import Fields
+from firstseen.record import cloudtrail
+from firstseen.record.cloudtrail import CloudTrailView
+from firstseen.record.ecs import EcsView
+from firstseen.record.fields import field_type
+from firstseen.record.tree import is_array, text_of
+
+Mode = Literal["auto", "cloudtrail", "ecs"]
+"""``cloudtrail`` and ``ecs`` say what every event is; ``auto`` looks at each."""
+
+Kind = Literal["cloudtrail", "ecs"]
+Record = Mapping[object, object]
+
+_TEXT_KEYS: Final = ("log", "message")
+_COMPARED_AS_TEXT: Final = frozenset({"keyword", "constant_keyword", "wildcard", "flattened", "flattened_key"})
+_LONGEST_INT: Final = 400
+"""Digits beyond the range of a double, and short of where Python refuses to read an int."""
+
+
+class View(Fields, Protocol):
+    """One event, read through ECS names. A view is a snapshot: the record must not change under it."""
+
+    @property
+    def kind(self) -> Kind:
+        """How the record is read."""
+
+    @property
+    def event_id(self) -> str | None:
+        """What identifies the event: CloudTrail's ``eventID``, or ``event.id``."""
+
+    @property
+    def timestamp_ms(self) -> int | None:
+        """``@timestamp``, when the event happened, in milliseconds since 1970."""
+
+    @property
+    def ingested_ms(self) -> int | None:
+        """``event.ingested`` in milliseconds since 1970."""
+
+    def document(self) -> dict[str, object]:
+        """The event as a nested ECS document."""
+
+
+def views(record: object, mode: Mode = "auto") -> Sequence[View]:
+    """The events that ``record``, a decoded record, holds: mostly one, none in an empty envelope.
+
+    Anything is taken and nothing raised; what is no map holds no event.
+    """
+    if not isinstance(record, dict):
+        return ()
+    own = _own_views(record, mode)
+    if own is None:
+        return next(_views_in_text(record, mode), [_other(record, mode)])
+    return own
+
+
+def is_verbatim(field: str) -> bool:
+    """Whether every text under ``field``, in every view, is a text of the record or a contiguous piece of one.
+
+    False also where a query compares other than byte by byte (``ip``, dates, numbers, analysed text). A value that
+    is a number or a boolean in the record is none of its texts: ``4625`` and ``true`` may match and not be there.
+    """
+    return field_type(field) in _COMPARED_AS_TEXT and cloudtrail.is_verbatim(field)
+
+
+def _other(record: Record, mode: Mode) -> View:
+    """The view of a record that is no CloudTrail event by its looks."""
+    return CloudTrailView(record) if mode == "cloudtrail" else EcsView(record)
+
+
+def _own_views(record: Record, mode: Mode) -> Sequence[View] | None:
+    """The events of ``record`` where its keys alone tell what it is; None where its text may hold the event."""
+    if mode == "ecs":
+        return None
+    listed = _get(record, "Records")
+    if is_array(listed) and (not listed or any(isinstance(element, dict) for element in listed)):
+        return [CloudTrailView(element) for element in listed if isinstance(element, dict)]
+    detail = _get(record, "detail")
+    if isinstance(detail, dict) and _has_text(record, "source", "detail-type") and _is_cloudtrail(detail):
+        return [CloudTrailView(detail)]
+    return [CloudTrailView(record)] if _is_cloudtrail(record) else None
+
+
+def _views_in_text(record: Record, mode: Mode) -> Iterator[Sequence[View]]:
+    """The events of each text of ``record`` that holds some and may stand for the record."""
+    for key in _TEXT_KEYS:
+        inner: list[View] = []
+        for parsed in _parsed(_get(record, key)):
+            own = _own_views(parsed, mode)
+            inner.extend([_other(parsed, mode)] if own is None else own)
+        if inner and _may_replace(record, inner, mode):
+            yield inner
+
+
+def _may_replace(record: Record, inner: Sequence[View], mode: Mode) -> bool:
+    if mode == "cloudtrail":
+        return True
+    outer = EcsView(record)
+    if outer.exists("event.action"):
+        return False
+    if all(view.kind == "cloudtrail" for view in inner):
+        return True
+    is_document = outer.exists("@timestamp") or (outer.exists("event") and not outer.values("event"))
+    return not is_document
+
+
+def _is_cloudtrail(record: Record) -> bool:
+    """Whether ``record`` is an event, an insight or a digest of CloudTrail's, by keys that only these have together."""
+    if _has_text(record, "eventSource") and (_has_text(record, "eventName") or _has_text(record, "eventVersion")):
+        return True
+    if isinstance(_get(record, "insightDetails"), dict):
+        return _has_text(record, "eventVersion")
+    return _has_text(record, "awsAccountId", "digestEndTime", "digestS3Object")
+
+
+def _has_text(record: Record, *keys: str) -> bool:
+    return all(isinstance(_get(record, key), (str, bytes)) for key in keys)
+
+
+def _get(record: Record, key: str) -> object:
+    return record[key] if key in record else record.get(key.encode())
+
+
+def _parsed(value: object) -> list[Record]:
+    """The object, or the objects of the array, whose JSON ``value`` is; empty where it is something else."""
+    text = text_of(value)
+    text = "" if text is None else text.lstrip("\ufeff \t\r\n")
+    if not text.startswith(("{", "[")):
+        return []
+    decoded = _decoded(text)
+    if isinstance(decoded, dict):
+        return [decoded]
+    return [element for element in decoded if isinstance(element, dict)] if isinstance(decoded, list) else []
+
+
+def _decoded(text: str) -> object:
+    try:
+        return msgspec.json.decode(text)
+    except (ValueError, RecursionError):  # not JSON, or JSON with NaN, half a surrogate pair, a number beyond a double
+        return _decoded_leniently(text)
+
+
+def _decoded_leniently(text: str) -> object:
+    try:
+        return json.loads(text, parse_int=_parse_int)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _parse_int(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _LONGEST_INT else float(digits)

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from firstseen.record.view import is_verbatim, views
+
+EVENT = {"eventSource": "sts.amazonaws.com", "eventName": "GetCallerIdentity"}
+
+
+def actions(record: object, mode: str = "auto") -> list[object]:
+    return [action for view in views(record, mode) for action in view.values("event.action")]
+
+
+@pytest.mark.parametrize("record", [None, [EVENT], "x", 7, b"{}"])
+def test_what_is_no_map_holds_no_event(record):
+    assert views(record) == ()
+
+
+@pytest.mark.parametrize("mode", ["auto", "cloudtrail"])
+def test_bytes_are_as_good_as_text(mode):
+    event = {b"eventSource": b"sts.amazonaws.com", b"eventName": b"GetCallerIdentity"}
+    assert actions(event, mode) == ["GetCallerIdentity"]
+    assert actions({b"Records": [event]}, mode) == ["GetCallerIdentity"]
+    assert actions({b"source": b"s", b"detail-type": b"t", b"detail": event}, mode) == ["GetCallerIdentity"]
+    assert actions({b"log": json.dumps(EVENT).encode()}, mode) == ["GetCallerIdentity"]
+
+
+def test_text_that_is_no_utf8():
+    assert actions({"log": b'{"event.action": "\xff"}'}) == ["\udcff"]
+
+
+def test_text_with_a_byte_order_mark_and_space_around():
+    assert actions({"message": "\ufeff \t\r\n" + json.dumps(EVENT) + "\n"}) == ["GetCallerIdentity"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[", "{}x", "[" * 100_000, '{"a":' * 100_000, "[]", "[1]", "null", "\ufeff", '{"a": 1e}']
+)
+def test_text_that_holds_no_event_is_a_message(text):
+    (view,) = views({"message": text, "event.action": "outer"})
+    assert view.values("event.action") == ("outer",)
+
+
+def test_numbers_that_no_parser_likes():
+    digits = "9" * 5000
+    (view,) = views({"log": f'{{"event.action": "x", "n": {digits}, "m": {"9" * 30}, "l": 1e999}}'})
+    assert view.values("event.action") == ("x",)
+    assert view.values("n") == (float("inf"),)
+    assert view.values("m") == (int("9" * 30),)
+
+
+def test_an_envelope_in_text_that_is_empty_is_a_message():
+    (view,) = views({"message": '{"Records": []}'})
+    assert (view.kind, view.values("message")) == ("ecs", ('{"Records": []}',))
+
+
+def test_digests_and_insights_are_known_by_their_keys():
+    digest = {"awsAccountId": "111122223333", "digestEndTime": "2026-05-24T12:00:00Z", "digestS3Object": "o"}
+    insight = {"eventVersion": "1.08", "insightDetails": {"state": "Start"}}
+    for record in (digest, insight):
+        assert [view.kind for view in views(record)] == ["cloudtrail"]
+        for key in record:
+            assert [view.kind for view in views({k: v for k, v in record.items() if k != key})] == ["ecs"]
+
+
+def test_modes():
+    assert [view.kind for view in views({"a": 1})] == ["ecs"]
+    assert [view.kind for view in views({"a": 1}, "cloudtrail")] == ["cloudtrail"]
+    assert [view.kind for view in views(EVENT, "ecs")] == ["ecs"]
+    assert [view.kind for view in views({"log": json.dumps({"a": 1})}, "cloudtrail")] == ["cloudtrail"]
+
+
+def test_what_is_read_through_its_text():
+    wrapped = {"message": json.dumps(EVENT)}
+    plain = {"message": json.dumps({"event.action": "x"})}
+    assert actions(wrapped | {"@timestamp": "t"}) == ["GetCallerIdentity"]
+    assert actions(wrapped | {"event": {"action": "mapped"}}) == ["mapped"]
+    assert actions(plain) == ["x"]
+    assert actions(plain | {"@timestamp": "t"}) == []
+    assert actions(plain | {"event": {"dataset": "d"}}) == []
+    assert actions(plain | {"event": "e"}) == ["x"]
+    assert actions(plain | {"event": {"action": "mapped"}}, "ecs") == ["mapped"]
+
+
+@pytest.mark.parametrize(
+    ("field", "verbatim"),
+    [
+        ("event.action", True),
+        ("process.command_line", True),
+        ("no.such.field", True),
+        ("aws.cloudtrail.flattened.request_parameters.ip", True),
+        ("event.outcome", False),
+        ("event.dataset", False),
+        ("source.ip", False),
+        ("source.port", False),
+        ("aws.cloudtrail.read_only", False),
+        ("@timestamp", False),
+        ("message", False),
+        ("process.name.caseless", False),
+        ("threat.enrichments", False),
+    ],
+)
+def test_what_stands_in_the_record_in_every_view(field, verbatim):
+    assert is_verbatim(field) is verbatim
