@@ -1,0 +1,100 @@
+"""The agent's own log: named events with fields, as text or as JSON, one line each.
+
+Whatever a field holds (tags and reasons come from peers), a line stays one line and cannot pass for another: control
+characters, line separators and what reorders text are escaped, and long values are cut. Nothing here belongs in the hot
+path: an event is logged once per happening, not once per record.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Literal, TextIO
+
+Value = str | int | float | bool | Sequence[str] | None
+"""What a field may hold; None leaves the field out."""
+
+LONGEST = 1_000
+"""Characters of a value beyond which it is cut."""
+
+_BARE = re.compile(r"[A-Za-z0-9_./:@+-]+")
+
+
+def set_up(level: str, line_format: Literal["text", "json"], stream: TextIO | None = None) -> None:
+    """Send everything that is logged in this process to ``stream`` (stderr), and nowhere else.
+
+    ``level`` is the least important one that is written: debug, info, warning or error. May be called again.
+    """
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonFormatter() if line_format == "json" else TextFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+
+
+def event(logger: logging.Logger, level: int, name: str, /, **fields: Value) -> None:
+    """Log that ``name`` happened; the ``fields`` tell about it, and are not called time, level or event."""
+    logger.log(level, name, extra={_FIELDS: fields})
+
+
+_FIELDS = "firstseen_fields"
+
+
+class TextFormatter(logging.Formatter):
+    """``2026-05-24T09:12:33.000Z warning connection_refused peer=192.0.2.7:40312 reason="no msgpack"``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, without its end."""
+        name, fields = _read(record)
+        pairs = (f"{key}={_text(value)}" for key, value in fields.items())
+        return " ".join((_time(record), record.levelname.lower(), _text(name), *pairs))
+
+
+class JsonFormatter(logging.Formatter):
+    """``{"time": …, "level": …, "event": …}`` and the fields beside them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line of ASCII, without its end."""
+        name, fields = _read(record)
+        return json.dumps({"time": _time(record), "level": record.levelname.lower(), "event": name, **fields})
+
+
+def _read(record: logging.LogRecord) -> tuple[str, Mapping[str, Value]]:
+    """The event and its fields; what other libraries log is an event by the name of their logger."""
+    fields: Mapping[str, Value] | None = getattr(record, _FIELDS, None)
+    if fields is not None:
+        return record.getMessage(), {key: _cut(value) for key, value in fields.items() if value is not None}
+    message: dict[str, Value] = {"message": record.getMessage()}
+    if record.exc_info:
+        message["traceback"] = logging.Formatter().formatException(record.exc_info)
+    return record.name, message
+
+
+def _time(record: logging.LogRecord) -> str:
+    moment = datetime.fromtimestamp(record.created, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def _cut(value: Value) -> Value:
+    if isinstance(value, str) and len(value) > LONGEST:
+        return f"{value[:LONGEST]}… ({len(value)} characters)"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [str(_cut(each)) for each in value]
+    return value
+
+
+def _text(value: Value) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ",".join(map(_text, value))
+    if not isinstance(value, str):
+        return json.dumps(value)
+    if _BARE.fullmatch(value):
+        return value
+    quoted = json.dumps(value, ensure_ascii=False)
+    if quoted.isprintable():
+        return quoted
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in quoted)

@@ -1,0 +1,115 @@
+"""Files that people write: whatever is in them, they are read, or every fault has a place and a sentence."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from firstseen import config
+from firstseen.errors import ConfigError, Problem, RuleError
+from firstseen.rules.loader import load_rules
+from support.rulefiles import changed
+
+THREAT = """
+[[rule.threat]]
+framework = "MITRE ATT&CK"
+technique = [{id = "T1087", name = "Account Discovery", subtechnique = [{id = "T1087.004", name = "Cloud Account"}]}]
+tactic = {id = "TA0007", name = "Discovery"}
+[rule.new_terms]"""
+RULE = changed([("[rule.new_terms]", THREAT)])
+
+DATE = "2026-05-24T09:12:33Z"
+ODD = (1, -1, True, 1.5, DATE, "", "x", [], {}, [1], ["a"], [["a"]], [{}], {"id": "x"}, [{"list_id": 1}])
+ODD += ("now-3d", "now-1M", "now-1d/d", "event.action: *", "a: (b", "endpoint_list", "eql")
+ODD += ("${UNSET}", "${", "$$", "tls://a:1", "[::1]:3", "a:1", "10MiB", "5s", ["a:1", "a:1"])
+KEYS = (
+    "threat",
+    "filters",
+    "to",
+    "exceptions_list",
+    "new_terms_fields",
+    "history_window_start",
+    "enabled",
+    "path",
+    "xyzzy",
+)
+
+
+def disturb(node: object, random: Random) -> None:
+    """Change, take out and add here and there."""
+    if isinstance(node, dict):
+        for key in list(node):
+            match random.randrange(25):
+                case 0 | 1:
+                    node[key] = random.choice(ODD)
+                case 2:
+                    del node[key]
+                case _:
+                    disturb(node[key], random)
+        if not random.randrange(10):
+            node[random.choice(KEYS)] = random.choice(ODD)
+    elif isinstance(node, list):
+        for number in range(len(node)):
+            if random.randrange(10):
+                disturb(node[number], random)
+            else:
+                node[number] = random.choice(ODD)
+
+
+def toml_text(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {toml_text(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml_text, value)) + "]"
+    return DATE if value == DATE else json.dumps(value)
+
+
+def disturbed(text: str, seed: int) -> str:
+    data: dict[str, Any] = tomllib.loads(text)
+    disturb(data, Random(seed))
+    return "".join(f"{json.dumps(key)} = {toml_text(value)}\n" for key, value in data.items())
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return tmp_path_factory.mktemp("files") / "file.toml"
+
+
+def read(load: Callable[[], Any], faults: type[ConfigError | RuleError]) -> tuple[Any, Sequence[Problem]]:
+    """What ``load`` gives, and the problems that it reports instead, of which there is at least one then."""
+    try:
+        return load(), ()
+    except faults as error:
+        return None, error.problems
+
+
+@settings(deadline=None, max_examples=300)
+@given(seed=st.integers(0, 2**32))
+def test_any_rule_file_is_read_or_faulted(path: Path, seed: int):
+    """A rule file, however disturbed, gives one report or a list of problems, and nothing else."""
+    path.write_text(disturbed(RULE, seed), "utf-8")
+    loaded, problems = read(lambda: load_rules([path]), RuleError)
+    assert (loaded is None) == bool(problems)
+    assert all(problem.file == str(path) and problem.what for problem in problems)
+    if loaded is not None:
+        (report,) = loaded.reports
+        assert len(loaded.rules) == (report.status in ("loaded", "flagged"))
+        assert bool(report.reason) == (report.status != "loaded")
+
+
+@settings(deadline=None, max_examples=300)
+@given(seed=st.integers(0, 2**32))
+def test_any_configuration_is_read_or_faulted(path: Path, seed: int):
+    """A configuration, however disturbed, is read or gives a list of problems, and nothing else."""
+    path.write_text(disturbed(config.sample(), seed), "utf-8")
+    loaded, problems = read(lambda: config.load(path, {}), ConfigError)
+    assert (loaded is None) == bool(problems)
+    assert all(problem.file == str(path) and problem.line and problem.what for problem in problems)

@@ -1,0 +1,232 @@
+"""Scanner and predicates together against the definition: any rules, any record, in every form records come in."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgpack
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from firstseen.kql import ast, compile_query, needles, render
+from firstseen.record.fields import field_type
+from firstseen.record.view import View, is_verbatim, views
+from firstseen.rules.ruleset import RuleSet, Scanner
+from support.rulefiles import rule_of
+
+with tempfile.TemporaryDirectory() as _directory:
+    BASE = rule_of("*", Path(_directory))
+
+TEXTS = st.sampled_from(
+    [
+        "GetCallerIdentity",
+        "sts.amazonaws.com",
+        "arn:aws:sts::111122223333:assumed-role/dev/bob@example.com",
+        "arn:aws:iam::111122223333:user/mary",
+        "192.0.2.7",
+        "111122223333",
+        "true",
+        "us-east-1",
+        'say "hi", C:\\dir',
+        "naïve\n\U0001f600",
+        "aws-cli/2.15 md/Botocore#1.34",
+        "Client.UnauthorizedOperation",
+        "-",
+        "",
+    ]
+)
+LEAVES = st.one_of(TEXTS, TEXTS, st.none(), st.booleans(), st.sampled_from([1234, 1.5, 111122223333]))
+VALUES = st.one_of(LEAVES, st.lists(LEAVES, max_size=3))
+IDENTITY = st.fixed_dictionaries(
+    {}, optional=dict.fromkeys(["type", "arn", "userName", "principalId", "accountId", "invokedBy"], LEAVES)
+)
+PARAMETERS = st.dictionaries(st.sampled_from(["userName", "roleName", "key", "instanceId"]), VALUES, max_size=3)
+CLOUDTRAIL = st.fixed_dictionaries(
+    {"eventSource": TEXTS, "eventName": TEXTS, "eventVersion": st.just("1.08")},
+    optional={
+        **dict.fromkeys(["awsRegion", "sourceIPAddress", "userAgent", "errorCode", "eventType", "readOnly"], LEAVES),
+        "userIdentity": IDENTITY,
+        "requestParameters": PARAMETERS,
+        "responseElements": PARAMETERS,
+        "resources": st.lists(st.fixed_dictionaries({}, optional={"ARN": LEAVES, "type": LEAVES}), max_size=2),
+    },
+)
+ECS = st.dictionaries(
+    st.sampled_from(["event", "event.action", "user", "user.name", "labels", "aws", "a.b"]),
+    st.one_of(VALUES, st.dictionaries(st.sampled_from(["action", "name", "a.b", "provider"]), VALUES, max_size=3)),
+    max_size=4,
+)
+
+
+def json_text(value: object, random: Random) -> str:
+    """JSON as a writer may spell it that escapes characters as it likes."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{json_text(k, random)} : {json_text(v, random)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(json_text(each, random) for each in value) + "]"
+    if not isinstance(value, str):
+        return json.dumps(value)
+    share = random.choice([0.0, 0.0, 0.1, 1.0])
+    return '"' + "".join(escaped(c) if random.random() < share else json_character(c, random) for c in value) + '"'
+
+
+def escaped(character: str) -> str:
+    units = character.encode("utf-16-be")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+
+
+def json_character(character: str, random: Random) -> str:
+    if character == "/" and random.random() < 0.5:
+        return "\\/"
+    return json.dumps(character, ensure_ascii=False)[1:-1]
+
+
+@st.composite
+def encoded_records(draw):
+    """A record's bytes, and the record that is decoded from them."""
+    random = Random(draw(st.integers(0, 9_999)))
+    record = draw(st.one_of(CLOUDTRAIL, ECS))
+    match draw(st.sampled_from(["plain", "log", "message", "envelope", "detail", "list"])):
+        case "log":
+            record = {"stream": "stdout", "log": json_text(record, random)}
+        case "message":
+            record = {"message": json_text({"Records": [record]}, random).encode()}
+        case "envelope":
+            record = {"Records": [record, {"eventSource": "x", "eventName": "y", "eventVersion": "1.08"}]}
+        case "detail":
+            record = {"source": "aws.sts", "detail-type": "AWS API Call via CloudTrail", "detail": record}
+        case "list":
+            record = {"log": json_text([record], random)}
+    if draw(st.booleans()):
+        raw = msgpack.packb(record)
+        return raw, msgpack.unpackb(raw, unicode_errors="surrogateescape", strict_map_key=False)
+    if isinstance(record.get("message"), bytes):
+        record["message"] = record["message"].decode()
+    raw = json_text(record, random).encode()
+    return raw, json.loads(raw)
+
+
+def names(value: object, path: str = "") -> set[str]:
+    if isinstance(value, list):
+        return {name for each in value for name in names(each, path)}
+    if isinstance(value, dict):
+        return {name for key, each in value.items() for name in names(each, f"{path}.{key}".lstrip("."))}
+    return {path}
+
+
+PLANS = st.recursive(
+    st.tuples(st.sampled_from("====*?"), st.integers(0, 60), st.integers(0, 60), st.integers(0, 60), TEXTS),
+    lambda plans: st.tuples(st.sampled_from("&&|!"), st.lists(plans, min_size=2, max_size=3)),
+    max_leaves=4,
+)
+"""Trees to be: which condition about which of a record's fields, and with which of its values."""
+
+
+def tree_of(plan: tuple[Any, ...], views: Sequence[View]) -> ast.Node:
+    """The tree for a plan: conditions on fields and values that the views hold, so that they often match."""
+    match plan:
+        case ("&", plans):
+            return ast.And(tuple(tree_of(each, views) for each in plans))
+        case ("|", plans):
+            return ast.Or(tuple(tree_of(each, views) for each in plans))
+        case ("!", plans):
+            first, *others = (tree_of(each, views) for each in plans)
+            return ast.And((first, *map(ast.Not, others)))
+        case (kind, which, start, stop, text):
+            field = chosen(which, fields_of(views))
+            held = [value for view in views for value in view.values(field)]
+            value = chosen(start, held) if held and stop % 8 else text
+            return condition(kind, field, value if isinstance(value, str) else json.dumps(value), start, stop)
+    raise AssertionError(plan)
+
+
+def condition(kind: str, field: str, text: str, start: int, stop: int) -> ast.Node:
+    if kind == "?":
+        return ast.Exists(field)
+    if kind == "=" or not text:
+        return ast.Is(field, ast.Literal(text, quoted=True))
+    first, last = sorted((start % (len(text) + 1), stop % (len(text) + 1)))
+    return ast.Is(field, ast.Pattern((text[:first], text[first : (first + last) // 2], text[last:])))
+
+
+def fields_of(views: Sequence[View]) -> list[str]:
+    """The fields that the views hold and a query can compare; those that make needles count twice."""
+    held = sorted({name for view in views for name in names(view.document())} | {"event.action"})
+    comparable = [name for name in held if name and field_type(name) in ("keyword", "constant_keyword")]
+    return comparable + [name for name in comparable if is_verbatim(name)]
+
+
+def chosen(number: int, among: Sequence[Any]) -> Any:
+    return among[number % len(among)]
+
+
+def rule(tree: ast.Node, number: int):
+    query = render(tree)
+    return dataclasses.replace(
+        BASE,
+        id=str(number),
+        query=query,
+        node=tree,
+        predicate=compile_query(tree, query, field_type),
+        needles=needles(tree, is_verbatim, field_type),
+    )
+
+
+FILLERS = [
+    rule(ast.Is("event.action", ast.Literal(f"Never{number:03}Called", quoted=True)), number) for number in range(64)
+]
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    encoded_records(),
+    st.lists(PLANS, min_size=1, max_size=3),
+    st.sampled_from([True, True, True, False]),
+    st.booleans(),
+    st.sampled_from([0, 30_000]),
+    st.booleans(),
+)
+def test_scanner_and_predicates_find_what_the_definition_finds(
+    encoded, plans, with_needles, crowded, padding, writable
+):
+    """For any rules and record, however encoded: the matches of a candidate, and none else, are the definition's."""
+    raw, record = encoded
+    events = views(record)
+    some = [rule(tree_of(plan, events), number) for number, plan in enumerate(plans, start=1000)]
+    rules = RuleSet([each for each in some if each.needles or not with_needles] + FILLERS * crowded)
+    around = b"\x92\xd7" + b"." * padding
+    buffer = (bytearray if writable else bytes)(around + raw + around)
+    start, stop = len(around), len(around) + len(raw)
+
+    hits = rules.scanner.hits(buffer, start, stop)
+    wide_hits = rules.scanner.hits(buffer, 0, len(buffer))
+
+    assert hits == sorted(hits)
+    assert [hit for hit in wide_hits if start <= hit < stop] == hits
+    is_candidate = rules.scanner.always or bool(hits)
+    for view in events:
+        found = rules.matches(view) if is_candidate else []
+        assert found == rules.matches_linear(view)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.text("ab", min_size=1, max_size=4).map(str.encode), max_size=40),
+    st.text("abc\\u0", max_size=300).map(str.encode),
+    st.integers(0, 300),
+    st.integers(0, 300),
+)
+def test_hits_are_those_of_a_plain_search(needles, data, start, stop):
+    """The hits are all places of the needles that hold no other needle, and of escapes, whole inside the window."""
+    shortest = [needle for needle in needles if not any(other != needle and other in needle for other in needles)]
+    patterns = [*shortest, rb"\u00"] if shortest else []
+    window = data[start:stop]
+    plain = {at for at in range(len(window)) for pattern in patterns if window.startswith(pattern, at)}
+
+    assert sorted(set(Scanner([frozenset(needles)]).hits(data, start, stop))) == sorted(start + at for at in plain)
