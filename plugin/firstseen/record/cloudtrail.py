@@ -210,6 +210,12 @@ FIELDS: Final[tuple[Field, ...]] = (
 _BY_NAME: Final = {field.name: field for field in FIELDS}
 
 
+_INGESTED_KEYS = frozenset(("event", "event.ingested", b"event", b"event.ingested"))
+
+_SHORT = 500
+"""Characters that no ``ignore_above`` leaves out, whatever they take in UTF-16."""
+
+
 class CloudTrailView:
     """A CloudTrail record read through ECS names. Every field is worked out when first asked for, and once."""
 
@@ -225,9 +231,17 @@ class CloudTrailView:
 
     def values(self, field: str) -> Sequence[Scalar]:
         """The searchable values of ``field``; none for a field that is not in the table."""
-        if field not in self._values:
-            self._values[field] = indexed_values(field, self._nodes)
-        return self._values[field]
+        values = self._values.get(field)
+        if values is None:
+            values = self._values[field] = self._indexed(field)
+        return values
+
+    def _indexed(self, field: str) -> tuple[Scalar, ...]:
+        row = _BY_NAME.get(field)
+        value = None if row is None else self._value(row)
+        if type(value) is str and len(value) <= _SHORT:
+            return (value,)  # nearly always; the rest goes the long way
+        return indexed_values(field, self._nodes)
 
     def exists(self, field: str) -> bool:
         """Whether ``field`` or a field below it has a searchable value."""
@@ -248,7 +262,9 @@ class CloudTrailView:
     @property
     def ingested_ms(self) -> int | None:
         """``event.ingested``, where a shipper added it, in milliseconds since 1970."""
-        return first_instant(self._source.added("event.ingested"))
+        if self._source.has_any(_INGESTED_KEYS):
+            return first_instant(self._source.added("event.ingested"))
+        return None  # nearly always: CloudTrail has no such key
 
     def document(self) -> dict[str, object]:
         """The ECS document: every field of the table that has a value; nothing is left out for its length."""

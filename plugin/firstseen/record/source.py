@@ -7,7 +7,7 @@ releases of the ``aws`` package.) None stands for "nothing left" all through the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 
 from firstseen.model import Scalar
 from firstseen.record.tree import MAX_DEPTH, find, is_array, members, scalar_of, scalars
@@ -68,6 +68,10 @@ class Source:
         value = self.at(*path)
         if isinstance(value, list):
             yield from (element for element in value if isinstance(element, dict))
+
+    def has_any(self, keys: Set[object]) -> bool:
+        """Whether the record has one of the keys at its top."""
+        return not keys.isdisjoint(self._record)
 
     def added(self, field: str) -> list[Scalar]:
         """The scalars under an ECS name that a shipper added to the record, nested or dotted."""

@@ -1,0 +1,71 @@
+"""Memory that frames are read into, used again and again: a fresh 2 MB buffer costs more in page faults than its frame.
+
+A `Slab` is lent: whoever reads from it holds one lease, and the last to let go gives its memory back to the `Pool`. No
+two owners write to one slab: the receiver fills it front to back, everyone else only reads what is already there.
+"""
+
+from __future__ import annotations
+
+SMALLEST = 1 << 16
+"""Bytes in the smallest slab; larger ones are powers of two."""
+
+
+class Slab:
+    """``data`` is the memory, ``view`` the same for slicing without a copy; both are empty once it is given back."""
+
+    __slots__ = ("_leases", "_pool", "data", "view")
+
+    def __init__(self, pool: Pool, memory: bytearray) -> None:
+        self._pool = pool
+        self._leases = 0
+        self.data = memory
+        self.view = memoryview(memory)
+
+    @property
+    def lent(self) -> bool:
+        """Whether somebody holds a lease: the memory is still this slab's."""
+        return self._leases > 0
+
+    def lease(self) -> Slab:
+        """One more owner."""
+        self._leases += 1
+        return self
+
+    def release(self) -> None:
+        """One owner fewer; the last one must not touch the memory again."""
+        self._leases -= 1
+        if self._leases == 0:
+            memory, self.data, self.view = self.data, bytearray(), memoryview(b"")
+            self._pool.give_back(memory)
+        elif self._leases < 0:
+            raise AssertionError("a slab was released more often than it was leased")
+
+
+class Pool:
+    """Slabs of powers of two; keeps at most ``spare_bytes`` of unused memory. ``lent`` is how many bytes are in use."""
+
+    __slots__ = ("_free", "_spare", "lent", "spare_bytes")
+
+    def __init__(self, spare_bytes: int = 1 << 24) -> None:
+        self._free: dict[int, list[bytearray]] = {}
+        self._spare = 0
+        self.lent = 0
+        self.spare_bytes = spare_bytes
+
+    def take(self, size: int) -> Slab:
+        """A slab of at least ``size`` bytes with one lease on it, its content arbitrary."""
+        rounded = max(SMALLEST, 1 << (size - 1).bit_length())
+        self.lent += rounded
+        free = self._free.get(rounded)
+        if free:
+            self._spare -= rounded
+            return Slab(self, free.pop()).lease()
+        return Slab(self, bytearray(rounded)).lease()
+
+    def give_back(self, memory: bytearray) -> None:
+        """Called by the slab itself when nobody uses it any more."""
+        size = len(memory)
+        self.lent -= size
+        if self._spare + size <= self.spare_bytes:
+            self._spare += size
+            self._free.setdefault(size, []).append(memory)

@@ -1,0 +1,201 @@
+"""Finding where each frame on a connection ends, and what it is, while its bytes arrive.
+
+There is no length prefix and no delimiter: a frame ends where its msgpack object ends. `FrameReader` looks at each byte
+once, decodes nothing and allocates nothing that a peer declares: sizes and counts are compared with the frame limit
+as soon as their header is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from firstseen.errors import ProtocolError
+from firstseen.forward.entries import SLICE, Walk
+from firstseen.forward.messages import MODES, NO_OPTIONS, Chunk, Mode, read_options, read_tag
+from firstseen.packing import Head, Kind, read_head
+
+MAX_ELEMENTS = 16
+"""Elements that a frame may have: four mean something, the others are passed on."""
+
+SMALLEST_ENTRY = 3
+"""Bytes of ``[0, {}]``: no entry is shorter, so a count of more than a third of the frame limit is a lie."""
+
+FIRST_SLICE = 1 << 12
+"""Bytes walked first: a small frame is not charged for what follows it in the buffer."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """What the start of a frame says; offsets count from the frame's first byte."""
+
+    elements: int
+    tag: str
+    carrier: int
+    head: Head
+    mode: Mode
+
+
+class FrameReader:
+    """Finds frames in a growing buffer, for one connection.
+
+    Call `next_frame` with the buffer and the part of it that holds unread bytes: it returns the `Chunk` of the frame
+    that begins there, or None when it needs more bytes. Between calls the unread bytes may move to another buffer.
+    Raises `ProtocolError`; the connection cannot be read any further then.
+    """
+
+    __slots__ = ("_entries", "_fed", "_limit", "_opening", "_rest", "_slice")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._reset()
+
+    def _reset(self) -> None:
+        self._opening: _Opening | None = None
+        self._entries: Walk | None = None
+        self._rest: Walk | None = None
+        self._fed = 0
+        self._slice = FIRST_SLICE
+
+    @property
+    def tag(self) -> str | None:
+        """The tag of the frame that is being read, where it is known already."""
+        return self._opening.tag if self._opening else None
+
+    def next_frame(self, data: bytearray, start: int, stop: int) -> Chunk | None:
+        """The frame that begins at ``start``, if all of it lies before ``stop``."""
+        within = min(stop, start + self._limit)  # what lies beyond must not decide what is wrong with the frame
+        opening = self._opening or self._open(data, start, within)
+        end = None
+        if opening is not None:
+            self._opening = opening
+            try:
+                end = self._find_end(opening, data, start, within)
+            except ProtocolError as error:
+                raise ProtocolError(error.reason, tag=opening.tag) from None
+        if opening is None or end is None:
+            if within < stop:
+                raise ProtocolError(f"a frame of more than {self._limit} bytes (input.max_frame)", tag=self.tag)
+            return None
+        chunk = self._chunk(opening, data, start, end)
+        self._reset()
+        return chunk
+
+    def _open(self, data: bytearray, start: int, stop: int) -> _Opening | None:
+        outer = read_head(data, start, stop)
+        if outer is None:
+            return None
+        if outer.kind is not Kind.ARRAY:
+            raise ProtocolError(f"a frame is an array, not {outer.kind.name.lower()}")
+        if outer.size < 2:
+            raise ProtocolError(f"a frame has two elements or more, not {outer.size}")
+        if outer.size > MAX_ELEMENTS:
+            raise ProtocolError(f"a frame has at most {MAX_ELEMENTS} elements, not {outer.size}")
+        tag_head = read_head(data, outer.payload, stop)
+        if tag_head and tag_head.kind is Kind.STR:
+            self._check_declared(tag_head.size, 1, "bytes of tag")
+        found = read_tag(data, outer.payload, stop)
+        if found is None:
+            return None
+        tag, carrier = found
+        head = read_head(data, carrier, stop)
+        if head is None:
+            return None
+        mode = MODES.get(head.kind)
+        if mode is None:
+            raise ProtocolError(f"the second element is {head.kind.name.lower()}", tag=tag)
+        opening = _Opening(outer.size, tag, carrier - start, head._replace(payload=head.payload - start), mode)
+        self._begin(opening)
+        return opening
+
+    def _check_declared(self, count: int, each: int, what: str, tag: str | None = None) -> None:
+        if count * each > self._limit:
+            raise ProtocolError(f"{count} {what} announced, in a frame of at most {self._limit} bytes", tag=tag)
+
+    def _begin(self, opening: _Opening) -> None:
+        """Set up what has to be walked: the entries of a Forward frame first, then the elements behind."""
+        head, tag = opening.head, opening.tag
+        if opening.mode is Mode.FORWARD:
+            self._check_declared(head.size, SMALLEST_ENTRY, "entries", tag)
+            self._entries = Walk(head.size, self._limit)
+            self._fed = head.payload
+        elif opening.mode is Mode.PACKED:
+            self._check_declared(head.size, 1, "bytes of entries", tag)
+            self._rest = Walk(opening.elements - 2, self._limit, stride=1)
+            self._fed = head.payload + head.size
+        elif opening.elements < 3:
+            raise ProtocolError("a Message frame without a record", tag=tag)
+        else:
+            self._rest = Walk(opening.elements - 1, self._limit, stride=1)
+            self._fed = opening.carrier
+
+    def _find_end(self, opening: _Opening, data: bytearray, start: int, stop: int) -> int | None:
+        """The offset behind the frame, None while it is not all there."""
+        if self._rest is None and self._entries is not None:
+            if not self._walk(self._entries, data, start, stop):
+                return None
+            self._fed = opening.head.payload + self._entries.position
+            self._rest = Walk(opening.elements - 2, self._limit, stride=1)
+        if self._rest is None or not self._walk(self._rest, data, start, stop):
+            return None
+        end = start + self._rest_start(opening) + self._rest.position
+        return end if end <= stop else None  # a blob is stepped over before it is here
+
+    def _walk(self, walk: Walk, data: bytearray, start: int, stop: int) -> bool:
+        view = memoryview(data)
+        while not walk.advance():
+            at = start + self._fed
+            upto = min(at + self._slice, stop)
+            if upto <= at:
+                return False
+            walk.feed(view[at:upto])
+            self._fed = upto - start
+            self._slice = min(2 * self._slice, SLICE)
+        return True
+
+    def _rest_start(self, opening: _Opening) -> int:
+        """Where the elements begin that the rest walk steps over."""
+        if opening.mode is Mode.MESSAGE:
+            return opening.carrier
+        if self._entries is not None:
+            return opening.head.payload + self._entries.position
+        return opening.head.payload + opening.head.size
+
+    def _chunk(self, opening: _Opening, data: bytearray, start: int, end: int) -> Chunk:
+        rest_start = start + self._rest_start(opening)
+        behind = [rest_start + mark for mark in self._rest.marks] if self._rest else []
+        count, marks = -1, _NO_MARKS
+        body, body_stop = start + opening.head.payload, rest_start
+        if opening.mode is Mode.MESSAGE:
+            count, body = 1, rest_start
+            _, record, *behind = behind
+            body_stop = behind[0] if behind else end
+            head = read_head(data, record, end)
+            if head is None or head.kind is not Kind.MAP:
+                raise ProtocolError("the record of a Message frame is no map", tag=opening.tag)
+        elif self._entries is not None:
+            count, marks = self._entries.count, self._entries.marks
+        option_stop = behind[1] if len(behind) > 1 else end
+        try:
+            options = read_options(data, behind[0], option_stop) if behind else NO_OPTIONS
+        except ProtocolError as error:
+            raise ProtocolError(error.reason, tag=opening.tag) from None
+        return Chunk(
+            data=data,
+            start=start,
+            stop=end,
+            mode=opening.mode,
+            tag=opening.tag,
+            elements=opening.elements,
+            carrier=start + opening.carrier,
+            body=body,
+            body_stop=body_stop,
+            option=behind[0] if behind else None,
+            option_stop=option_stop,
+            options=options,
+            count=count,
+            marks=marks,
+        )
+
+
+_NO_MARKS: Sequence[int] = ()

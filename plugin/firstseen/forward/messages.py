@@ -1,0 +1,167 @@
+"""What one Forward frame says: its mode, its tag, where its entries lie, and its options.
+
+Source: the Forward protocol, versions 1 and 1.5. A frame is ``[tag, entries, option?]`` (Forward), ``[tag, blob,
+option?]`` (PackedForward, compressed or not) or ``[tag, time, record, option?]`` (Message); the type of the second
+element tells which. Offsets are into ``data``; nothing is copied out of it but the tag and the options.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import msgpack
+
+from firstseen.errors import ProtocolError
+from firstseen.packing import Buffer, Kind, read_head
+
+MAX_OPTIONS = 1024
+"""Pairs that an option map may have; taken apart, each takes many times the two bytes that it may have come in."""
+
+
+class Mode(enum.Enum):
+    """The carriage modes; a compressed PackedForward frame is PACKED with ``options.compressed`` set."""
+
+    MESSAGE = "message"
+    FORWARD = "forward"
+    PACKED = "packed"
+
+
+MODES = {
+    Kind.ARRAY: Mode.FORWARD,
+    Kind.STR: Mode.PACKED,
+    Kind.BIN: Mode.PACKED,
+    Kind.INT: Mode.MESSAGE,
+    Kind.EXT: Mode.MESSAGE,
+    Kind.FLOAT: Mode.MESSAGE,
+}
+"""The mode by the type of the second element; any other type breaks the protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options that mean something to us; all others pass through unread.
+
+    ``chunk`` is the chunk id's own msgpack bytes, header and all, so that the ack echoes it exactly. ``compressed`` is
+    None for plain entries. ``signal`` is 0 for logs; anything else (metrics, traces, unknown) holds no records.
+    ``id_in_doubt`` says that other readers may see another chunk id, or none: its key stands twice, or is a bin.
+    """
+
+    chunk: bytes | None = None
+    compressed: str | None = None
+    signal: int = 0
+    id_in_doubt: bool = False
+
+
+NO_OPTIONS = Options()
+"""What a frame without an option element, or with nil for one, says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One frame, found and not decoded: ``data[start:stop]``.
+
+    ``elements`` is the length of the frame's array and ``carrier`` the offset of its second element. ``body`` to
+    ``body_stop`` are the entries' bytes: behind the carrier's header in Forward and PackedForward mode, from the time
+    to the record's end in Message mode. ``option`` is where the option element begins, None without one, and
+    ``option_stop`` where it ends; elements that mean nothing may follow. ``count`` and ``marks`` describe the entries
+    as `firstseen.forward.entries.Entries` does; the count is -1 where it is not known yet (PackedForward).
+    """
+
+    data: bytes | bytearray
+    start: int
+    stop: int
+    mode: Mode
+    tag: str
+    elements: int
+    carrier: int
+    body: int
+    body_stop: int
+    option: int | None
+    option_stop: int
+    options: Options
+    count: int
+    marks: Sequence[int]
+
+    @property
+    def size(self) -> int:
+        """The frame's bytes."""
+        return self.stop - self.start
+
+
+def read_tag(data: Buffer, at: int, end: int) -> tuple[str, int] | None:
+    """The tag at ``at`` and the offset behind it, None where more bytes are needed; raises `ProtocolError`."""
+    head = read_head(data, at, end)
+    if head is None:
+        return None
+    if head.kind is not Kind.STR:
+        raise ProtocolError(f"the tag is {head.kind.name.lower()}, not str")
+    stop = head.payload + head.size
+    if stop > end:
+        return None
+    return bytes(data[head.payload : stop]).decode("utf-8", "surrogateescape"), stop
+
+
+def read_options(data: Buffer, at: int, stop: int) -> Options:
+    """The options in the option element ``data[at:stop]``.
+
+    Nil counts as no options (old Docker clients). Keys that are no text are skipped. Raises `ProtocolError` where the
+    option is neither nil nor a map, without which the sender could never be acked, or where it has too many pairs.
+    """
+    chunk: bytes | None = None
+    compressed: str | None = None
+    signal = 0
+    in_doubt = False
+    for key, raw_key, value in option_pairs(data, at, stop):
+        if key == "chunk":
+            in_doubt = chunk is not None or raw_key[0] in _BIN_HEADERS
+            chunk = value
+        elif key == "compressed":
+            compressed = text(value)
+        elif key == "fluent_signal":
+            signal = _signal(value)
+    return Options(chunk, None if compressed == "text" else compressed, signal, in_doubt)
+
+
+def option_pairs(data: Buffer, at: int, stop: int) -> Iterator[tuple[str | None, bytes, bytes]]:
+    """Each pair of an option map as (key if it is text, the key's bytes, the value's bytes); none of nil."""
+    head = read_head(data, at, stop)
+    if head is None or head.kind not in (Kind.MAP, Kind.NIL):
+        raise ProtocolError("the option is neither a map nor nil")
+    if head.kind is Kind.NIL:
+        return
+    if head.size > MAX_OPTIONS:
+        raise ProtocolError(f"an option map has at most {MAX_OPTIONS} pairs, not {head.size}")
+    raw = bytes(data[head.payload : stop])
+    unpacker = msgpack.Unpacker(max_buffer_size=max(len(raw), 1))
+    unpacker.feed(raw)
+    for _ in range(head.size):
+        key_at = unpacker.tell()
+        unpacker.skip()
+        value_at = unpacker.tell()
+        unpacker.skip()
+        key = raw[key_at:value_at]
+        yield text(key), key, raw[value_at : unpacker.tell()]
+
+
+def text(raw: Buffer) -> str | None:
+    """The text of a whole msgpack str or bin, odd bytes kept by surrogateescape; None for anything else."""
+    head = read_head(raw, 0, len(raw))
+    if head is None or head.kind not in (Kind.STR, Kind.BIN):
+        return None
+    return bytes(raw[head.payload : head.payload + head.size]).decode("utf-8", "surrogateescape")
+
+
+def _signal(raw: bytes) -> int:
+    head = read_head(raw, 0, len(raw))
+    if head is None or head.kind is not Kind.INT:
+        return UNKNOWN_SIGNAL
+    value: int = msgpack.unpackb(raw)
+    return value
+
+
+_BIN_HEADERS = frozenset((0xC4, 0xC5, 0xC6))
+
+UNKNOWN_SIGNAL = -1
+"""Stands for a ``fluent_signal`` that is no integer: such a frame passes, and no rule looks at it."""

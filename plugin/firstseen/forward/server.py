@@ -1,0 +1,119 @@
+"""The receiving end of a Forward connection without its socket: bytes in, chunks out, acks out.
+
+`Receiver` owns the memory that a connection's bytes are read into. It never raises into the I/O loop: what a peer broke
+is in `error`, the chunks before it are still returned, and every byte after it is ignored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from firstseen.errors import ProtocolError
+from firstseen.forward.buffers import SMALLEST, Pool, Slab
+from firstseen.forward.frames import FrameReader
+from firstseen.forward.messages import Chunk
+
+NIL = 0xC0
+"""A nil between frames is a heartbeat that the specification allows; it means nothing."""
+
+
+def ack(chunk_id: bytes) -> bytes:
+    """The reply to a chunk whose id is the msgpack object ``chunk_id``: ``{"ack": <the same bytes>}``."""
+    return b"\x81\xa3ack" + chunk_id
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A chunk and the memory it lies in: call ``slab.release`` once the bytes are not needed any more."""
+
+    chunk: Chunk
+    slab: Slab
+
+
+class Receiver:
+    """Turns what a peer sends into chunks, whatever the splitting.
+
+    Read into `buffer`, then tell `received` how many bytes came.
+    """
+
+    __slots__ = ("_end", "_expect", "_frames", "_last", "_limit", "_pool", "_slab", "_start", "error")
+
+    def __init__(self, pool: Pool, max_frame: int) -> None:
+        self._pool = pool
+        self._limit = max_frame
+        self._frames = FrameReader(max_frame)
+        self._slab: Slab | None = None
+        self._last: Slab | None = None
+        self._start = 0
+        self._end = 0
+        self._expect = SMALLEST
+        self.error: ProtocolError | None = None
+
+    @property
+    def inside_frame(self) -> bool:
+        """Whether a frame has begun and not ended: at the end of the stream it is lost, and the sender knows."""
+        return self._end > self._start
+
+    def buffer(self) -> memoryview:
+        """Where the next bytes go; never empty."""
+        slab = self._slab
+        if slab is None:
+            slab = self._slab = self._begin()
+        elif self._end == len(slab.data):
+            slab = self._grow(slab)
+        return slab.view[self._end :]
+
+    def _begin(self) -> Slab:
+        """A slab for the next frame: the last one while chunks hold it anyway, so that small ones share memory."""
+        last = self._last
+        if last is not None and last.lent and len(last.data) - self._end >= self._expect:
+            self._start = self._end
+            return last.lease()
+        self._start = self._end = 0
+        return self._pool.take(self._expect)
+
+    def _grow(self, slab: Slab) -> Slab:
+        """Move the unread bytes to the front of another slab, a larger one if they fill this one."""
+        unread = self._end - self._start
+        larger = self._pool.take(max(self._expect, 2 * unread))
+        larger.view[:unread] = slab.view[self._start : self._end]
+        slab.release()
+        self._slab, self._start, self._end = larger, 0, unread
+        return larger
+
+    def received(self, size: int) -> list[Received]:
+        """``size`` bytes were read into `buffer`: every chunk that is now complete, each with a lease on its memory."""
+        slab = self._slab
+        if slab is None or self.error is not None:
+            return []
+        self._end += size
+        found: list[Received] = []
+        try:
+            self._find(slab, found)
+        except ProtocolError as error:
+            self.error = error
+        if self.error is not None or self._start == self._end:
+            # Nothing unread: idle connections hold no memory.
+            self._slab, self._last = None, slab
+            slab.release()
+        return found
+
+    def _find(self, slab: Slab, found: list[Received]) -> None:
+        data, end = slab.data, self._end
+        while self._start < end:
+            if data[self._start] == NIL and self._frames.tag is None:
+                self._start += 1
+                continue
+            chunk = self._frames.next_frame(data, self._start, end)
+            if chunk is None:
+                return
+            self._start = chunk.stop
+            self._expect = chunk.size + 1
+            found.append(Received(chunk, slab.lease()))
+
+    def close(self) -> None:
+        """The connection is gone: give the memory back."""
+        if self._slab is not None:
+            self._slab.release()
+        self._slab = self._last = None
+        self._start = self._end = 0

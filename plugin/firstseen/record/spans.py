@@ -1,0 +1,141 @@
+"""Where the parts of one entry lie, and what its record holds once somebody needs to know.
+
+An entry is ``[time, record]`` or ``[[time, metadata], record]``; only entries that a rule may match get here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+
+from firstseen.packing import Buffer, Head, Kind, read_head
+from firstseen.record.eventtime import is_group_marker, read_time_ms
+
+MAX_DEPTH = 200
+"""Levels of nesting up to which the careful decoder follows a record; what lies deeper reads as nothing."""
+
+
+_PLAIN_OPENING = b"\x92\xd7\x00"
+"""An array of two that begins with an EventTime as fixext8."""
+
+_MARKS = 0xFF
+"""The first byte of the seconds of a group marker, and of times that are still a century away."""
+
+_MAPS = frozenset((*range(0x80, 0x90), 0xDE, 0xDF))
+"""First bytes that a map may have."""
+
+READ_SIZE = 1 << 12
+"""Bytes that an unpacker starts with; its own default, a megabyte, takes longer to get than most objects to walk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """``data[start:stop]`` is the entry, ``data[record:stop]`` its record, ``time`` the offset of the time itself."""
+
+    start: int
+    time: int
+    record: int
+    stop: int
+
+
+def entry_span(data: Buffer, start: int, stop: int) -> Span | None:
+    """The parts of the entry ``data[start:stop]``; None where it is no ``[time, record]``, or marks a group."""
+    if data[start : start + 3] == _PLAIN_OPENING and data[start + 3] != _MARKS and data[start + 11] in _MAPS:
+        return Span(start, start + 1, start + 11, stop)  # nearly always; the rest goes the long way
+    outer = _head(data, start, stop)
+    if outer.kind is not Kind.ARRAY or outer.size != 2:
+        return None
+    time = outer.payload
+    head = _head(data, time, stop)
+    if head.kind is Kind.ARRAY:
+        if head.size != 2:
+            return None
+        time = head.payload
+    if is_group_marker(data, time, stop):
+        return None
+    record = _behind(data, outer.payload, stop)
+    if _head(data, record, stop).kind is not Kind.MAP:
+        return None
+    return Span(start, time, record, stop)
+
+
+def message_span(data: Buffer, start: int, stop: int) -> Span:
+    """The same for a Message frame, whose time and record lie in ``data[start:stop]`` without an array around them."""
+    return Span(start, start, _behind(data, start, stop), stop)
+
+
+def _behind(data: Buffer, at: int, stop: int) -> int:
+    """The offset behind the object at ``at``, which is whole: the entry was walked before."""
+    head = _head(data, at, stop)
+    if head.kind is not Kind.ARRAY and head.kind is not Kind.MAP:
+        return head.payload + head.size
+    unpacker = msgpack.Unpacker(read_size=READ_SIZE, max_buffer_size=max(stop - at, READ_SIZE))
+    unpacker.feed(memoryview(data)[at:stop])
+    unpacker.skip()
+    position: int = unpacker.tell()
+    return at + position
+
+
+def entry_time_ms(data: Buffer, span: Span) -> int | None:
+    """The entry's own time in milliseconds since the epoch, None where it is in no known form."""
+    return read_time_ms(data, span.time, span.stop)
+
+
+def decode_record(data: Buffer, span: Span) -> dict[Any, Any]:
+    """The record as Python values: text with odd bytes kept by surrogateescape, and the last of duplicate keys.
+
+    Pairs whose key cannot be one (a map, an array) are left out. Never fails: a record is looked at whatever is in it.
+    """
+    raw = data[span.record : span.stop]
+    try:
+        record: dict[Any, Any] = msgpack.unpackb(raw, unicode_errors="surrogateescape", strict_map_key=False)
+    except (TypeError, ValueError, OverflowError):
+        # An unhashable key or a timestamp that is none: msgpack gives up on the whole, so it is taken apart by hand.
+        record, _ = _read_map(raw, 0, 0)
+    return record
+
+
+def _head(data: Buffer, at: int, stop: int) -> Head:
+    head = read_head(data, at, stop)
+    if head is None:
+        raise AssertionError("an entry is walked, and so known to be whole, before it is looked at")
+    return head
+
+
+def _read(raw: Buffer, at: int, depth: int) -> tuple[Any, int]:
+    """The value at ``at`` and the offset behind it."""
+    head = _head(raw, at, len(raw))
+    if head.kind not in (Kind.MAP, Kind.ARRAY):
+        return _read_leaf(raw, at, head)
+    if depth >= MAX_DEPTH:
+        return None, _behind(raw, at, len(raw))
+    return _read_map(raw, at, depth) if head.kind is Kind.MAP else _read_array(raw, at, depth)
+
+
+def _read_leaf(raw: Buffer, at: int, head: Head) -> tuple[Any, int]:
+    stop = head.payload + head.size
+    if head.kind is Kind.EXT:
+        return None, stop
+    return msgpack.unpackb(raw[at:stop], unicode_errors="surrogateescape"), stop
+
+
+def _read_array(raw: Buffer, at: int, depth: int) -> tuple[list[Any], int]:
+    _, count, at = _head(raw, at, len(raw))
+    values = []
+    for _ in range(count):
+        value, at = _read(raw, at, depth + 1)
+        values.append(value)
+    return values, at
+
+
+def _read_map(raw: Buffer, at: int, depth: int) -> tuple[dict[Any, Any], int]:
+    _, count, at = _head(raw, at, len(raw))
+    pairs = {}
+    for _ in range(count):
+        key, at = _read(raw, at, depth + 1)
+        value, at = _read(raw, at, depth + 1)
+        if not isinstance(key, (dict, list)):
+            pairs[key] = value
+    return pairs, at

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import pytest
+
+from firstseen.forward.buffers import SMALLEST, Pool
+
+
+@pytest.mark.parametrize(
+    ("size", "given"),
+    [
+        (0, SMALLEST),
+        (1, SMALLEST),
+        (SMALLEST, SMALLEST),
+        (SMALLEST + 1, 2 * SMALLEST),
+        ((1 << 21) + 1, 1 << 22),
+        (1 << 22, 1 << 22),
+    ],
+)
+def test_slabs_are_the_next_power_of_two(size, given):
+    pool = Pool()
+    slab = pool.take(size)
+    assert (len(slab.data), len(slab.view), pool.lent) == (given, given, given)
+
+
+def test_the_view_is_the_memory():
+    slab = Pool().take(1)
+    slab.view[5:8] = b"abc"
+    assert slab.data[5:8] == b"abc"
+
+
+def test_memory_comes_back_with_the_last_lease_and_is_used_again():
+    pool = Pool()
+    slab = pool.take(1)
+    memory = slab.data
+    slab.lease()
+    slab.release()
+    assert (slab.lent, pool.lent, pool.take(1).data is memory) == (True, SMALLEST, False)
+    slab.release()
+    assert (slab.lent, pool.lent, pool.take(1).data is memory) == (False, SMALLEST, True)
+
+
+def test_a_slab_that_was_given_back_holds_nothing_of_what_its_memory_is_used_for_now():
+    pool = Pool()
+    old = pool.take(1)
+    old.release()
+    new = pool.take(1)
+    new.view[:3] = b"new"
+    assert (len(old.data), len(old.view), old.lent) == (0, 0, False)
+
+
+def test_releasing_too_often_is_a_bug_even_when_the_memory_is_lent_again():
+    pool = Pool()
+    slab = pool.take(1)
+    slab.release()
+    again = pool.take(1)
+    with pytest.raises(AssertionError, match="more often than it was leased"):
+        slab.release()
+    assert (again.lent, pool.lent) == (True, SMALLEST)
+
+
+def test_slabs_of_one_size_do_not_stand_in_for_another():
+    pool = Pool()
+    small = pool.take(1)
+    memory = small.data
+    small.release()
+    assert len(pool.take(SMALLEST + 1).data) == 2 * SMALLEST
+    assert pool.take(1).data is memory
+
+
+def test_no_more_is_spare_than_allowed():
+    pool = Pool(spare_bytes=2 * SMALLEST)
+    slabs = [pool.take(1) for _ in range(3)]
+    memories = [slab.data for slab in slabs]
+    for slab in slabs:
+        slab.release()
+    assert pool.lent == 0
+    again = [pool.take(1).data for _ in range(3)]
+    assert [any(data is memory for memory in memories) for data in again] == [True, True, False]
+
+
+def test_spare_memory_that_is_taken_makes_room_for_other():
+    pool = Pool(spare_bytes=SMALLEST)
+    first = pool.take(1)
+    first.release()
+    second = pool.take(1)
+    memory = second.data
+    second.release()
+    assert pool.take(1).data is memory
+
+
+def test_nothing_spare():
+    pool = Pool(spare_bytes=0)
+    slab = pool.take(1)
+    memory = slab.data
+    slab.release()
+    assert pool.take(1).data is not memory
