@@ -1,0 +1,6 @@
+"""What a match means over time: from the state before and one event to the verdict and the state after.
+
+``keys`` gives terms, rules and alerts their unforgeable names, ``new_terms`` holds the law of first sightings, and
+``label`` writes down what an alert says. Nothing here keeps anything, reads a clock or touches a file: the keeping is
+`firstseen.store`'s. The laws are specified by the cases in ``tests/spec/new_terms/``.
+"""

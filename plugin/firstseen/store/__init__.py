@@ -1,0 +1,7 @@
+"""What was seen before, kept on disk: claimed when an event is labelled, confirmed once its alert is delivered.
+
+``base`` is the interface and its values, ``ledger`` the rules by which claims wait for each other (no thread, no disk)
+and ``term`` how one term follows them, ``writer`` the one thread that commits, ``lmdb`` the database, ``codec`` the
+form of what lies in it, ``lock`` the file that keeps a second process out. What a sighting means is not decided here
+but in `firstseen.detect`.
+"""

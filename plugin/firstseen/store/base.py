@@ -1,0 +1,123 @@
+"""The store as its callers see it, and the values that pass between them.
+
+A term of a rule is *seen* once an event with it is durable on disk. Between `Store.claim` and that moment it is
+*pending*, and two promises hold:
+
+1. A term is never remembered before an alert on it was delivered: while the alert is pending, other events on the term
+   are KNOWN, but what they confirm waits for the alert's own confirmation.
+2. If every claim of a pending alert is released, the claims that relied on it are lost: confirming them fails with
+   `ClaimLost`, so their chunks are not acknowledged, come again, and one of them alerts.
+
+The cases are in ``tests/spec/state/``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from firstseen.detect.new_terms import Sighting
+from firstseen.errors import StoreError
+from firstseen.model import Scalar, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class RuleState:
+    """One history of one rule: ``key`` (`firstseen.detect.keys.rule_state`) changes when the rule's meaning does."""
+
+    key: bytes
+    rule_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Claim:
+    """One event's sighting of one rule's terms, from `Store.claim` to its confirmation or release, exactly one of them.
+
+    ``last_seen`` is the sighting before this one, None if there was none. Claims are compared by identity: the same
+    event may be on its way twice.
+    """
+
+    rule: RuleState
+    terms: tuple[Scalar, ...]
+    time_ms: int
+    event: str
+    verdict: Verdict
+    last_seen: int | None
+
+
+class ClaimLost(StoreError):  # noqa: N818  # says what happened; nothing is wrong with the store
+    """The alert that this claim relied on was given back undelivered: the chunk must come again."""
+
+
+class Entry(NamedTuple):
+    """What is remembered of one term: of which rule (`RuleState.key`), which terms, and what."""
+
+    rule_key: bytes
+    terms: tuple[Scalar, ...]
+    sighting: Sighting
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """How large the state is: terms, bytes in use by data, bytes of the file, and the bound of both.
+
+    The file does not shrink; what it holds beyond ``used_bytes`` is written over before it grows.
+    """
+
+    entries: int
+    used_bytes: int
+    file_bytes: int
+    map_size: int
+
+
+class StateReader(Protocol):
+    """What can be asked of a state, also while another process writes it. Everything raises `StoreError`."""
+
+    def get(self, rule_key: bytes, terms: Sequence[Scalar]) -> Sighting | None:
+        """What is durably remembered of ``terms``; None if they were never seen."""
+
+    def entries(self) -> Iterator[Entry]:
+        """Everything remembered, by key. Not one moment's picture: what is written meanwhile may be in it or not."""
+
+    def rules(self) -> Iterator[tuple[RuleState, int]]:
+        """Every history there is, and when it began (milliseconds since the epoch)."""
+
+    def stats(self) -> Stats:
+        """How large the state is."""
+
+    def close(self) -> None:
+        """Let go of everything."""
+
+
+class Store(StateReader, Protocol):
+    """The state, for the process that writes it. One thread registers, claims, confirms and releases."""
+
+    def register(self, rule: RuleState, now_ms: int) -> int:
+        """When this history began: ``now_ms`` if it begins here and now. Waits for the disk where it does."""
+
+    def claim(self, rule: RuleState, terms: tuple[Scalar, ...], time_ms: int, event: str, silence_ms: int) -> Claim:
+        """What this event means (see `Claim.verdict`). The caller must confirm or release the claim, once.
+
+        ``event`` is the event's identity, ``silence_ms`` how long terms must be unseen to be new.
+        """
+
+    def confirm(self, claims: Sequence[Claim]) -> Future[None]:
+        """The alerts of these claims are delivered: remember the terms. The future ends when that is durable.
+
+        It fails with `StoreError` if it cannot become durable, with `ClaimLost` if an alert relied upon was released;
+        the claims are spent either way, and the chunk must not be acknowledged. Its callbacks run in the writing thread
+        or in the one that releases. Raises `ValueError` for a claim that is not pending.
+        """
+
+    def release(self, claims: Sequence[Claim]) -> None:
+        """The alerts of these claims were not delivered: forget the claims. Raises `ValueError` as `confirm` does."""
+
+    @property
+    def problem(self) -> StoreError | None:
+        """Why nothing can be made durable at present: the last commit's failure, until one succeeds."""
+
+    def close(self) -> None:
+        """Write what is confirmed and let go. What waits for an unconfirmed alert fails; pending claims are gone."""

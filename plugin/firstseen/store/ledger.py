@@ -1,0 +1,212 @@
+"""Which claims are on their way, what they mean to each other, and what of them may be written. No thread, no disk.
+
+The rules, which `firstseen.store.term` keeps for each term:
+
+* An event that claims a term whose alert it holds itself, not known to be delivered, gets the same alert AGAIN. Either
+  copy's confirmation delivers the alert, and it is lost only when both are released.
+* Any other claim is judged by the law, on what is durable and on every claim before it, confirmed or not: all of them
+  are sightings that happened.
+* A claim relies on the alerts that were on their way when it was made, all of them: alerts of one term form a chain,
+  each relying on the one before, so it is enough to know the last. Nothing is written before what it relies on; it may
+  be in the same transaction. A claim relies only on earlier ones, so there is no circle.
+* An alert with no claim left that holds it takes everything that relies on it along.
+
+Methods that end futures return them as `Outcome` for the caller to `resolve` once it holds no lock: callbacks may be
+anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from typing import NamedTuple
+
+from firstseen.detect.keys import state_key
+from firstseen.detect.new_terms import Sighting, judge, remember
+from firstseen.errors import StoreError
+from firstseen.model import Scalar, Verdict
+from firstseen.store.base import Claim, ClaimLost, RuleState
+from firstseen.store.term import Confirmation, Term, Ticket
+
+
+class Outcome(NamedTuple):
+    """A future that has ended: well, or with ``error``."""
+
+    future: Future[None]
+    error: StoreError | None
+
+
+def resolve(outcomes: Iterable[Outcome]) -> None:
+    """End the futures. Their callbacks run here and now."""
+    for future, error in outcomes:
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)
+
+
+class Change(NamedTuple):
+    """What one term becomes in a transaction. ``tickets`` are the ledger's own."""
+
+    key: bytes
+    terms: tuple[Scalar, ...]
+    sighting: Sighting
+    tickets: set[Ticket]
+
+
+class Ledger:
+    """The claims of one store. ``read`` gives what is durable under a key.
+
+    The writer takes a batch, writes it, and reports with `committed` or `failed` before it takes the next.
+    """
+
+    def __init__(self, read: Callable[[bytes], Sighting | None]) -> None:
+        self._read = read
+        self._terms: dict[bytes, Term] = {}
+        self._pending: dict[Claim, Ticket | None] = {}  # None: the claim is lost, and its owner does not know yet
+        self._touched: dict[Term, None] = {}  # in which something was confirmed since the last `take`
+        self._closed: StoreError | None = None
+
+    def claim(self, rule: RuleState, terms: tuple[Scalar, ...], time_ms: int, event: str, silence_ms: int) -> Claim:
+        """See `Store.claim`."""
+        if self._closed is not None:
+            raise _renewed(self._closed)
+        key = state_key(rule.key, terms)
+        term = self._terms.get(key)
+        if term is None:
+            term = self._terms[key] = Term(key, self._read(key))
+        alert = term.undelivered(event)
+        if alert is not None:
+            verdict, last_seen, relies_on = Verdict.AGAIN, alert.last_seen, alert.relies_on
+        else:
+            verdict, last_seen, relies_on = judge(term.last_seen, time_ms, silence_ms), term.last_seen, term.last_alert
+            if verdict is Verdict.NEW:
+                alert = term.alert(event)
+        claim = Claim(rule, terms, time_ms, event, verdict, last_seen)
+        ticket = Ticket(claim, term, alert, relies_on)
+        if alert is not None:
+            alert.holders.append(ticket)
+        term.add(ticket)
+        self._pending[claim] = ticket
+        return claim
+
+    def confirm(self, claims: Sequence[Claim]) -> Future[None]:
+        """See `Store.confirm`; the next `take` finds what can be written."""
+        tickets = self._settle(claims)
+        confirmation = Confirmation(len(tickets))
+        if not tickets:
+            confirmation.future.set_result(None)
+        elif None in tickets:
+            confirmation.failed = True
+            confirmation.future.set_exception(_lost() if self._closed is None else _renewed(self._closed))
+        for ticket in filter(None, tickets):
+            # Also where another of the chunk's claims is lost: this one's alert was delivered all the same.
+            ticket.confirmation = confirmation
+            self._touched[ticket.term] = None
+        return confirmation.future
+
+    def release(self, claims: Sequence[Claim]) -> list[Outcome]:
+        """See `Store.release`."""
+        return self._lose(self._withdraw(filter(None, self._settle(claims))))
+
+    def _settle(self, claims: Sequence[Claim]) -> list[Ticket | None]:
+        pending = self._pending
+        if len(set(claims)) < len(claims) or not all(claim in pending for claim in claims):
+            raise ValueError("a claim can be confirmed or released once, in the store that gave it")
+        return [pending.pop(claim) for claim in claims]
+
+    def take(self) -> list[Change]:
+        """What is to be written now, in one transaction; empty if nothing can be."""
+        changes = []
+        for term in self._touched:
+            tickets = term.writable()
+            if tickets:
+                changes.append(_change(term, tickets))
+        self._touched.clear()
+        return changes
+
+    def committed(self, changes: Iterable[Change]) -> list[Outcome]:
+        """What `take` gave is durable."""
+        outcomes = []
+        for change in changes:
+            term = self._terms[change.key]
+            term.written(change.sighting, change.tickets)
+            self._drop_if_idle(term)
+            for confirmation in _confirmations(change.tickets):
+                confirmation.waiting -= 1
+                if not confirmation.waiting and not confirmation.failed:
+                    outcomes.append(Outcome(confirmation.future, None))
+        return outcomes
+
+    def failed(self, changes: Iterable[Change], error: StoreError) -> list[Outcome]:
+        """Nothing of what `take` gave was written. Its claims are spent: their chunks come again."""
+        tickets = [ticket for change in changes for ticket in change.tickets]
+        return _fail(tickets, error) + self._lose(self._withdraw(tickets))
+
+    def abandon(self, error: StoreError) -> list[Outcome]:
+        """Nothing will be written any more: everything that waits fails with ``error``, and so do all later calls."""
+        if self._closed is None:
+            self._closed = error
+        waiting = [ticket for term in self._terms.values() for ticket in term.tickets]
+        self._pending = dict.fromkeys(self._pending)
+        self._terms.clear()
+        self._touched.clear()
+        return _fail(waiting, error)
+
+    def _withdraw(self, tickets: Iterable[Ticket]) -> list[Ticket]:
+        by_term: dict[Term, set[Ticket]] = {}
+        for ticket in tickets:
+            by_term.setdefault(ticket.term, set()).add(ticket)
+        lost: list[Ticket] = []
+        for term, gone in by_term.items():
+            lost += term.withdraw(gone)
+            self._drop_if_idle(term)
+        return lost
+
+    def _lose(self, tickets: Sequence[Ticket]) -> list[Outcome]:
+        for ticket in tickets:
+            if ticket.claim in self._pending:
+                self._pending[ticket.claim] = None
+        return _fail(tickets, _lost())
+
+    def _drop_if_idle(self, term: Term) -> None:
+        if not term.tickets:
+            self._terms.pop(term.key, None)
+            self._touched.pop(term, None)
+
+
+def _change(term: Term, tickets: Sequence[Ticket]) -> Change:
+    first, *others = tickets
+    sighting = _with(term.durable, first.claim)
+    for ticket in others:
+        sighting = _with(sighting, ticket.claim)
+    return Change(term.key, first.claim.terms, sighting, set(tickets))
+
+
+def _with(before: Sighting | None, claim: Claim) -> Sighting:
+    return remember(before, claim.time_ms, claim.event, claim.verdict)
+
+
+def _confirmations(tickets: Iterable[Ticket]) -> Iterable[Confirmation]:
+    return (ticket.confirmation for ticket in tickets if ticket.confirmation is not None)
+
+
+def _fail(tickets: Iterable[Ticket], error: StoreError) -> list[Outcome]:
+    """The futures that end with ``error`` because these claims do, each once."""
+    outcomes = []
+    for confirmation in _confirmations(tickets):
+        if not confirmation.failed:
+            confirmation.failed = True
+            outcomes.append(Outcome(confirmation.future, _renewed(error)))
+    return outcomes
+
+
+def _lost() -> ClaimLost:
+    return ClaimLost("an alert that this chunk relied on was given back undelivered: the chunk has to come again")
+
+
+def _renewed(error: StoreError) -> StoreError:
+    """The same error for one more raiser: a shared one would gather the tracebacks of all of them."""
+    anew = type(error)(*error.args)
+    anew.__cause__ = error.__cause__
+    return anew

@@ -1,0 +1,38 @@
+"""The file that keeps a second process from writing the same state."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from firstseen.errors import StoreError
+
+
+class OwnerLock:
+    """Held from `take` to `release`, or to the end of the process, whatever ends it. The file names the owner."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+
+    @classmethod
+    def take(cls, path: Path) -> OwnerLock:
+        """Lock ``path``, creating it if need be. Raises `StoreError` where another process holds it."""
+        # The file stays when the lock goes: unlinking it would let two processes lock two files of one name.
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            # flock, not lockf: it also keeps out a second store in this process, and closing another handle keeps it.
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(file, 20, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(file)
+            raise StoreError(
+                f"{path.parent} is in use by process {owner}; one process at a time may write a state: stop that first"
+            ) from None
+        os.ftruncate(file, 0)
+        os.pwrite(file, f"{os.getpid()}\n".encode("ascii"), 0)
+        return cls(file)
+
+    def release(self) -> None:
+        """Let the next one in."""
+        os.close(self._file)

@@ -1,0 +1,144 @@
+"""What is on its way for one term: the claims that are not durable yet, in order, and the alerts among them.
+
+The rules that this follows are those of `firstseen.store.ledger`; here they are kept for one term at a time.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+
+from firstseen.detect.new_terms import Sighting
+from firstseen.store.base import Claim
+
+
+class Confirmation:
+    """One call of `Store.confirm`: its future, and how many of its claims are not durable yet."""
+
+    __slots__ = ("failed", "future", "waiting")
+
+    def __init__(self, waiting: int) -> None:
+        self.future: Future[None] = Future()
+        # It cannot be cancelled any more: asyncio.wrap_future would pass a task's cancellation on to it.
+        self.future.set_running_or_notify_cancel()
+        self.waiting = waiting
+        self.failed = False
+
+
+class Alert:
+    """One event's alert on one term, while it is not durable. ``relies_on`` is the alert before it in the chain."""
+
+    __slots__ = ("event", "holders", "last_seen", "relies_on")
+
+    def __init__(self, event: str, last_seen: int | None, relies_on: Alert | None) -> None:
+        self.event = event
+        self.last_seen = last_seen
+        self.relies_on = relies_on
+        self.holders: list[Ticket] = []
+
+    def confirmed(self) -> list[Ticket]:
+        """The claims of it that are confirmed: one is enough to deliver it."""
+        return [ticket for ticket in self.holders if ticket.confirmation is not None]
+
+
+class Ticket:
+    """A claim's place on its term: the alert it holds or None, and the alert it relies on or None."""
+
+    __slots__ = ("claim", "confirmation", "holds", "relies_on", "term")
+
+    def __init__(self, claim: Claim, term: Term, holds: Alert | None, relies_on: Alert | None) -> None:
+        self.claim = claim
+        self.term = term
+        self.holds = holds
+        self.relies_on = relies_on
+        self.confirmation: Confirmation | None = None
+
+
+class Term:
+    """What is on its way for one term. ``durable`` is on disk; with all of ``tickets`` it will end at ``last_seen``."""
+
+    __slots__ = ("alerts", "by_event", "durable", "key", "last_seen", "tickets")
+
+    def __init__(self, key: bytes, durable: Sighting | None) -> None:
+        self.key = key
+        self.durable = durable
+        self.last_seen = None if durable is None else durable.last_seen
+        self.tickets: list[Ticket] = []
+        self.alerts: list[Alert] = []
+        self.by_event: dict[str, Alert] = {}  # the last of each event: a chunk may hold thousands of them
+
+    def undelivered(self, event: str) -> Alert | None:
+        """The alert of this very event, unless one of its claims is confirmed already."""
+        alert = self.by_event.get(event)
+        return None if alert is None or alert.confirmed() else alert
+
+    def alert(self, event: str) -> Alert:
+        """One alert more at the end of the chain."""
+        alert = self.by_event[event] = Alert(event, self.last_seen, self.last_alert)
+        self.alerts.append(alert)
+        return alert
+
+    @property
+    def last_alert(self) -> Alert | None:
+        """The end of the chain: what a claim made now relies on."""
+        return self.alerts[-1] if self.alerts else None
+
+    def _keep_alerts(self, alerts: list[Alert]) -> None:
+        self.alerts = alerts
+        self.by_event = {alert.event: alert for alert in alerts}
+
+    def add(self, ticket: Ticket) -> None:
+        """One claim more."""
+        time_ms = ticket.claim.time_ms
+        self.tickets.append(ticket)
+        self.last_seen = time_ms if self.last_seen is None else max(self.last_seen, time_ms)
+
+    def writable(self) -> list[Ticket]:
+        """The confirmed claims that rely on nothing unconfirmed, each behind what it relies on."""
+        confirmed = [ticket for ticket in self.tickets if ticket.confirmation is not None]
+        if not self.alerts:
+            return confirmed
+        followers: dict[Alert | None, list[Ticket]] = {}
+        for ticket in confirmed:
+            if ticket.holds is None:
+                followers.setdefault(ticket.relies_on, []).append(ticket)
+        ready = followers.get(None, [])
+        for alert in self.alerts:
+            holders = alert.confirmed()
+            if not holders:
+                break
+            ready += holders + followers.get(alert, [])
+        return ready
+
+    def written(self, sighting: Sighting, tickets: set[Ticket]) -> None:
+        """``sighting``, with ``tickets`` in it, is durable."""
+        self.durable = sighting
+        self.tickets = [ticket for ticket in self.tickets if ticket not in tickets]
+        delivered = {alert for alert in self.alerts if any(holder in tickets for holder in alert.holders)}
+        if not delivered:
+            return
+        self._keep_alerts([alert for alert in self.alerts if alert not in delivered])
+        for alert in self.alerts:
+            if alert.relies_on in delivered:
+                alert.relies_on = None
+        for ticket in self.tickets:
+            if ticket.relies_on in delivered:
+                ticket.relies_on = None
+            if ticket.holds in delivered:
+                ticket.holds = None
+
+    def withdraw(self, tickets: set[Ticket]) -> set[Ticket]:
+        """Take ``tickets`` out, and every claim that is lost by that; the latter are returned."""
+        for alert in self.alerts:
+            alert.holders = [holder for holder in alert.holders if holder not in tickets]
+        intact = next((number for number, alert in enumerate(self.alerts) if not alert.holders), len(self.alerts))
+        dead = set(self.alerts[intact:])
+        self._keep_alerts(self.alerts[:intact])
+        left = [ticket for ticket in self.tickets if ticket not in tickets]
+        self.tickets, self.last_seen = [], None if self.durable is None else self.durable.last_seen
+        lost = set()
+        for ticket in left:
+            if ticket.relies_on in dead:  # so do the holders of all the dead alerts that still have one
+                lost.add(ticket)
+            else:
+                self.add(ticket)
+        return lost

@@ -1,0 +1,123 @@
+"""The one thread that writes: takes from the ledger what may be written, commits it, reports, and takes the next.
+
+While one commit is on its way to the disk, confirmations gather in the ledger and go into the next: the slower the
+disk, the larger the groups.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+
+from firstseen.errors import StoreError
+from firstseen.store.ledger import Change, Ledger, Outcome, resolve
+
+
+class CommitError(StoreError):
+    """A transaction was given up as a whole, and nothing of it was written; the next one may well succeed."""
+
+
+class Job:
+    """Something other than claims that has to be written, run in the writing thread between two transactions."""
+
+    __slots__ = ("done", "run")
+
+    def __init__(self, run: Callable[[], None]) -> None:
+        self.run = run
+        self.done: Future[None] = Future()
+
+
+class Writer:
+    """Runs ``write`` on what ``ledger`` gives, from construction to `close`.
+
+    ``lock`` guards the ledger: every call of it must hold it, here and elsewhere. ``write`` raises `CommitError` where
+    only this transaction failed; after any other exception nothing is written any more, and everything fails with it.
+    """
+
+    def __init__(
+        self, ledger: Ledger, lock: threading.Lock, write: Callable[[Sequence[Change]], None], name: str
+    ) -> None:
+        self._ledger = ledger
+        self._write = write
+        self._work = threading.Condition(lock)
+        self._jobs: deque[Job] = deque()
+        self._closing = False
+        self._broken = False
+        self.problem: StoreError | None = None
+        # A daemon thread: where close was never called, the process may end all the same. What was confirmed and not
+        # yet written is not acknowledged either.
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There may be something to take. The caller holds the lock."""
+        self._work.notify()
+
+    def run(self, run: Callable[[], None]) -> Future[None]:
+        """Have ``run`` run in the writing thread; the future ends as it does, or with `StoreError` after a break."""
+        job = Job(run)
+        with self._work:
+            if self._broken or self._closing:
+                job.done.set_exception(self.problem or StoreError("the state is closed"))
+            else:
+                self._jobs.append(job)
+                self._work.notify()
+        return job.done
+
+    def close(self) -> None:
+        """Write what can be written, end the thread, and wait for that."""
+        with self._work:
+            self._closing = True
+            self._work.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while (work := self._next()) is not None:
+                resolve(self._do(work))
+        except BaseException as error:  # noqa: BLE001  # raised again in everyone who waits: nobody may wait for ever
+            self._break(error)
+
+    def _next(self) -> Job | Sequence[Change] | None:
+        with self._work:
+            while True:
+                if self._jobs:
+                    return self._jobs[0]
+                changes = self._ledger.take()
+                if changes:
+                    return changes
+                if self._closing:
+                    return None
+                self._work.wait()
+
+    def _do(self, work: Job | Sequence[Change]) -> list[Outcome]:
+        problem: CommitError | None = None
+        try:
+            if isinstance(work, Job):
+                work.run()
+            else:
+                self._write(work)
+        except CommitError as error:
+            problem = error
+        with self._work:
+            self.problem = problem
+            if isinstance(work, Job):
+                self._jobs.popleft()
+                return [Outcome(work.done, problem)]
+            return self._ledger.committed(work) if problem is None else self._ledger.failed(work, problem)
+
+    def _break(self, error: BaseException) -> None:
+        problem = (
+            error if isinstance(error, StoreError) else StoreError(f"the state cannot be written any more: {error!r}")
+        )
+        if problem is not error:
+            problem.__cause__ = error
+        with self._work:
+            self._broken = True
+            self.problem = problem
+            outcomes = self._ledger.abandon(problem)
+            outcomes += [Outcome(job.done, problem) for job in self._jobs]
+            self._jobs.clear()
+        resolve(outcomes)
