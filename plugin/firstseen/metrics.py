@@ -1,0 +1,42 @@
+"""What the agent counts. The sums must add up, and do whenever nothing is in flight:
+
+records in = records out + records rejected
+matches    = alerts + suppressed
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Counts:
+    """Totals since the agent started; one writer, the event loop.
+
+    A *match* is one sighting of a rule's terms; it is an *alert* or, where the terms were known, *suppressed*.
+    """
+
+    chunks_in: int = 0
+    chunks_out: int = 0
+    chunks_rejected: int = 0
+    records_in: int = 0
+    records_out: int = 0
+    records_rejected: int = 0
+    candidates: int = 0
+    matches: int = 0
+    alerts: int = 0
+    suppressed: int = 0
+    terms_dropped: int = 0
+    rule_errors: int = 0
+    connections_refused: int = 0
+    reading_pauses: int = 0
+    delivery_retries: int = 0
+
+    def add(self, total: str, amount: int = 1) -> None:
+        """Raise the total of that name, for those who only tell that something happened."""
+        setattr(self, total, getattr(self, total) + amount)
+
+    def as_dict(self) -> dict[str, int]:
+        """Every total by its name."""
+        return dataclasses.asdict(self)

@@ -1,0 +1,153 @@
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firstseen.engine import MAX_TERMS, Engine, Moment
+from firstseen.metrics import Counts
+from firstseen.store.lmdb import LmdbStore
+from support.rulebook import ARN, rule_id, rule_set, rule_text
+
+NOW_MS = 1_790_000_000_000
+DAY_MS = 86_400_000
+ADA = "arn:aws:iam::111122223333:user/ada"
+
+
+def document(action: str = "Look", **more: Any) -> dict[str, Any]:
+    return {"event": {"action": action, "id": "e-1"}, **more}
+
+
+class Fixture:
+    def __init__(self, path: Path) -> None:
+        self.store = LmdbStore.open(path, 1 << 24, durable=False)
+        self.counts = Counts()
+
+    def engine(self, *rules: str) -> Engine:
+        return Engine(rule_set(*rules), self.store, self.counts, lambda: NOW_MS)
+
+    def labels(self, engine: Engine, record: dict[str, Any], moment: Moment) -> list[Any]:
+        inspection = engine.inspect(record, moment, lambda: "digest")
+        self.store.confirm(inspection.claims).result()
+        return [label["new_terms"]["values"] for label in inspection.labels]
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[Fixture]:
+    fixture = Fixture(tmp_path / "state")
+    yield fixture
+    fixture.store.close()
+
+
+LIVE = Moment(arrival=NOW_MS, entry=NOW_MS)
+PAST = Moment(arrival=None, entry=NOW_MS)
+
+
+def test_every_combination_of_terms_is_a_sighting_of_its_own(state: Fixture) -> None:
+    engine = state.engine(rule_text("event.action: Look", ["user.name", "host.name"]))
+    first = document(user={"name": ["a", "b"]}, host={"name": "h"})
+    second = document(user={"name": ["b", "c"]}, host={"name": ["h", "i"]})
+
+    assert state.labels(engine, first, LIVE) == [["a", "h"], ["b", "h"]]
+    assert state.labels(engine, second, LIVE) == [["b", "i"], ["c", "h"], ["c", "i"]]
+    assert (state.counts.matches, state.counts.alerts, state.counts.suppressed) == (6, 5, 1)
+
+
+def test_a_missing_term_is_no_sighting(state: Fixture) -> None:
+    engine = state.engine(rule_text("event.action: Look", ["user.name", "host.name"]))
+
+    assert state.labels(engine, document(user={"name": "a"}), LIVE) == []
+    assert state.counts.matches == 0
+
+
+def test_two_rules_do_not_share_their_memory(state: Fixture) -> None:
+    engine = state.engine(
+        rule_text("event.action: Look", ["user.name"], rule_id=rule_id(1)),
+        rule_text("event.action: L*", ["user.name"], rule_id=rule_id(2)),
+    )
+
+    assert state.labels(engine, document(user={"name": "a"}), LIVE) == [["a"], ["a"]]
+
+
+def test_a_changed_rule_starts_anew(state: Fixture) -> None:
+    record = document(user={"name": "a"})
+    state.labels(state.engine(rule_text("event.action: Look", ["user.name"])), record, LIVE)
+
+    changed = state.engine(rule_text("event.action: (Look or See)", ["user.name"]))
+
+    assert state.labels(changed, record, LIVE) == [["a"]]
+
+
+def test_live_records_go_by_their_arrival_and_past_ones_by_their_own_time(state: Fixture) -> None:
+    rule = rule_text("event.action: Look", ["user.name"])
+    old = document(user={"name": "a"}, **{"@timestamp": "2026-01-01T00:00:00Z"})
+    late = document(user={"name": "a"}, **{"@timestamp": "2026-02-01T00:00:00Z"})
+    engine = state.engine(rule)
+
+    assert state.labels(engine, old, PAST) == [["a"]]
+    assert state.labels(engine, late, PAST) == [["a"]]
+    assert state.labels(engine, old, LIVE) == [["a"]]
+    assert state.labels(engine, late, Moment(NOW_MS + DAY_MS, NOW_MS)) == []
+
+
+def test_an_ingest_time_in_the_record_goes_before_the_arrival(state: Fixture) -> None:
+    engine = state.engine(rule_text("event.action: Look", ["user.name"]))
+
+    def ingested(day: int) -> dict[str, Any]:
+        record = document(user={"name": "a"})
+        record["event"]["ingested"] = f"2026-03-{day:02d}T00:00:00Z"
+        return record
+
+    assert [state.labels(engine, ingested(day), LIVE) for day in (1, 9, 20, 12)] == [[["a"]], [], [["a"]], []]
+
+
+def test_a_rule_without_an_override_goes_by_the_event_time(state: Fixture) -> None:
+    rule = rule_text("event.action: Look", ["user.name"]).replace('timestamp_override = "event.ingested"\n', "")
+    engine = state.engine(rule)
+    days = ["2026-01-01", "2026-01-05", "2026-01-20"]
+    records = [document(user={"name": "a"}, **{"@timestamp": f"{day}T00:00:00Z"}) for day in days]
+
+    assert [state.labels(engine, record, LIVE) for record in records] == [[["a"]], [], [["a"]]]
+
+
+def test_events_without_an_id_are_known_by_their_digest_and_place(state: Fixture) -> None:
+    engine = state.engine(rule_text(fields=["aws.cloudtrail.user_identity.arn"]))
+    event = {
+        "eventSource": "sts.amazonaws.com",
+        "eventName": "GetCallerIdentity",
+        "userIdentity": {"arn": ADA},
+    }
+
+    inspection = engine.inspect({"Records": [event, event]}, LIVE, lambda: "digest")
+
+    assert [claim.event for claim in inspection.claims] == ["digest", "digest/1"]
+    assert len(inspection.labels) == 1
+
+
+def test_too_many_combinations_are_counted(state: Fixture) -> None:
+    engine = state.engine(rule_text("event.action: Look", ["user.name"]))
+    record = document(user={"name": [f"u{number}" for number in range(MAX_TERMS + 5)]})
+
+    assert len(state.labels(engine, record, LIVE)) == MAX_TERMS
+    assert state.counts.terms_dropped == 5
+
+
+def test_a_rule_that_fails_on_a_record_does_not_stop_the_others(state: Fixture) -> None:
+    engine = state.engine(
+        rule_text("event.action: Look", ["user.name"], rule_id=rule_id(1)),
+        rule_text("event.action: L*", ["user.name"], rule_id=rule_id(2)),
+    )
+    broken, sound = engine.rules.rules
+    engine.rules.rules = (dataclasses.replace(broken, predicate=lambda view: 1 // 0), sound)
+
+    assert state.labels(engine, document(user={"name": "a"}), LIVE) == [["a"]]
+    assert state.counts.rule_errors == 1
+
+
+def test_no_match_touches_nothing(state: Fixture) -> None:
+    engine = state.engine(rule_text())
+
+    inspection = engine.inspect(document(**{ARN: ADA}), LIVE, lambda: pytest.fail("no digest is needed"))
+
+    assert (list(inspection.labels), list(inspection.claims)) == ([], [])
