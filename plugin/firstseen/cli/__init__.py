@@ -1,0 +1,49 @@
+"""The ``firstseen`` command: one module per subcommand, loaded when it is called for."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from firstseen import __version__
+from firstseen.errors import ConfigError, FirstseenError, RuleError
+
+EXIT_FAILED = 1
+"""Something failed, or a check found something."""
+EXIT_USAGE = 2
+"""The command line is wrong (click's own choice)."""
+EXIT_CONFIG = 78
+"""The configuration or a rule is wrong (EX_CONFIG of sysexits.h)."""
+
+COMMANDS = ("run", "validate", "replay", "fields", "send")
+
+
+class _Commands(click.Group):
+    """Imports a subcommand's module only when it is wanted: the agent pays for nothing else."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"firstseen.cli.{cmd_name}").command
+        return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the subcommand; the operator's mistakes come out as lines, not as tracebacks."""
+        try:
+            return super().invoke(ctx)
+        except (ConfigError, RuleError) as error:
+            click.echo(str(error), err=True)
+            ctx.exit(EXIT_CONFIG)
+        except FirstseenError as error:
+            click.echo(f"firstseen: {error}", err=True)
+            ctx.exit(EXIT_FAILED)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="firstseen")
+def main() -> None:
+    """Has this identity ever made that call here before? Detection inside the log stream."""

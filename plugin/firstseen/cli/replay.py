@@ -1,0 +1,203 @@
+"""``firstseen replay``: past logs through the same engine."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from firstseen import config
+from firstseen.cli import EXIT_FAILED
+from firstseen.engine import Engine, Moment
+from firstseen.errors import InputError
+from firstseen.eventfiles import Event, encode_object, event_files, read_events
+from firstseen.metrics import Counts
+from firstseen.record.view import views
+from firstseen.rules.loader import load_rules
+from firstseen.rules.rule import Status
+from firstseen.rules.ruleset import RuleSet
+from firstseen.store.lmdb import LmdbStore
+
+DEFAULT_MAP_SIZE = 1 << 30
+BATCH = 1_000
+"""Claims confirmed at a time: one commit each would be all that a replay does."""
+
+
+@click.command("replay")
+@click.option("-c", "--config", "file", type=click.Path(path_type=Path), help="Take the rules that this file names.")
+@click.option("--rules", "paths", multiple=True, type=click.Path(path_type=Path), help="Rule files or directories.")
+@click.option("--state", type=click.Path(path_type=Path), help="Keep what was seen here; without it, nowhere.")
+@click.option("--all", "everything", is_flag=True, help="Print every event, not only those with alerts.")
+@click.option("--as-given", is_flag=True, help="Take the events as they lie instead of sorted by their time.")
+@click.option(
+    "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of the summary."
+)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    file: Path | None,
+    paths: tuple[Path, ...],
+    state: Path | None,
+    everything: bool,
+    as_given: bool,
+    output: str,
+    files: tuple[str, ...],
+) -> None:
+    """Print the events that the rules label, as JSON lines; a summary goes to standard error.
+
+    The clock is each event's own: event.ingested if it has it, else its time.
+    """
+    key = "alerts"
+    if file is not None:
+        settings = config.load(file)
+        paths = paths or tuple(settings.rules.paths)
+        key = settings.alerts.key
+    if not paths:
+        raise click.UsageError("say which rules: with --rules, or with a configuration file")
+    rules = load_rules(paths)
+    for report in rules.reports:
+        if report.status is not Status.LOADED:
+            click.echo(f"firstseen: {report.file}: {report.status.replace('_', ' ')}: {report.reason}", err=True)
+    summary = _Summary()
+    with ExitStack() as stack:
+        engine_state = _open_state(stack, state)
+        counts = Counts()
+        engine = Engine(rules, engine_state, counts, now_ms=lambda: int(time.time() * 1000))
+        replay = _Replay(engine, rules, engine_state, key, everything, summary)
+        events = summary.read(files)
+        replay.run(events if as_given else _by_time(events))
+        summary.counts = counts
+    click.echo(summary.as_json() if output == "json" else summary.as_text(), err=True)
+    ctx.exit(EXIT_FAILED if summary.unreadable else 0)
+
+
+def _open_state(stack: ExitStack, path: Path | None) -> LmdbStore:
+    durable = path is not None
+    if path is None:
+        path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="firstseen-replay-")))
+    store = LmdbStore.open(path, DEFAULT_MAP_SIZE, durable=durable)
+    stack.callback(store.close)
+    return store
+
+
+def _by_time(events: Iterable[Event]) -> Iterator[Event]:
+    """Sorted by event time; events without one come first, events of one instant as they were given."""
+    dated = [(_time(event.decode()) or 0, number, event) for number, event in enumerate(events)]
+    dated.sort(key=lambda item: item[:2])
+    return (event for _, _, event in dated)
+
+
+def _time(record: Mapping[str, Any]) -> int | None:
+    times = [view.ingested_ms if view.ingested_ms is not None else view.timestamp_ms for view in views(record)]
+    return next((moment for moment in times if moment is not None), None)
+
+
+@dataclass
+class _Summary:
+    """What is told at the end."""
+
+    counts: Counts = field(default_factory=Counts)
+    files: int = 0
+    events: int = 0
+    unreadable: list[str] = field(default_factory=list)
+    by_rule: Counter[str] = field(default_factory=Counter)
+
+    def read(self, files: Sequence[str]) -> Iterator[Event]:
+        """Every event of every file; a file that cannot be read is told of, and the others are read."""
+        for file in event_files(files):
+            self.files += 1
+            try:
+                for event in read_events(file):
+                    self.events += 1
+                    yield event
+            except InputError as error:
+                self.unreadable.append(str(error))
+                click.echo(f"firstseen: {error}", err=True)
+
+    def as_json(self) -> str:
+        counts = self.counts
+        return msgspec.json.encode(
+            {
+                "files": self.files,
+                "events": self.events,
+                "matches": counts.matches,
+                "alerts": counts.alerts,
+                "suppressed": counts.suppressed,
+                "alerts_by_rule": dict(self.by_rule),
+                "unreadable": self.unreadable,
+            }
+        ).decode()
+
+    def as_text(self) -> str:
+        counts = self.counts
+        lines = [
+            f"{self.events} events in {self.files} files: {counts.matches} matches, "
+            f"{counts.alerts} alerts, {counts.suppressed} known"
+        ]
+        lines += [f"{number:>7}  {name}" for name, number in self.by_rule.most_common()]
+        if self.unreadable:
+            lines.append(f"{len(self.unreadable)} files could not be read to their end")
+        return "\n".join(lines)
+
+
+class _Replay:
+    """Takes events through the engine and prints what comes of them."""
+
+    def __init__(
+        self, engine: Engine, rules: RuleSet, store: LmdbStore, key: str, everything: bool, summary: _Summary
+    ) -> None:
+        self._engine = engine
+        self._scanner = rules.scanner
+        self._store = store
+        self._key = key
+        self._everything = everything
+        self._summary = summary
+
+    def run(self, events: Iterable[Event]) -> None:
+        out = sys.stdout.buffer
+        claims: list[Any] = []
+        for event in events:
+            record: dict[str, Any] = {}
+            labels: Sequence[Mapping[str, Any]] = ()
+            if self._scanner.always or self._scanner.hits(event.raw, 0, len(event.raw)):
+                record = event.decode()
+                inspection = self._engine.inspect(record, _moment(record), partial(_digest, event.raw))
+                claims += inspection.claims
+                labels = inspection.labels
+            if labels or self._everything:
+                out.write(self._labelled(event.raw, record, labels) + b"\n")
+            self._summary.by_rule.update(label["rule"]["name"] for label in labels)
+            if len(claims) >= BATCH:
+                self._store.confirm(claims).result()
+                claims.clear()
+        out.flush()
+        self._store.confirm(claims).result()
+
+    def _labelled(self, raw: bytes, record: dict[str, Any], labels: Sequence[Mapping[str, Any]]) -> bytes:
+        """The event's own text with one key more."""
+        if not labels:
+            return raw
+        if self._key in record or not record:
+            known = record.get(self._key, [])
+            return encode_object({**record, self._key: [*(known if isinstance(known, list) else [known]), *labels]})
+        return raw[: raw.rindex(b"}")] + b"," + encode_object({self._key: labels})[1:]
+
+
+def _moment(record: Mapping[str, Any]) -> Moment:
+    return Moment(arrival=None, entry=_time(record) or int(time.time() * 1000))
+
+
+def _digest(raw: bytes) -> str:
+    return "sha256:" + hashlib.sha256(raw).hexdigest()

@@ -1,0 +1,17 @@
+"""``firstseen run``: the agent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from firstseen import config, daemon
+
+
+@click.command("run")
+@click.option("-c", "--config", "file", required=True, type=click.Path(path_type=Path), help="The configuration file.")
+@click.pass_context
+def command(ctx: click.Context, file: Path) -> None:
+    """Take records over Forward, label what is new, pass everything on. SIGTERM drains, SIGHUP loads the rules anew."""
+    ctx.exit(daemon.run(config.load(file)))

@@ -1,0 +1,50 @@
+"""``firstseen validate``: is this configuration one that the agent would start with?"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from firstseen import config
+from firstseen.cli import EXIT_CONFIG
+from firstseen.errors import ConfigError, Problem, RuleError
+from firstseen.rules.loader import load_rules
+from firstseen.rules.rule import Report
+
+
+@click.command("validate")
+@click.option("-c", "--config", "file", required=True, type=click.Path(path_type=Path), help="The configuration file.")
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.pass_context
+def command(ctx: click.Context, file: Path, output: str) -> None:
+    """Check the configuration and every rule it names: one line per problem, exit 78 if there is any.
+
+    Rules that cannot run in this version are told of, and are no problem.
+    """
+    problems: tuple[Problem, ...] = ()
+    reports: Sequence[Report] = ()
+    try:
+        settings = config.load(file)
+        reports = load_rules(settings.rules.paths).reports
+    except (ConfigError, RuleError) as error:
+        problems = error.problems
+    if output == "json":
+        told = {
+            "problems": [dataclasses.asdict(problem) for problem in problems],
+            "rules": [dataclasses.asdict(report) for report in reports],
+        }
+        click.echo(json.dumps(told))
+    else:
+        for problem in problems:
+            click.echo(str(problem))
+        for report in reports:
+            if report.status != "loaded":
+                click.echo(f"{report.file}: {report.status.replace('_', ' ')}: {report.reason}")
+        if not problems:
+            loaded = sum(report.status in ("loaded", "flagged") for report in reports)
+            click.echo(f"{file}: no problems; {loaded} of {len(reports)} rules run")
+    ctx.exit(EXIT_CONFIG if problems else 0)

@@ -1,0 +1,133 @@
+"""Runs the installed agent for tests: a configuration, a process, what it logs, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+FIRSTSEEN = Path(sys.executable).with_name("firstseen")
+"""The command as it is installed beside the Python that runs the tests."""
+
+SHIPPED_RULES = Path(__file__).parents[2] / "rules"
+
+TIMEOUT_S = 20.0
+
+
+def write_config(
+    path: Path,
+    *,
+    downstream: str,
+    state: Path,
+    rules: Path = SHIPPED_RULES,
+    listen: str = "127.0.0.1:0",
+    extra: str = "",
+) -> Path:
+    """A configuration file at ``path``; ``extra`` is TOML that follows, with sections of its own."""
+    path.write_text(
+        f"[input]\nlisten = [{json.dumps(listen)}]\n{extra_of(extra, 'input')}"
+        f"[output]\nservers = [{json.dumps(downstream)}]\n{extra_of(extra, 'output')}"
+        f"[rules]\npaths = [{json.dumps(str(rules))}]\n"
+        f'[state]\npath = {json.dumps(str(state))}\nmap_size = "64MiB"\n'
+        f"[alerts]\n{extra_of(extra, 'alerts')}"
+        '[log]\nlevel = "info"\nformat = "json"\n'
+    )
+    return path
+
+
+def extra_of(extra: str, section: str) -> str:
+    """The lines of ``extra`` that are written ``section: key = value``."""
+    prefix = f"{section}: "
+    return "".join(line.removeprefix(prefix) + "\n" for line in extra.splitlines() if line.startswith(prefix))
+
+
+class AgentProcess:
+    """``firstseen run`` in a process of its own; as a context manager it is killed at the end if it still runs."""
+
+    def __init__(self, config: Path) -> None:
+        self.config = config
+        self.events: list[dict[str, Any]] = []
+        self._news = threading.Condition()
+        self._process = subprocess.Popen(
+            [str(FIRSTSEEN), "run", "-c", str(config)], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            try:
+                happening = json.loads(line)
+            except ValueError:
+                happening = {"event": "text", "text": line.decode(errors="replace")}
+            with self._news:
+                self.events.append(happening)
+                self._news.notify_all()
+        with self._news:
+            self.events.append({"event": "end"})
+            self._news.notify_all()
+
+    def wait_for(self, name: str, **fields: object) -> dict[str, Any]:
+        """The first event of that name with those fields, waited for; fails if the process ends before it."""
+
+        def found() -> dict[str, Any] | None:
+            for happening in self.events:
+                if happening["event"] == name and all(happening.get(key) == value for key, value in fields.items()):
+                    return happening
+            return None
+
+        with self._news:
+            self._news.wait_for(lambda: found() or any(e["event"] == "end" for e in self.events), TIMEOUT_S)
+            happening = found()
+            assert happening is not None, f"no event {name} {fields} in {self.events}"
+            return happening
+
+    @property
+    def port(self) -> int:
+        """Where it listens; waits until it does."""
+        address: str = self.wait_for("ready")["listen"][0]
+        return int(address.rpartition(":")[2])
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def stop(self) -> Mapping[str, Any]:
+        """SIGTERM, a clean exit, and the totals it counted."""
+        self.signal(signal.SIGTERM)
+        code = self.wait()
+        assert code == 0, f"exit {code}: {self.events}"
+        return self.wait_for("stopped")
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash or the out-of-memory killer does."""
+        self._process.kill()
+        self.wait()
+
+    def wait(self) -> int:
+        code = self._process.wait(TIMEOUT_S)
+        self._reader.join(TIMEOUT_S)
+        return code
+
+    def __enter__(self) -> AgentProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(TIMEOUT_S)
+        self._reader.join(TIMEOUT_S)
+        if self._process.stderr is not None:
+            self._process.stderr.close()

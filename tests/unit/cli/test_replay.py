@@ -1,0 +1,156 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from firstseen.cli import main
+from support.rulebook import rule_text
+
+ADA, BOB = "arn:aws:iam::111122223333:user/ada", "arn:aws:iam::111122223333:user/bob"
+
+
+def call(arn: str, event_id: str, time: str = "2026-09-21T08:00:00Z") -> dict[str, Any]:
+    return {
+        "userIdentity": {"type": "IAMUser", "arn": arn},
+        "eventTime": time,
+        "eventSource": "sts.amazonaws.com",
+        "eventName": "GetCallerIdentity",
+        "eventID": event_id,
+    }
+
+
+@pytest.fixture
+def rule(tmp_path: Path) -> str:
+    path = tmp_path / "rule.toml"
+    path.write_text(rule_text())
+    return str(path)
+
+
+def write(path: Path, *events: dict[str, Any] | str) -> str:
+    path.write_text("\n".join(event if isinstance(event, str) else json.dumps(event) for event in events))
+    return str(path)
+
+
+def replay(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["replay", *arguments])
+
+
+def printed(result: Result) -> list[str]:
+    return [json.loads(line)["eventID"] for line in result.stdout.splitlines()]
+
+
+def test_first_sightings_are_printed_in_the_order_of_their_time(tmp_path: Path, rule: str) -> None:
+    late, early = call(ADA, "late", "2026-09-21T09:00:00Z"), call(ADA, "early", "2026-09-21T08:00:00Z")
+    file = write(tmp_path / "events.json", late, early, call(BOB, "other", "2026-09-21T10:00:00Z"))
+
+    result = replay("--rules", rule, file)
+
+    assert printed(result) == ["early", "other"]
+    assert result.exit_code == 0
+    assert "3 events in 1 files: 3 matches, 2 alerts, 1 known" in result.stderr
+
+
+def test_as_given_takes_them_as_they_lie(tmp_path: Path, rule: str) -> None:
+    late, early = call(ADA, "late", "2026-09-21T09:00:00Z"), call(ADA, "early", "2026-09-21T08:00:00Z")
+    file = write(tmp_path / "events.json", late, early)
+
+    assert printed(replay("--rules", rule, "--as-given", file)) == ["late"]
+
+
+def test_events_keep_their_text(tmp_path: Path, rule: str) -> None:
+    text = json.dumps(call(ADA, "e-1"))[:-1] + ', "odd": 1.0, "big": 123456789012345678901, "esc": "\\u00e4\\/" }'
+    file = write(tmp_path / "events.json", text)
+
+    (line,) = replay("--rules", rule, file).stdout.splitlines()
+
+    assert line.startswith(text[:-2])
+    assert list(json.loads(line))[-1] == "alerts"
+
+
+def test_all_prints_every_event(tmp_path: Path, rule: str) -> None:
+    file = write(tmp_path / "events.json", {"a": 1, "eventID": "x"}, call(ADA, "e-1"))
+
+    lines = replay("--rules", rule, "--all", file).stdout.splitlines()
+
+    assert lines[0] == '{"a": 1, "eventID": "x"}'
+    assert "alerts" in json.loads(lines[1])
+
+
+def test_a_state_remembers_between_runs(tmp_path: Path, rule: str) -> None:
+    file = write(tmp_path / "events.json", call(ADA, "e-1"))
+    arguments = ["--rules", rule, "--state", str(tmp_path / "state"), file]
+
+    assert [printed(replay(*arguments)), printed(replay(*arguments))] == [["e-1"], []]
+
+
+def test_an_older_label_is_kept(tmp_path: Path, rule: str) -> None:
+    file = write(tmp_path / "events.json", {**call(ADA, "e-1"), "alerts": ["older"]})
+
+    (line,) = replay("--rules", rule, file).stdout.splitlines()
+
+    assert [label if isinstance(label, str) else label["status"] for label in json.loads(line)["alerts"]] == [
+        "older",
+        "open",
+    ]
+
+
+def test_a_file_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path, rule: str) -> None:
+    broken = write(tmp_path / "a.json", call(BOB, "e-1"), "broken", call(BOB, "e-2"))
+    whole = write(tmp_path / "b.json", call(ADA, "e-3"))
+
+    result = replay("--rules", rule, broken, whole)
+
+    assert sorted(printed(result)) == ["e-1", "e-3"]
+    assert result.exit_code == 1
+    assert f"{broken}:2: this is no JSON" in result.stderr
+
+
+def test_the_summary_as_json(tmp_path: Path, rule: str) -> None:
+    result = replay("--rules", rule, "--output", "json", write(tmp_path / "e.json", call(ADA, "e-1")))
+
+    assert json.loads(result.stderr) == {
+        "files": 1,
+        "events": 1,
+        "matches": 1,
+        "alerts": 1,
+        "suppressed": 0,
+        "alerts_by_rule": {"A rule for tests": 1},
+        "unreadable": [],
+    }
+
+
+def test_the_rules_of_a_configuration(tmp_path: Path, rule: str) -> None:
+    config = tmp_path / "firstseen.toml"
+    config.write_text('[rules]\npaths = ["rule.toml"]\n[alerts]\nkey = "found"\n')
+
+    result = replay("-c", str(config), write(tmp_path / "e.json", call(ADA, "e-1")))
+
+    assert [list(json.loads(line))[-1] for line in result.stdout.splitlines()] == ["found"]
+
+
+def test_rules_that_do_not_run_are_told_of(tmp_path: Path) -> None:
+    path = tmp_path / "rule.toml"
+    path.write_text(rule_text().replace('type = "new_terms"', 'type = "eql"'))
+
+    result = replay("--rules", str(path), write(tmp_path / "e.json", call(ADA, "e-1")))
+
+    assert "not runnable" in result.stderr
+    assert "eql" in result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["file.json"], 2, "say which rules"),
+        (["--rules", "nowhere", "file.json"], 78, "nowhere"),
+        (["--rules", "{rule}", "file.json"], 1, "file.json: there is no such file"),
+        (["--rules", "{rule}"], 2, "FILE"),
+    ],
+)
+def test_mistakes_are_told_of(rule: str, arguments: list[str], code: int, said: str) -> None:
+    result = replay(*(argument.replace("{rule}", rule) for argument in arguments))
+
+    assert (result.exit_code, said in result.stderr) == (code, True)

@@ -1,0 +1,66 @@
+import json
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+
+from firstseen.cli import main
+from support.rulebook import rule_text
+
+
+def validate(folder: Path, config: str, *arguments: str) -> Result:
+    file = folder / "firstseen.toml"
+    file.write_text(config)
+    return CliRunner().invoke(main, ["validate", "-c", str(file), *arguments])
+
+
+def test_a_sound_configuration(tmp_path: Path) -> None:
+    (tmp_path / "rule.toml").write_text(rule_text())
+
+    result = validate(tmp_path, '[rules]\npaths = ["rule.toml"]\n')
+
+    assert (result.exit_code, result.stdout) == (0, f"{tmp_path}/firstseen.toml: no problems; 1 of 1 rules run\n")
+
+
+def test_every_problem_of_the_configuration_on_a_line_of_its_own(tmp_path: Path) -> None:
+    result = validate(tmp_path, '[input]\nlisten = 7\nmax_fram = "1MiB"\n')
+
+    lines = result.stdout.splitlines()
+    assert result.exit_code == 78
+    assert [
+        line.startswith(f"{tmp_path}/firstseen.toml:{number}: input.")
+        for line, number in zip(lines, (2, 3), strict=True)
+    ]
+    assert "input.max_frame" in lines[1]
+
+
+def test_problems_of_rules(tmp_path: Path) -> None:
+    (tmp_path / "rule.toml").write_text(rule_text("event.action: ("))
+
+    result = validate(tmp_path, '[rules]\npaths = ["rule.toml"]\n')
+
+    assert result.exit_code == 78
+    assert f"{tmp_path}/rule.toml:" in result.stdout
+
+
+def test_rules_that_do_not_run_are_no_problem_and_told_of(tmp_path: Path) -> None:
+    (tmp_path / "rule.toml").write_text(rule_text().replace('type = "new_terms"', 'type = "esql"'))
+
+    result = validate(tmp_path, '[rules]\npaths = ["rule.toml"]\n')
+
+    assert result.exit_code == 0
+    assert "rule.toml: not runnable: " in result.stdout
+    assert "0 of 1 rules run" in result.stdout
+
+
+def test_as_json(tmp_path: Path) -> None:
+    (tmp_path / "rule.toml").write_text(rule_text())
+
+    sound = validate(tmp_path, '[rules]\npaths = ["rule.toml"]\n', "--output", "json")
+    broken = validate(tmp_path, "[inputs]\n", "--output", "json")
+
+    (rule,) = json.loads(sound.stdout)["rules"]
+    (problem,) = json.loads(broken.stdout)["problems"]
+    assert list(rule) == ["id", "name", "type", "file", "status", "reason", "needles"]
+    assert rule["status"] == "loaded"
+    assert (problem["line"], "[input]" in problem["what"]) == (1, True)
+    assert broken.exit_code == 78

@@ -1,0 +1,139 @@
+import gzip
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from firstseen.errors import InputError
+from firstseen.eventfiles import decode_object, encode_object, event_files, read_events
+
+A = {"eventName": "A", "n": 1.0}
+B = {"eventName": "B"}
+
+
+def raws(path: Path) -> list[bytes]:
+    return [event.raw for event in read_events(str(path))]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"Records": [{"eventName":"A"},{"eventName":"B"}]}',
+        '[{"eventName":"A"},{"eventName":"B"}]',
+        '{"eventName":"A"}\n{"eventName":"B"}\n',
+        '\n{"eventName":"A"}\n\n{"eventName":"B"}',
+        '{"Records": [{"eventName":"A"}]}\n{"Records": [{"eventName":"B"}]}\n',
+        '[{"eventName":"A"}]\n',
+        '{\n "Records": [\n  {\n   "eventName": "A"\n  },\n  {"eventName": "B"}]}',
+    ],
+    ids=["log file", "array", "lines", "blank lines", "log files as lines", "array of one", "pretty"],
+)
+def test_shapes(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "events.json"
+    path.write_text(text)
+
+    names = [json.loads(raw)["eventName"] for raw in raws(path)]
+
+    assert names == (["A"] if "B" not in text else ["A", "B"])
+
+
+@pytest.mark.parametrize("text", ['{"eventName":"A"}', '{"eventName":"A","Records":7}', '{"Records":null}'])
+def test_one_object_is_one_event(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "event.json"
+    path.write_text(text)
+
+    assert raws(path) == [text.encode()]
+
+
+def test_the_text_of_an_event_is_kept(tmp_path: Path) -> None:
+    text = b'{"a":1.0,"b":1e3,"c":"\\u0041\\/","d":12345678901234567890123,"a":2}'
+    path = tmp_path / "events.json"
+    path.write_bytes(b'{"Records":[' + text + b"]}")
+
+    assert raws(path) == [text]
+
+
+def test_an_event_over_several_lines_becomes_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "events.json"
+    path.write_text('[{\n "a": 1.0,\r\n "b": "x\\ny"}]')
+
+    assert [raw.count(b"\n") for raw in raws(path)] == [0]
+    assert decode_object(raws(path)[0]) == {"a": 1.0, "b": "x\ny"}
+
+
+def test_gzip_is_known_by_its_content(tmp_path: Path) -> None:
+    path = tmp_path / "events"
+    path.write_bytes(gzip.compress(json.dumps([A]).encode()) + gzip.compress(b"\n"))
+
+    assert [event.decode() for event in read_events(str(path))] == [A]
+
+
+def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.TextIOWrapper(io.BufferedReader(io.BytesIO(json.dumps(B).encode())))
+    monkeypatch.setattr("sys.stdin", stream)
+
+    assert [(event.source, event.number) for event in read_events("-")] == [("standard input", 1)]
+
+
+def test_an_empty_file_has_no_events(tmp_path: Path) -> None:
+    path = tmp_path / "empty.json"
+    path.write_text("\n \n")
+
+    assert raws(path) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"nonsense", "no JSON"),
+        (b'{"eventName":"A"}\n{"eventName":', ":2: this is no JSON"),
+        (b"[1]", "element 1 is no JSON object"),
+        (b'{"Records":[{"a":1},"x"]}', "element 2 is no JSON object"),
+        (gzip.compress(b'{"eventName":"A"}')[:-4], "ended before"),
+    ],
+)
+def test_faults_name_their_place(tmp_path: Path, content: bytes, fault: str) -> None:
+    path = tmp_path / "events.json"
+    path.write_bytes(content)
+
+    with pytest.raises(InputError, match=fault) as caught:
+        raws(path)
+
+    assert str(caught.value).startswith(str(path))
+
+
+def test_the_lines_before_a_broken_one_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "events.ndjson"
+    path.write_text('{"eventName":"A"}\n{"eventName":"B"}\nbroken\n')
+    found = []
+
+    with pytest.raises(InputError, match=":3: "):
+        found.extend(event.number for event in read_events(str(path)))
+
+    assert found == [1, 2]
+
+
+def test_directories_are_walked_in_order_of_names(tmp_path: Path) -> None:
+    for name in ("b/2.json.gz", "b/1.ndjson", "a.json", "LICENSE", "b/notes.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("{}")
+
+    files = [Path(file).relative_to(tmp_path).as_posix() for file in event_files([str(tmp_path), "-"][:1])]
+
+    assert files == ["a.json", "b/1.ndjson", "b/2.json.gz"]
+
+
+def test_a_file_that_is_missing_is_an_error() -> None:
+    with pytest.raises(InputError, match="no such file"):
+        list(event_files(["nowhere.json"]))
+
+
+def test_numbers_beyond_64_bits_are_numbers() -> None:
+    assert decode_object(b'{"n":123456789012345678901234567890}') == {"n": 123456789012345678901234567890}
+
+
+@pytest.mark.parametrize("text", [b'{"a":1.5}', b'{"n":123456789012345678901234567890}', b'{"half":"\\ud800"}'])
+def test_what_is_decoded_can_be_encoded(text: bytes) -> None:
+    assert encode_object(decode_object(text)) == text
