@@ -1,0 +1,51 @@
+"""What the documents say exists, and what exists is in them."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from firstseen.cli import COMMANDS
+from firstseen.config import sample, settings
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("tests/**/README.md")])
+DOCUMENTS = [path for path in DOCUMENTS if "node_modules" not in path.parts]
+
+
+def test_the_sample_configuration_is_what_the_settings_say() -> None:
+    assert (ROOT / "conf/firstseen.toml").read_text() == sample()
+
+
+@pytest.mark.parametrize("setting", list(settings()), ids=lambda setting: f"{setting.section}.{setting.key}")
+def test_every_setting_is_documented(setting: object) -> None:
+    page = (ROOT / "docs/configuration.md").read_text()
+
+    row = f"| `{setting.section}.{setting.key}` | {setting.type} | `{setting.default}` | {setting.description} |"  # type: ignore[attr-defined]
+
+    assert row in page
+
+
+def test_no_setting_is_documented_that_does_not_exist() -> None:
+    page = (ROOT / "docs/configuration.md").read_text()
+
+    named = set(re.findall(r"^\| `([a-z_.]+)` \|", page, re.MULTILINE))
+
+    assert named == {f"{setting.section}.{setting.key}" for setting in settings()}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_documented(command: str) -> None:
+    assert f"## firstseen {command}" in (ROOT / "docs/commands.md").read_text()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", document.read_text()):
+        if "://" not in target:
+            assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("target", re.findall(r"^make ([a-z]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
+def test_what_the_readme_says_to_make_can_be_made(target: str) -> None:
+    assert re.search(rf"^{target}:.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
