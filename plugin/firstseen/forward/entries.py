@@ -98,14 +98,19 @@ class Entries:
         """The (start, stop) of each entry that holds one of the ascending ``offsets``, each entry once, in order."""
         behind = self.start
         for offset in offsets:
-            if offset < behind:
-                continue
-            mark = bisect_right(self.marks, offset - self.start) - 1
-            for start, stop in self._between_marks(mark):
-                if offset < stop:
-                    yield start, stop
-                    behind = stop
-                    break
+            if offset >= behind:
+                start, behind = self._around(offset)
+                yield start, behind
+
+    def _around(self, offset: int) -> tuple[int, int]:
+        unpacker, first, _ = self._behind_mark(bisect_right(self.marks, offset - self.start) - 1)
+        skip, tell = unpacker.skip, unpacker.tell
+        start = stop = first
+        while stop <= offset:
+            start = stop
+            skip()
+            stop = first + tell()
+        return start, stop
 
     def every(self) -> Iterator[tuple[int, int]]:
         """The (start, stop) of every entry, in order."""
@@ -118,15 +123,21 @@ class Entries:
             yield from self._between_marks(len(self.marks) - 1)
 
     def _between_marks(self, mark: int) -> Iterator[tuple[int, int]]:
-        first = start = self.start + self.marks[mark]
-        end = self.start + self.marks[mark + 1] if mark + 1 < len(self.marks) else self.stop
-        unpacker = msgpack.Unpacker(read_size=READ_SIZE, max_buffer_size=max(end - start, READ_SIZE))
-        unpacker.feed(memoryview(self.data)[start:end])
+        unpacker, first, end = self._behind_mark(mark)
+        start = first
         while start < end:
             unpacker.skip()
             stop = first + unpacker.tell()
             yield start, stop
             start = stop
+
+    def _behind_mark(self, mark: int) -> tuple[msgpack.Unpacker, int, int]:
+        """An unpacker that holds the entries from one mark to the next, and where they begin and end."""
+        first = self.start + self.marks[mark]
+        end = self.start + self.marks[mark + 1] if mark + 1 < len(self.marks) else self.stop
+        unpacker = msgpack.Unpacker(read_size=READ_SIZE, max_buffer_size=max(end - first, READ_SIZE))
+        unpacker.feed(memoryview(self.data)[first:end])
+        return unpacker, first, end
 
 
 def walk(data: bytes | bytearray, start: int, stop: int) -> Entries:

@@ -88,7 +88,7 @@ def decode_record(data: Buffer, span: Span) -> dict[Any, Any]:
 
     Pairs whose key cannot be one (a map, an array) are left out. Never fails: a record is looked at whatever is in it.
     """
-    raw = data[span.record : span.stop]
+    raw = memoryview(data)[span.record : span.stop]
     try:
         record: dict[Any, Any] = msgpack.unpackb(raw, unicode_errors="surrogateescape", strict_map_key=False)
     except (TypeError, ValueError, OverflowError):
