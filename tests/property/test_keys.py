@@ -38,7 +38,7 @@ def test_terms_share_an_encoding_exactly_if_they_are_the_same(one, other):
 
 @given(st.lists(terms, max_size=12), st.data())
 def test_no_split_of_values_can_be_forged(many, data):
-    """However the same values are cut into pieces and put together again, every different sequence encodes differently."""
+    """However the same values are cut up and put together again, every different sequence encodes differently."""
     sequences = [*many, *(one + other for one, other in itertools.pairwise(many))]
     moved = data.draw(st.permutations(sequences))
     for one, other in zip(sequences, moved, strict=True):

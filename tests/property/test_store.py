@@ -21,14 +21,15 @@ from firstseen.store.ledger import Change, Ledger, Outcome, resolve
 from firstseen.store.lmdb import LmdbStore
 
 RULE = RuleState(b"8 bytes.", "rule", "Rule")
-SILENCE = 10
+SILENCE = 12
 
 # Mostly one term, few events, and times a silence or so apart: that is where claims have to do with each other.
 sightings = st.lists(
     st.tuples(
         st.sampled_from(["x", "x", "x", "y"]),
         st.sampled_from(["e1", "e2", "e3"]),
-        st.integers(0, 8).map(lambda n: 6 * n),
+        st.sampled_from([0, 6, 12, 18]),  # how much time passes before it
+        st.sampled_from([0, 0, 0, 6, 30]),  # how late it is
     ),
     min_size=1,
     max_size=4,
@@ -39,7 +40,7 @@ seldom = st.integers(0, 9).map(lambda number: number == 9)
 
 @dataclass(eq=False)
 class Sight:
-    """A claim as the model sees it. ``alert`` is the number of the alert that it holds, ``relies`` those it relies on."""
+    """A claim as the model sees it: ``alert`` numbers the alert that it holds, ``relies`` those that it relies on."""
 
     term: str
     event: str
@@ -61,7 +62,7 @@ class Sight:
 
 @dataclass
 class Model:
-    """What the store promises, in the plainest way: nothing is kept up to date, everything is derived from ``sights``."""
+    """What the store promises, in the plainest way: nothing is kept up to date, all is derived from ``sights``."""
 
     sights: list[Sight] = field(default_factory=list)
     durable: dict[str, Sighting] = field(default_factory=dict)
@@ -155,6 +156,8 @@ class Model:
 class Claims(RuleBasedStateMachine):
     """Claims, confirmations and releases in any order, done to a store and to the model."""
 
+    store: Ledger | LmdbStore
+
     def __init__(self) -> None:
         super().__init__()
         self.model = Model()
@@ -162,6 +165,18 @@ class Claims(RuleBasedStateMachine):
         self.unsettled: list[Claim] = []
         self.futures: dict[int, Future[None]] = {}
         self.alerted: set[str] = set()
+        self.clock = 0
+
+    @precondition(lambda self: len(self.unsettled) < 12)
+    @rule(several=sightings)
+    def claim(self, several: list[tuple[str, str, int, int]]) -> None:
+        for term, event, passing, late in several:
+            self.clock += passing
+            claim = self.store.claim(RULE, (term,), self.clock - late, event, SILENCE)
+            sight = self.model.claim(term, event, self.clock - late)
+            assert (claim.verdict, claim.last_seen) == (sight.verdict, sight.last_seen), sight
+            self.claims[claim] = sight
+            self.unsettled.append(claim)
 
     def pick(self, numbers: list[int]) -> list[Claim]:
         count = len(self.unsettled)
@@ -171,11 +186,6 @@ class Claims(RuleBasedStateMachine):
 
     def sights(self, claims: list[Claim]) -> list[Sight]:
         return [self.claims[claim] for claim in claims]
-
-    def compare(self, claim: Claim, sight: Sight) -> None:
-        assert (claim.verdict, claim.last_seen) == (sight.verdict, sight.last_seen), sight
-        self.claims[claim] = sight
-        self.unsettled.append(claim)
 
     def confirmed(self, claims: list[Claim], future: Future[None]) -> None:
         sights = self.sights(claims)
@@ -204,44 +214,41 @@ class Claims(RuleBasedStateMachine):
 class LedgerMachine(Claims):
     """The ledger does what the model does, whatever happens between a batch being taken and its being on disk."""
 
+    store: Ledger
+
     def __init__(self) -> None:
         super().__init__()
         self.disk: dict[bytes, Sighting] = {}
-        self.ledger = Ledger(self.disk.get)
+        self.store = Ledger(self.disk.get)
         self.batch: list[Change] = []
 
     def stored(self, term: str) -> Sighting | None:
         return self.disk.get(state_key(RULE.key, (term,)))
 
-    @rule(several=sightings)
-    def claim(self, several: list[tuple[str, str, int]]) -> None:
-        for term, event, time in several:
-            self.compare(self.ledger.claim(RULE, (term,), time, event, SILENCE), self.model.claim(term, event, time))
-
     @precondition(lambda self: self.unsettled)
     @rule(numbers=picks)
     def confirm(self, numbers: list[int]) -> None:
         claims = self.pick(numbers)
-        self.confirmed(claims, self.ledger.confirm(claims))
+        self.confirmed(claims, self.store.confirm(claims))
 
     @precondition(lambda self: self.unsettled)
     @rule(numbers=picks)
     def release(self, numbers: list[int]) -> None:
         claims = self.pick(numbers)
-        resolve(self.ledger.release(claims))
+        resolve(self.store.release(claims))
         self.model.end(self.sights(claims), "released")
 
     @precondition(lambda self: not self.batch)
     @rule()
     def take(self) -> None:
-        self.batch = self.ledger.take()
+        self.batch = self.store.take()
         self.model.take()
 
     @precondition(lambda self: self.batch)
     @rule()
     def commit(self) -> None:
         self.disk.update((change.key, change.sighting) for change in self.batch)
-        self.finish(self.ledger.committed(self.batch))
+        self.finish(self.store.committed(self.batch))
         self.model.committed()
 
     @precondition(lambda self: self.batch)
@@ -249,25 +256,25 @@ class LedgerMachine(Claims):
     def fail(self, now: bool) -> None:
         if not now:
             return
-        self.finish(self.ledger.failed(self.batch, StoreError("no room")))
+        self.finish(self.store.failed(self.batch, StoreError("no room")))
         self.model.end([sight for sight in self.model.sights if sight.state == "flying"], "gone")
 
     def finish(self, outcomes: list[Outcome]) -> None:
         resolve(outcomes)
         self.batch = []
 
-    @precondition(lambda self: len(self.claims) > 8)
+    @precondition(lambda self: len(self.claims) > 12)
     @rule(closing=st.booleans(), now=seldom)
     def end(self, closing: bool, now: bool) -> None:
         if not now:
             return
         if closing:
-            resolve(self.ledger.abandon(StoreError("closed")))
+            resolve(self.store.abandon(StoreError("closed")))
             self.model.end(self.model.sights, "gone")
             self.futures_end_when_and_how_they_should()
             with pytest.raises(StoreError, match="closed"):
-                self.ledger.claim(RULE, ("x",), 0, "e1", SILENCE)
-        self.ledger = Ledger(self.disk.get)
+                self.store.claim(RULE, ("x",), 0, "e1", SILENCE)
+        self.store = Ledger(self.disk.get)
         self.batch = []
         self.futures.clear()
         self.unsettled.clear()
@@ -278,20 +285,22 @@ class LedgerMachine(Claims):
     def settle_twice(self, number: int) -> None:
         settled = [claim for claim in self.claims if claim not in self.unsettled]
         with pytest.raises(ValueError, match="once"):
-            self.ledger.confirm([*self.unsettled, settled[number % len(settled)]])
+            self.store.confirm([*self.unsettled, settled[number % len(settled)]])
 
     def teardown(self) -> None:
         """With nothing on its way nothing is kept."""
-        resolve(self.ledger.release(self.pick(list(range(len(self.unsettled))))))
-        self.finish(self.ledger.committed(self.batch))
-        while batch := self.ledger.take():
-            self.finish(self.ledger.committed(batch))
-        assert not self.ledger._terms
-        assert not self.ledger._pending
+        resolve(self.store.release(self.pick(list(range(len(self.unsettled))))))
+        self.finish(self.store.committed(self.batch))
+        while batch := self.store.take():
+            self.finish(self.store.committed(batch))
+        assert not self.store._terms
+        assert not self.store._pending
 
 
 class DiskMachine(Claims):
     """The store on disk does what the model does, in one process after the other."""
+
+    store: LmdbStore
 
     @initialize()
     def open(self) -> None:
@@ -312,11 +321,6 @@ class DiskMachine(Claims):
         self.store.confirm([claim]).result(timeout=60)
         self.model.take()
         self.model.committed()
-
-    @rule(several=sightings)
-    def claim(self, several: list[tuple[str, str, int]]) -> None:
-        for term, event, time in several:
-            self.compare(self.store.claim(RULE, (term,), time, event, SILENCE), self.model.claim(term, event, time))
 
     @precondition(lambda self: self.unsettled)
     @rule(numbers=picks, more=picks)

@@ -75,7 +75,7 @@ def _unpack(raw: bytes) -> Any:
     try:
         return msgpack.unpackb(raw, unicode_errors="surrogatepass", ext_hook=_unpack_big_int)
     except (ValueError, msgpack.UnpackException) as error:
-        raise ValueError(f"it is no msgpack: {error}") from error
+        raise ValueError(f"it is no msgpack ({error!r})") from error
 
 
 def _pack_scalar(value: Scalar) -> Scalar | msgpack.ExtType:

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import msgpack
+import pytest
+
+from firstseen.detect.new_terms import Sighting
+from firstseen.model import Scalar
+from firstseen.store.codec import pack_rule, pack_sighting, unpack_rule, unpack_sighting
+
+UUID = "6f1c6a1e-0d3b-4c55-9c6a-0123456789ab"
+OTHER_UUID = "00000000-0000-0000-0000-000000000000"
+ONCE = Sighting(100, 100, 1, "e1", "e1")
+
+
+def spelt(terms: Sequence[Scalar]) -> list[tuple[type, str]]:
+    """``terms`` in a form that tells True, 1 and 1.0 apart, and -0.0 from 0.0, and takes NaN for itself."""
+    return [(type(term), repr(term)) for term in terms]
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        ("",),
+        ("a", "b"),
+        ("ab", ""),
+        ("a\0b",),
+        ("é", "e\u0301", "\U0001f600"),
+        ("\ud800",),
+        ("\udcff", "\udcc3\udca9"),
+        ("\ud83d\ude00",),
+        ("x" * 70_000,),
+        (True, 1, 1.0, "1"),
+        (False, 0, 0.0, -0.0, ""),
+        (-(1 << 63), (1 << 63) - 1, (1 << 64) - 1),
+        (1 << 64, -(1 << 63) - 1, -(1 << 64)),
+        (10**400, -(10**400)),
+        (0.1, 1e308, 5e-324, math.inf, -math.inf, math.nan),
+    ],
+    ids=lambda terms: ascii(terms)[:40],
+)
+def test_terms_come_back_as_they_were(terms: tuple[Scalar, ...]) -> None:
+    sighting, read = unpack_sighting(pack_sighting(ONCE, terms))
+
+    assert sighting == ONCE
+    assert spelt(read) == spelt(terms)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        UUID,
+        OTHER_UUID,
+        UUID.upper(),
+        UUID + "\n",
+        UUID.replace("-", ""),
+        "\N{ARABIC-INDIC DIGIT ONE}" + UUID[1:],
+        "sixteen bytes ok",
+        "",
+        "\ud800",
+        "shardId-000000000000:4954",
+    ],
+    ids=ascii,
+)
+def test_event_ids_come_back_as_they_were(event: str) -> None:
+    for sighting in (ONCE._replace(event=event), ONCE._replace(last_event=event), Sighting(1, 1, 1, event, event)):
+        assert unpack_sighting(pack_sighting(sighting, ("x",)))[0] == sighting
+
+
+@pytest.mark.parametrize(
+    "sighting",
+    [
+        Sighting(0, 0, 1, "e1", "e1"),
+        Sighting(-1, 1_790_000_000_000, 2, "e1", "e2"),
+        Sighting(-(1 << 70), 1 << 70, 1 << 60, "e1", "e1"),
+    ],
+)
+def test_times_of_any_size_come_back_as_they_were(sighting: Sighting) -> None:
+    assert unpack_sighting(pack_sighting(sighting, ("x",)))[0] == sighting
+
+
+def test_what_lies_on_disk() -> None:
+    packed = pack_sighting(Sighting(100, 105, 2, UUID, "e2"), ("x", True, 1 << 64))
+
+    big = msgpack.ExtType(1, b"\1" + bytes(8))
+    assert msgpack.unpackb(packed) == [100, 5, 2, bytes.fromhex(UUID.replace("-", "")), "e2", "x", True, big]
+
+
+def test_the_last_event_is_not_written_twice() -> None:
+    assert msgpack.unpackb(pack_sighting(ONCE, ("x",))) == [100, 0, 1, "e1", None, "x"]
+
+
+def test_an_arn_and_two_uuids_are_some_110_bytes() -> None:
+    arn = "arn:aws:sts::111122223333:assumed-role/deployment/i-0123456789abcdef0"
+
+    assert len(pack_sighting(Sighting(1_790_000_000_000, 1_790_500_000_000, 1_000, UUID, OTHER_UUID), (arn,))) <= 125
+
+
+NO_EVENT = "its event is no event"
+NO_MSGPACK = "it is no msgpack"
+NO_NUMBERS = "its numbers are no numbers"
+NO_SIGHTING = "it is no sighting"
+NO_TERMS = "its terms are no terms"
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        (None, NO_SIGHTING),
+        ({"first_seen": 1}, NO_SIGHTING),
+        ([], NO_SIGHTING),
+        ([1, 0, 1, "e1", None], NO_SIGHTING),
+        (["1", 0, 1, "e1", None, "x"], NO_NUMBERS),
+        ([1, 0.5, 1, "e1", None, "x"], NO_NUMBERS),
+        ([1, 0, True, "e1", None, "x"], NO_NUMBERS),
+        ([1, 0, 1, "e1", None, None], NO_TERMS),
+        ([1, 0, 1, "e1", None, "x", b"x"], NO_TERMS),
+        ([1, 0, 1, "e1", None, ["x"]], NO_TERMS),
+        ([1, 0, 1, "e1", None, msgpack.Timestamp(0)], NO_TERMS),
+        ([1, 0, 1, None, None, "x"], NO_EVENT),
+        ([1, 0, 1, bytes(15), None, "x"], NO_EVENT),
+        ([1, 0, 1, "e1", bytes(17), "x"], NO_EVENT),
+        ([1, 0, 1, "e1", 1, "x"], NO_EVENT),
+        ([1, 0, 1, "e1", None, msgpack.ExtType(2, b"\1")], "ext type 2 is unknown"),
+    ],
+)
+def test_values_that_are_no_sighting_are_refused(values: Any, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        unpack_sighting(msgpack.packb(values))
+
+
+BROKEN = {
+    "empty": b"",
+    "cut off": pack_sighting(ONCE, ("x",))[:-1],
+    "something behind it": pack_sighting(ONCE, ("x",)) + b"\0",
+    "no type of msgpack": b"\xc1",
+    "nested for ever": b"\x91" * 5_000,
+    "text that is no text": b"\xa1\xff",
+    "a map with a list as a key": b"\x81\x90\x01",
+}
+
+
+@pytest.mark.parametrize("raw", BROKEN.values(), ids=BROKEN.keys())
+def test_bytes_that_are_no_msgpack_are_refused(raw: bytes) -> None:
+    for unpack in (unpack_sighting, unpack_rule):
+        with pytest.raises(ValueError, match=NO_MSGPACK):
+            unpack(raw)
+
+
+@pytest.mark.parametrize(
+    ("rule_id", "name", "created_ms"),
+    [("rule", "Rule", 1_790_000_000_000), ("", "", 0), ("\ud800", "Ünïcode \U0001f600", -(1 << 70))],
+)
+def test_a_rule_comes_back_as_it_was(rule_id: str, name: str, created_ms: int) -> None:
+    assert unpack_rule(pack_rule(rule_id, name, created_ms)) == (rule_id, name, created_ms)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        None,
+        [],
+        {},
+        {"id": "rule", "name": "Rule"},
+        {"id": "rule", "name": None, "created_ms": 1},
+        {"id": b"rule", "name": "Rule", "created_ms": 1},
+        {"id": "rule", "name": "Rule", "created_ms": 1.5},
+    ],
+)
+def test_values_that_are_no_rule_are_refused(values: Any) -> None:
+    with pytest.raises(ValueError, match="it is no rule"):
+        unpack_rule(msgpack.packb(values))

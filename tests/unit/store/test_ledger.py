@@ -1,0 +1,177 @@
+"""What claims mean to each other is told by tests/spec/state; here is what the writer and callers need besides."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+
+import pytest
+
+from firstseen.detect.keys import state_key
+from firstseen.detect.new_terms import Sighting
+from firstseen.errors import StoreError
+from firstseen.model import Verdict
+from firstseen.store.base import Claim, ClaimLost, RuleState
+from firstseen.store.ledger import Ledger, Outcome, resolve
+
+RULE = RuleState(b"8 bytes.", "rule", "Rule")
+KEY = state_key(RULE.key, ("x",))
+
+
+@pytest.fixture
+def disk():
+    return {}
+
+
+@pytest.fixture
+def ledger(disk):
+    return Ledger(disk.get)
+
+
+def claim(ledger: Ledger, event: str = "e1", *, term: str = "x", time: int = 100) -> Claim:
+    return ledger.claim(RULE, (term,), time, event, 10)
+
+
+def write(ledger: Ledger, disk: dict[bytes, Sighting]) -> None:
+    while changes := ledger.take():
+        disk.update({change.key: change.sighting for change in changes})
+        resolve(ledger.committed(changes))
+
+
+def test_resolving_ends_futures():
+    well, badly = Future(), Future()
+    resolve([Outcome(well, None), Outcome(badly, StoreError("no room"))])
+    assert well.result() is None
+    assert str(badly.exception()) == "no room"
+
+
+def test_many_claims_on_a_term_are_one_change(ledger, disk):
+    claims = [claim(ledger, f"e{number}", time=100 + number) for number in range(5)]
+    future = ledger.confirm(claims)
+    (change,) = ledger.take()
+    assert (change.key, change.terms, change.sighting) == (KEY, ("x",), Sighting(100, 104, 5, "e0", "e4"))
+    assert ledger.take() == []
+    assert not future.done()
+    (outcome,) = ledger.committed([change])
+    assert outcome == (future, None)
+
+
+def test_no_claims_are_confirmed_at_once(ledger):
+    assert ledger.confirm([]).result() is None
+    assert ledger.take() == []
+
+
+@pytest.mark.parametrize("first", ["confirm", "release"])
+@pytest.mark.parametrize("second", ["confirm", "release"])
+def test_settling_twice_is_a_mistake(ledger, first, second):
+    one = claim(ledger)
+    getattr(ledger, first)([one])
+    with pytest.raises(ValueError, match="once"):
+        getattr(ledger, second)([one])
+
+
+def test_a_mistake_changes_nothing(ledger, disk):
+    one, other = claim(ledger), claim(ledger, term="y")
+    stranger = claim(Ledger(disk.get))
+    for wrong in ([one, one], [one, stranger]):
+        with pytest.raises(ValueError, match="once"):
+            ledger.confirm(wrong)
+        with pytest.raises(ValueError, match="once"):
+            ledger.release(wrong)
+    future = ledger.confirm([one, other])
+    write(ledger, disk)
+    assert future.result() is None
+
+
+def test_a_failed_commit_fails_its_chunks_and_forgets_their_claims(ledger, disk):
+    futures = [ledger.confirm([claim(ledger)]), ledger.confirm([claim(ledger, term="y"), claim(ledger, term="z")])]
+    changes = ledger.take()
+    resolve(ledger.failed(changes, StoreError("no room")))
+    assert [str(future.exception()) for future in futures] == ["no room", "no room"]
+    assert futures[0].exception() is not futures[1].exception()
+    assert claim(ledger).verdict is Verdict.NEW
+    write(ledger, disk)
+    assert disk == {}
+
+
+def test_a_failed_commit_loses_what_relied_on_it(ledger):
+    owner, waiting, pending = claim(ledger), claim(ledger, "e2"), claim(ledger, "e3")
+    ledger.confirm([owner])
+    changes = ledger.take()
+    late = ledger.confirm([waiting])
+    resolve(ledger.failed(changes, StoreError("no room")))
+    assert isinstance(late.exception(), ClaimLost)
+    assert isinstance(ledger.confirm([pending]).exception(), ClaimLost)
+
+
+def test_a_failed_commit_leaves_the_alert_to_its_other_copy(ledger, disk):
+    owner, copy, follower = claim(ledger), claim(ledger), claim(ledger, "e2")
+    ledger.confirm([owner])
+    changes = ledger.take()
+    resolve(ledger.failed(changes, StoreError("no room")))
+    assert claim(ledger).verdict is Verdict.AGAIN
+    future = ledger.confirm([copy, follower])
+    write(ledger, disk)
+    assert future.result() is None
+    assert disk[KEY].count == 2
+
+
+def test_while_a_commit_is_on_its_way_claims_rely_on_it(ledger, disk):
+    ledger.confirm([claim(ledger)])
+    changes = ledger.take()
+    follower = claim(ledger, "e2", time=105)
+    assert (follower.verdict, follower.last_seen) == (Verdict.KNOWN, 100)
+    assert claim(ledger).verdict is Verdict.KNOWN
+    future = ledger.confirm([follower])
+    disk.update({change.key: change.sighting for change in changes})
+    resolve(ledger.committed(changes))
+    write(ledger, disk)
+    assert future.result() is None
+    assert disk[KEY] == Sighting(100, 105, 2, "e1", "e2")
+
+
+def test_a_chunk_fails_once_however_many_of_its_claims_are_lost(ledger):
+    owners = [claim(ledger), claim(ledger, term="y")]
+    future = ledger.confirm([claim(ledger, "e2"), claim(ledger, "e2", term="y")])
+    (outcome,) = ledger.release(owners)
+    assert outcome.future is future
+    assert isinstance(outcome.error, ClaimLost)
+
+
+def test_an_unreadable_term_can_be_claimed_once_it_is_readable(disk):
+    failing = True
+
+    def read(key: bytes) -> Sighting | None:
+        if failing:
+            raise StoreError("unreadable")
+        return disk.get(key)
+
+    ledger = Ledger(read)
+    with pytest.raises(StoreError, match="unreadable"):
+        claim(ledger)
+    failing = False
+    assert claim(ledger).verdict is Verdict.NEW
+
+
+def test_after_the_end_everything_fails_with_its_reason(ledger):
+    cause = OSError("cause")
+    reason = StoreError("broken")
+    reason.__cause__ = cause
+    pending, other = claim(ledger), claim(ledger, term="y")
+    waiting = ledger.confirm([claim(ledger, "e2")])
+    resolve(ledger.abandon(reason))
+    resolve(ledger.abandon(StoreError("closed")))
+    for error in (waiting.exception(), ledger.confirm([pending]).exception()):
+        assert (type(error), str(error), error.__cause__) == (StoreError, "broken", cause)
+    assert ledger.release([other]) == []
+    assert ledger.confirm([]).result() is None
+    with pytest.raises(StoreError, match="broken"):
+        claim(ledger)
+
+
+def test_a_chunk_full_of_alerts_on_one_term_takes_no_longer_per_claim(ledger):
+    """Times a window apart make an alert of every event; nothing may go through all of them for each."""
+    claims = [claim(ledger, f"e{number}", time=number * 100) for number in range(5_000)]
+    ledger.confirm(claims)
+    (change,) = ledger.take()
+    assert change.sighting.count == 5_000
+    ledger.committed([change])

@@ -1,0 +1,366 @@
+from __future__ import annotations
+
+import os
+import resource
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import lmdb
+import pytest
+
+from firstseen.detect.keys import state_key
+from firstseen.detect.new_terms import Sighting
+from firstseen.errors import StoreError
+from firstseen.model import Verdict
+from firstseen.store.base import Claim, Entry, RuleState
+from firstseen.store.lmdb import LmdbReader, LmdbStore, _explanation, _is_passing
+
+RULE = RuleState(b"8 bytes.", "rule", "Rule")
+MAP_SIZE = 1 << 20
+LONG = 60
+
+
+@pytest.fixture
+def store(tmp_path):
+    opened = LmdbStore.open(tmp_path / "state", MAP_SIZE, durable=False)
+    yield opened
+    opened.close()
+
+
+def claim(store: LmdbStore, term: str | int, event: str = "e1", time: int = 100) -> Claim:
+    return store.claim(RULE, (term,), time, event, 10)
+
+
+def remember(store: LmdbStore, *terms: str | int) -> None:
+    store.confirm([claim(store, term) for term in terms]).result(LONG)
+
+
+def raw(path: Path, table: bytes) -> dict[bytes, bytes]:
+    """What lies in a table of the state in the folder ``path``."""
+    with lmdb.open(str(path / "lmdb"), max_dbs=3, readonly=True) as env:
+        database = env.open_db(table, create=False)
+        with env.begin(database) as txn:
+            return dict(txn.cursor())
+
+
+def tamper(path: Path, table: bytes, key: bytes, value: bytes | None) -> None:
+    with lmdb.open(str(path / "lmdb"), max_dbs=3, map_size=MAP_SIZE) as env:
+        database = env.open_db(table)
+        with env.begin(database, write=True) as txn:
+            if value is None:
+                txn.delete(key)
+            else:
+                txn.put(key, value)
+
+
+def python(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LONG, check=False)
+
+
+class TestOpening:
+    def test_the_folder_is_made_for_its_owner_alone(self, tmp_path):
+        path = tmp_path / "deep" / "state"
+        LmdbStore.open(path, MAP_SIZE).close()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700
+        files = [file for file in path.rglob("*") if file.is_file()]
+        assert {file.name for file in files} == {"data.mdb", "lock.mdb", "lock"}
+        assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in files)
+
+    def test_a_folder_that_is_there_is_used(self, tmp_path):
+        LmdbStore.open(tmp_path, MAP_SIZE).close()
+        LmdbStore.open(tmp_path, MAP_SIZE).close()
+        assert raw(tmp_path, b"meta") == {b"schema": b"1"}
+
+    def test_the_map_is_not_laid_out(self, tmp_path):
+        store = LmdbStore.open(tmp_path, 1 << 30)
+        assert store.stats().map_size == 1 << 30
+        assert (tmp_path / "lmdb" / "data.mdb").stat().st_size < 1 << 20
+        store.close()
+
+    @pytest.mark.parametrize("durable", [True, False])
+    def test_a_state_that_is_kept_waits_for_the_disk(self, tmp_path, durable):
+        store = LmdbStore.open(tmp_path, MAP_SIZE, durable=durable)
+        flags = store._env.flags()
+        assert (flags["sync"], flags["metasync"], flags["writemap"]) == (durable, durable, False)
+        store.close()
+
+    def test_one_process_owns_it(self, store, tmp_path):
+        with pytest.raises(StoreError, match=f"state is in use by process {os.getpid()}; one process at a time"):
+            LmdbStore.open(tmp_path / "state", MAP_SIZE)
+        program = """
+import sys; from pathlib import Path; from firstseen.store.lmdb import LmdbStore
+LmdbStore.open(Path(sys.argv[1]), 1 << 20)
+"""
+        other = python(program, tmp_path / "state")
+        assert other.returncode == 1
+        assert f"StoreError: {tmp_path / 'state'} is in use by process {os.getpid()};" in other.stderr
+
+    def test_a_file_is_no_folder(self, tmp_path):
+        (tmp_path / "state").write_text("")
+        with pytest.raises(StoreError, match="state cannot hold the state: File exists"):
+            LmdbStore.open(tmp_path / "state", MAP_SIZE)
+
+    def test_a_map_too_small_for_anything(self, tmp_path):
+        with pytest.raises(StoreError, match="is full"):
+            LmdbStore.open(tmp_path, 4096)
+        LmdbStore.open(tmp_path, MAP_SIZE).close()
+
+    def test_something_else_of_lmdb(self, tmp_path):
+        with lmdb.open(str(tmp_path / "lmdb"), max_dbs=3) as env:
+            env.open_db(b"pages")
+        with pytest.raises(StoreError, match="not firstseen's: name another folder"):
+            LmdbStore.open(tmp_path, MAP_SIZE)
+
+    def test_something_else_altogether(self, tmp_path):
+        (tmp_path / "lmdb").mkdir()
+        (tmp_path / "lmdb" / "data.mdb").write_bytes(b"no database" * 1_000)
+        with pytest.raises(StoreError, match=r"no LMDB database .*; stop firstseen, move the folder away"):
+            LmdbStore.open(tmp_path, MAP_SIZE)
+        with pytest.raises(StoreError, match="no LMDB database"):
+            LmdbReader.open(tmp_path)
+
+    @pytest.mark.parametrize(("schema", "says"), [(b"2", "schema 2"), (b"\xff", "schema \ufffd"), (None, "no schema")])
+    def test_another_schema(self, tmp_path, schema, says):
+        LmdbStore.open(tmp_path, MAP_SIZE).close()
+        tamper(tmp_path, b"meta", b"schema", schema)
+        for _ in range(2):  # a refusal leaves nothing open
+            with pytest.raises(StoreError, match=f"has {says}, .* works with schema 1: use the version that wrote it"):
+                LmdbStore.open(tmp_path, MAP_SIZE)
+            with pytest.raises(StoreError, match=f"has {says}"):
+                LmdbReader.open(tmp_path)
+
+
+class TestKeeping:
+    def test_it_is_there_after_reopening(self, store, tmp_path):
+        remember(store, "x")
+        store.close()
+        again = LmdbStore.open(tmp_path / "state", MAP_SIZE)
+        assert again.get(RULE.key, ("x",)) == Sighting(100, 100, 1, "e1", "e1")
+        assert again.get(RULE.key, ("y",)) is None
+        assert claim(again, "x", "e2").verdict is Verdict.KNOWN
+        again.close()
+
+    def test_the_key_is_rule_and_terms(self, store, tmp_path):
+        remember(store, "x")
+        store.close()
+        assert list(raw(tmp_path / "state", b"terms")) == [state_key(RULE.key, ("x",))]
+
+    def test_entries_are_listed_page_by_page(self, store):
+        remember(store, *range(2_500))
+        other = RuleState(b"8 others", "other", "Other")
+        store.confirm([store.claim(other, ("x", True), 7, "e", 10)]).result(LONG)
+        entries = list(store.entries())
+        assert len(entries) == 2_501
+        assert {entry.terms for entry in entries} == {("x", True), *((number,) for number in range(2_500))}
+        assert entries[0].rule_key == RULE.key
+        assert entries[-1] == Entry(other.key, ("x", True), Sighting(7, 7, 1, "e", "e"))
+
+    def test_entries_may_change_while_they_are_listed(self, store):
+        remember(store, *range(1_500))
+        entries = store.entries()
+        next(entries)
+        remember(store, *range(1_500, 3_000))
+        assert len(list(entries)) >= 1_499
+
+    def test_an_empty_state_lists_nothing(self, store):
+        assert list(store.entries()) == []
+        assert list(store.rules()) == []
+
+    def test_stats(self, store):
+        empty = store.stats()
+        remember(store, *range(2_000))
+        full = store.stats()
+        assert (empty.entries, full.entries, full.map_size) == (0, 2_000, MAP_SIZE)
+        assert empty.used_bytes < full.used_bytes <= full.file_bytes <= full.map_size
+
+    def test_a_future_runs_to_its_end(self, store):
+        assert not store.confirm([claim(store, "x")]).cancel()
+
+    def test_releasing_forgets(self, store):
+        store.release([claim(store, "x")])
+        assert claim(store, "x", "e2").verdict is Verdict.NEW
+
+    def test_a_claim_is_settled_once(self, store):
+        one = claim(store, "x")
+        store.release([one])
+        with pytest.raises(ValueError, match="once"):
+            store.confirm([one])
+
+    def test_no_claims_take_no_transaction(self, store):
+        before = store._env.info()["last_txnid"]
+        assert store.confirm([]).done()
+        store.close()
+        assert before == 1
+
+
+class TestRules:
+    def test_a_history_begins_once(self, store, tmp_path):
+        assert store.register(RULE, 1_000) == 1_000
+        assert store.register(RULE, 2_000) == 1_000
+        store.close()
+        again = LmdbStore.open(tmp_path / "state", MAP_SIZE)
+        assert again.register(RULE, 3_000) == 1_000
+        assert list(again.rules()) == [(RULE, 1_000)]
+        again.close()
+
+    def test_a_rule_may_be_renamed(self, store):
+        store.register(RULE, 1_000)
+        renamed = RuleState(RULE.key, "rule", "Another name")
+        assert store.register(renamed, 2_000) == 1_000
+        assert list(store.rules()) == [(renamed, 1_000)]
+
+    def test_a_changed_rule_begins_another_history(self, store):
+        store.register(RULE, 1_000)
+        assert store.register(RuleState(b"8 others", "rule", "Rule"), 2_000) == 2_000
+        assert len(list(store.rules())) == 2
+
+
+class TestReading:
+    def test_another_process_reads_while_the_owner_writes(self, store, tmp_path):
+        store.register(RULE, 1_000)
+        remember(store, "x")
+        program = """
+import sys; from pathlib import Path; from firstseen.store.lmdb import LmdbReader
+reader = LmdbReader.open(Path(sys.argv[1]))
+print(reader.get(b"8 bytes.", ("x",)), len(list(reader.entries())), *reader.rules(), reader.stats().map_size)
+reader.close()
+"""
+        other = python(program, tmp_path / "state")
+        assert other.stdout == f"{store.get(RULE.key, ('x',))} 1 ({RULE}, 1000) {MAP_SIZE}\n", other.stderr
+
+    def test_where_nothing_is(self, tmp_path):
+        with pytest.raises(StoreError, match="holds no state yet"):
+            LmdbReader.open(tmp_path / "missing")
+        assert not (tmp_path / "missing").exists()
+
+    def test_where_nothing_is_yet(self, tmp_path):
+        lmdb.open(str(tmp_path / "lmdb")).close()
+        with pytest.raises(StoreError, match="holds no state yet"):
+            LmdbReader.open(tmp_path)
+
+    def test_a_value_that_cannot_be_read_is_named(self, store, tmp_path):
+        store.register(RULE, 1_000)
+        remember(store, "x")
+        store.close()
+        path, key = tmp_path / "state", state_key(RULE.key, ("x",))
+        tamper(path, b"terms", key, b"\xc1")
+        tamper(path, b"rules", RULE.key, b"\x80")
+        store = LmdbStore.open(path, MAP_SIZE)
+        for reading in (lambda: claim(store, "x"), lambda: store.get(RULE.key, ("x",)), lambda: list(store.entries())):
+            with pytest.raises(
+                StoreError, match=f"unreadable under the key {key.hex()}: it is no msgpack.*move the folder away"
+            ):
+                reading()
+        for reading in (lambda: list(store.rules()), lambda: store.register(RULE, 2_000)):
+            with pytest.raises(StoreError, match=f"unreadable under the key {RULE.key.hex()}: it is no rule"):
+                reading()
+        remember(store, "y")
+        store.close()
+
+
+class TestNoRoom:
+    def test_a_full_map_fails_the_commit_and_nothing_else(self, tmp_path):
+        store = LmdbStore.open(tmp_path, 1 << 17, durable=False)
+        remember(store, "x")
+        late = claim(store, "w" * 100)
+        with pytest.raises(
+            StoreError, match=f"{tmp_path} is full: its map_size of 131072 bytes.*set a larger map_size"
+        ):
+            remember(store, "x", *(f"{number:01000}" for number in range(200)))
+        assert store.problem is not None
+        assert store.stats().entries == 1
+        assert store.get(RULE.key, ("x",)) == Sighting(100, 100, 1, "e1", "e1")
+        assert claim(store, f"{7:01000}").verdict is Verdict.NEW
+        assert store.confirm([late]).result(LONG) is None
+        assert store.problem is None
+        store.close()
+
+    def test_a_larger_map_goes_on_where_the_full_one_stopped(self, tmp_path):
+        store = LmdbStore.open(tmp_path, 1 << 17, durable=False)
+        for number in range(200):
+            future = store.confirm([claim(store, f"{number:01000}")])
+            if future.exception(LONG) is not None:
+                break
+        assert "is full" in str(future.exception())
+        with pytest.raises(StoreError, match="is full"):
+            store.register(RuleState(b"8 others", "other", "O" * 20_000), 0)
+        store.close()
+        store = LmdbStore.open(tmp_path, MAP_SIZE, durable=False)
+        assert store.stats().entries == number
+        remember(store, f"{number:01000}")
+        store.close()
+
+    def test_a_full_disk_fails_the_commit_and_nothing_else(self, store):
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+            with pytest.raises(StoreError, match="cannot be used: mdb_txn_commit"):
+                remember(store, *(f"{number:01000}" for number in range(200)))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert store.problem is not None
+        remember(store, *(f"{number:01000}" for number in range(200)))
+        assert (store.problem, store.stats().entries) == (None, 200)
+
+
+class TestClosing:
+    def test_closing_twice_is_closing_once(self, store):
+        store.close()
+        store.close()
+
+    def test_after_that_nothing_goes(self, store):
+        pending, released = claim(store, "x"), claim(store, "y")
+        waiting = store.confirm([claim(store, "x", "e2")])
+        store.close()
+        for future in (waiting, store.confirm([pending])):
+            with pytest.raises(StoreError, match="is closed"):
+                future.result(LONG)
+        store.release([released])
+        doings = (
+            lambda: claim(store, "x"),
+            lambda: store.get(RULE.key, ("x",)),
+            lambda: list(store.entries()),
+            lambda: store.register(RULE, 0),
+            store.stats,
+        )
+        for doing in doings:
+            with pytest.raises(StoreError):
+                doing()
+
+    def test_what_was_confirmed_is_written(self, store, tmp_path):
+        futures = [store.confirm([claim(store, number)]) for number in range(100)]
+        store.close()
+        assert all(future.result(0) is None for future in futures)
+        assert len(raw(tmp_path / "state", b"terms")) == 100
+
+    def test_the_writer_ends(self, store):
+        writing: list[threading.Thread] = []
+        store.confirm([claim(store, "x")]).add_done_callback(lambda _: writing.append(threading.current_thread()))
+        store.close()
+        assert [(thread.name, thread.is_alive()) for thread in writing] == [("firstseen-state", False)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "says", "passing"),
+    [
+        (lmdb.MapFullError, -30792, "state is full: its map_size of 4096 bytes is used up", True),
+        (lmdb.TxnFullError, -30788, "cannot be used: its words", True),
+        (lmdb.DiskError, 28, "cannot be used: its words", True),
+        (lmdb.Error, 5, "cannot be used: its words", True),
+        (lmdb.VersionMismatchError, -30794, r"another version of LMDB \(its words\); .*move the folder away", False),
+        (lmdb.CorruptedError, -30796, r"is damaged \(its words\); .*move the folder away", False),
+        (lmdb.PanicError, -30795, r"is damaged \(its words\); .*move the folder away", False),
+        (lmdb.BadTxnError, -30782, "cannot be used: its words", False),
+    ],
+)
+def test_what_lmdb_says_is_explained(kind, code, says, passing):
+    error = kind("its words")
+    error.code = code  # as the library sets it where it raises
+    with pytest.raises(StoreError, match=says):
+        raise StoreError(_explanation(Path("state"), error, 4096))
+    assert _is_passing(error) is passing

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from firstseen.errors import StoreError
+from firstseen.store.lock import OwnerLock
+
+OWNER = """
+import sys
+from pathlib import Path
+from firstseen.store.lock import OwnerLock
+
+lock = OwnerLock.take(Path(sys.argv[1]))
+print("taken", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "lock"
+
+
+@contextmanager
+def other_owner(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds the lock until it is killed or the block ends."""
+    command = [sys.executable, "-c", OWNER, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "taken\n"
+        yield process
+        process.kill()
+
+
+def test_the_file_names_its_owner_and_is_nobody_elses(path: Path) -> None:
+    lock = OwnerLock.take(path)
+
+    assert path.read_text() == f"{os.getpid()}\n"
+    assert path.stat().st_mode & 0o777 == 0o600
+    lock.release()
+
+
+def test_a_second_owner_is_refused_and_told_who_is_the_first(path: Path) -> None:
+    with other_owner(path) as owner, pytest.raises(StoreError) as refusal:
+        OwnerLock.take(path)
+
+    assert str(refusal.value) == (
+        f"{path.parent} is in use by process {owner.pid}; one process at a time may write a state: stop that first"
+    )
+
+
+def test_a_second_owner_in_the_same_process_is_refused_too(path: Path) -> None:
+    lock = OwnerLock.take(path)
+
+    for _ in range(2):  # the refused one does not take the lock away with it
+        with pytest.raises(StoreError, match=f"in use by process {os.getpid()};"):
+            OwnerLock.take(path)
+    lock.release()
+
+
+def test_an_owner_that_has_not_written_its_name_yet_is_unknown(path: Path) -> None:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+        with pytest.raises(StoreError, match="in use by process unknown;"):
+            OwnerLock.take(path)
+
+
+def test_released_it_can_be_taken_again_and_the_file_stays(path: Path) -> None:
+    OwnerLock.take(path).release()
+
+    assert path.exists()
+    OwnerLock.take(path).release()
+
+
+def test_the_end_of_its_process_releases_it(path: Path) -> None:
+    with other_owner(path) as owner:
+        owner.kill()
+        owner.wait()
+
+        OwnerLock.take(path).release()
+
+
+def test_a_longer_name_from_before_leaves_nothing_behind(path: Path) -> None:
+    path.write_text("9" * 30 + "\n")
+
+    lock = OwnerLock.take(path)
+
+    assert path.read_text() == f"{os.getpid()}\n"
+    lock.release()
+
+
+def test_a_missing_folder_is_no_other_owner(path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        OwnerLock.take(path / "lock")

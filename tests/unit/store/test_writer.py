@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from firstseen.errors import StoreError
+from firstseen.model import Verdict
+from firstseen.store.base import Claim, RuleState
+from firstseen.store.ledger import Change, Ledger
+from firstseen.store.writer import CommitError, Writer
+
+RULE = RuleState(b"8 bytes.", "rule", "Rule")
+LONG = 60
+
+
+class Disk:
+    """What is written, and a gate before it: closed, it holds the writer in the middle of a transaction."""
+
+    def __init__(self) -> None:
+        self.transactions: list[list[str]] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.at_the_gate = threading.Semaphore(0)
+        self.fault: BaseException | None = None
+
+    def write(self, changes: Sequence[Change]) -> None:
+        self.at_the_gate.release()
+        assert self.gate.wait(LONG)
+        if self.fault is not None:
+            raise self.fault
+        self.transactions.append([str(change.terms[0]) for change in changes])
+
+
+class Bench:
+    """A writer with its ledger, called as a store calls them."""
+
+    def __init__(self) -> None:
+        self.disk = Disk()
+        self.lock = threading.Lock()
+        self.ledger = Ledger(lambda key: None)
+        self.writer = Writer(self.ledger, self.lock, self.disk.write, "under test")
+
+    def claim(self, term: str, event: str = "e1") -> Claim:
+        with self.lock:
+            return self.ledger.claim(RULE, (term,), 100, event, 10)
+
+    def confirm(self, *claims: Claim):
+        with self.lock:
+            future = self.ledger.confirm(claims)
+            self.writer.wake()
+        return future
+
+
+@pytest.fixture
+def bench():
+    made = Bench()
+    yield made
+    made.disk.gate.set()
+    made.writer.close()
+
+
+def test_what_is_confirmed_is_written(bench):
+    future = bench.confirm(bench.claim("x"), bench.claim("y"))
+    assert future.result(LONG) is None
+    assert bench.disk.transactions == [["x", "y"]]
+    assert bench.writer.problem is None
+
+
+def test_what_comes_during_a_commit_goes_into_the_next_one_together(bench):
+    bench.disk.gate.clear()
+    first = bench.confirm(bench.claim("a"))
+    assert bench.disk.at_the_gate.acquire(timeout=LONG)
+    later = [bench.confirm(bench.claim(term)) for term in "bcd"]
+    assert not first.done()
+    bench.disk.gate.set()
+    for future in (first, *later):
+        future.result(LONG)
+    assert bench.disk.transactions == [["a"], ["b", "c", "d"]]
+
+
+def test_a_transaction_without_room_fails_alone(bench):
+    bench.disk.fault = CommitError("no room")
+    with pytest.raises(StoreError, match="no room"):
+        bench.confirm(bench.claim("x")).result(LONG)
+    assert str(bench.writer.problem) == "no room"
+    bench.disk.fault = None
+    again = bench.claim("x")
+    assert again.verdict is Verdict.NEW
+    assert bench.confirm(again).result(LONG) is None
+    assert bench.writer.problem is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (StoreError("damaged"), "damaged"),
+        (ZeroDivisionError("a bug"), r"cannot be written any more: ZeroDivisionError\('a bug'\)"),
+    ],
+)
+def test_any_other_fault_is_the_end(bench, fault, says):
+    pending = bench.claim("y")
+    bench.disk.gate.clear()
+    bench.disk.fault = fault
+    futures = [bench.confirm(bench.claim("x"))]
+    assert bench.disk.at_the_gate.acquire(timeout=LONG)
+    futures.append(bench.confirm(bench.claim("x", "e2")))
+    job = bench.writer.run(lambda: None)
+    bench.disk.gate.set()
+    for future in (*futures, job):
+        with pytest.raises(StoreError, match=says):
+            future.result(LONG)
+    for late in (bench.confirm(pending), bench.writer.run(lambda: None)):
+        with pytest.raises(StoreError, match=says):
+            late.result(0)
+    with pytest.raises(StoreError, match=says):
+        bench.claim("z")
+    assert bench.writer.problem is not None
+    assert fault in (bench.writer.problem, bench.writer.problem.__cause__)
+    assert bench.disk.transactions == []
+
+
+def test_jobs_run_in_the_writing_thread_in_their_order(bench):
+    ran: list[str] = []
+    bench.writer.run(lambda: ran.append(threading.current_thread().name))
+    bench.writer.run(lambda: ran.append("second")).result(LONG)
+    assert ran == ["under test", "second"]
+
+
+def test_a_job_may_find_no_room(bench):
+    def fail() -> None:
+        raise CommitError("no room")
+
+    with pytest.raises(StoreError, match="no room"):
+        bench.writer.run(fail).result(LONG)
+    assert str(bench.writer.problem) == "no room"
+    assert bench.confirm(bench.claim("x")).result(LONG) is None
+
+
+def test_a_job_may_break_it(bench):
+    with pytest.raises(StoreError, match="ZeroDivisionError"):
+        bench.writer.run(lambda: print(1 // 0)).result(LONG)
+    with pytest.raises(StoreError, match="ZeroDivisionError"):
+        bench.claim("x")
+
+
+def test_closing_writes_what_is_confirmed(bench):
+    bench.disk.gate.clear()
+    futures = [bench.confirm(bench.claim("a"))]
+    assert bench.disk.at_the_gate.acquire(timeout=LONG)
+    futures.append(bench.confirm(bench.claim("b")))
+    waiting_for_pending = bench.claim("c")
+    futures.append(bench.confirm(bench.claim("c", "e2")))
+    bench.disk.gate.set()
+    bench.writer.close()
+    assert bench.disk.transactions == [["a"], ["b"]]
+    assert [future.done() for future in futures] == [True, True, False]
+    assert waiting_for_pending.verdict is Verdict.NEW
+    with pytest.raises(StoreError, match="closed"):
+        bench.writer.run(lambda: None).result(0)
+
+
+def test_a_callback_may_use_the_store(bench):
+    done = threading.Event()
+    claims: list[Claim] = []
+
+    def react(_: object) -> None:
+        claims.append(bench.claim("y"))
+        done.set()
+
+    bench.confirm(bench.claim("x")).add_done_callback(react)
+    assert done.wait(LONG)
+    assert claims[0].verdict is Verdict.NEW
