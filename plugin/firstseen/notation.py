@@ -109,6 +109,11 @@ class Address:
                 ipaddress.IPv6Address(match["v6"])
             except ValueError:
                 raise ValueError(f'no IPv6 address between the brackets of "{text}"') from None
+        else:
+            try:
+                match["name"].encode("idna")
+            except UnicodeError:
+                raise ValueError(f'no host name, got "{text}": a part of it is empty or too long') from None
         self.host = match["v6"] or match["name"]
 
     def __str__(self) -> str:

@@ -18,6 +18,8 @@ def feed(receiver: Receiver, data: bytes) -> list[Received]:
         size = min(len(buffer), len(data))
         buffer[:size] = data[:size]
         found += receiver.received(size)
+        while receiver.has_more:
+            found += receiver.received(0)
         data = data[size:]
     return found
 

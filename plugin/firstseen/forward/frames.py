@@ -8,7 +8,7 @@ as soon as their header is there.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from firstseen.errors import ProtocolError
 from firstseen.forward.entries import SLICE, Walk
@@ -180,6 +180,8 @@ class FrameReader:
             options = read_options(data, behind[0], option_stop) if behind else NO_OPTIONS
         except ProtocolError as error:
             raise ProtocolError(error.reason, tag=opening.tag) from None
+        if options.compressed is not None and opening.mode is not Mode.PACKED:
+            options = replace(options, compressed=None)  # entries that are no blob are what they are
         return Chunk(
             data=data,
             start=start,

@@ -13,6 +13,9 @@ from firstseen.forward.buffers import SMALLEST, Pool, Slab
 from firstseen.forward.frames import FrameReader
 from firstseen.forward.messages import Chunk
 
+MOST_FOUND = 256
+"""Chunks that are found at a time: a frame may have four bytes, and nobody else is served meanwhile."""
+
 NIL = 0xC0
 """A nil between frames is a heartbeat that the specification allows; it means nothing."""
 
@@ -36,7 +39,7 @@ class Receiver:
     Read into `buffer`, then tell `received` how many bytes came.
     """
 
-    __slots__ = ("_end", "_expect", "_frames", "_last", "_limit", "_pool", "_slab", "_start", "error")
+    __slots__ = ("_end", "_expect", "_frames", "_full", "_last", "_limit", "_pool", "_slab", "_start", "error")
 
     def __init__(self, pool: Pool, max_frame: int) -> None:
         self._pool = pool
@@ -47,12 +50,18 @@ class Receiver:
         self._start = 0
         self._end = 0
         self._expect = SMALLEST
+        self._full = False
         self.error: ProtocolError | None = None
 
     @property
     def inside_frame(self) -> bool:
         """Whether a frame has begun and not ended: at the end of the stream it is lost, and the sender knows."""
         return self._end > self._start
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there may be more chunks in what was read: `received` with no new bytes goes on with them."""
+        return self._full and self.error is None
 
     def buffer(self) -> memoryview:
         """Where the next bytes go; never empty."""
@@ -82,7 +91,10 @@ class Receiver:
         return larger
 
     def received(self, size: int) -> list[Received]:
-        """``size`` bytes were read into `buffer`: every chunk that is now complete, each with a lease on its memory."""
+        """``size`` bytes were read into `buffer`: the chunks that are now complete, each with a lease on its memory.
+
+        At most `MOST_FOUND` of them: ask `has_more`.
+        """
         slab = self._slab
         if slab is None or self.error is not None:
             return []
@@ -100,7 +112,11 @@ class Receiver:
 
     def _find(self, slab: Slab, found: list[Received]) -> None:
         data, end = slab.data, self._end
+        self._full = False
         while self._start < end:
+            if len(found) == MOST_FOUND:
+                self._full = True
+                return
             if data[self._start] == NIL and self._frames.tag is None:
                 self._start += 1
                 continue

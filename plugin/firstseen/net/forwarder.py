@@ -205,10 +205,12 @@ class Downstream(asyncio.Protocol):
             self.lost.set_result(str(exc) if exc else self._reason)
 
     def _settle_acked(self, chunk_id: str) -> None:
+        oldest = self._unsettled.oldest()
         sent = self._unsettled.acked(chunk_id)
         if sent.end > self._handed_over():
             raise ProtocolError("an ack before its chunk was sent")
-        self._progress_s = self._loop.time()
+        if sent is oldest:
+            self._progress_s = self._loop.time()
         self._acked()
         sent.delivery.one_delivered()
 
@@ -223,13 +225,18 @@ class Downstream(asyncio.Protocol):
         return self._queued - (self._transport.get_write_buffer_size() if self._transport else 0)
 
     def _check_progress(self) -> None:
-        """Give the connection up when neither an ack came nor a byte went for as long as an ack may take."""
+        """Give the connection up when the oldest frame made no progress for as long as an ack may take.
+
+        Its progress is that its bytes go, or that it became the oldest. What moves behind it must not hide that its ack
+        is lost: its sender would wait for ever.
+        """
         self._timer = None
-        if not len(self._unsettled):
+        oldest = self._unsettled.oldest()
+        if oldest is None:
             return
-        handed_over = self._handed_over()
-        if handed_over != self._carried:
-            self._carried = handed_over
+        carried = min(self._handed_over(), oldest.end)
+        if carried != self._carried:
+            self._carried = carried
             self._progress_s = self._loop.time()
         left_s = self._progress_s + self._target.ack_timeout_s - self._loop.time()
         if left_s <= 0:

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 LINGER_S = 1.0
 """How long a connection that is being closed drops what its peer still sends."""
 
+CHUNK_COST = 1 << 10
+"""Bytes that a chunk on its way takes beside its own; most of the memory, where chunks are small."""
+
 _DISCARDED = memoryview(bytearray(1 << 16))
 """Where bytes go that nobody will read."""
 
@@ -47,6 +50,11 @@ class Ticket:
     def peer(self) -> str:
         """Who sent it."""
         return self._connection.peer
+
+    @property
+    def cost(self) -> int:
+        """Bytes of memory that it takes until it is settled."""
+        return self.chunk.size + CHUNK_COST
 
     def settle(self, *, safe: bool) -> None:
         """The chunk is delivered and what it changed is durable (``safe``), or it will not be: then it is never acked.
@@ -76,6 +84,8 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._finishing = False
         self._ended = False
+        self._choked = False
+        self._turn: asyncio.Handle | None = None
         self._lingering: asyncio.TimerHandle | None = None
         self.peer = "?"
 
@@ -84,6 +94,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = cast(asyncio.Transport, transport)
         self.peer = _peer(transport)
         self._listener.opened(self)
+        asyncio.get_running_loop().call_soon(self.steer)  # not now: uvloop starts to read behind this call
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the next bytes go; straight into the memory of the frame."""
@@ -100,6 +111,23 @@ class Connection(asyncio.BufferedProtocol):
         if self._receiver.error is not None and not self._finishing:
             self._listener.refused(self.peer, self._receiver.error.tag, self._receiver.error.reason)
             self.finish()
+        self.steer()
+
+    def _go_on(self) -> None:
+        """Look at the rest of what was read, everybody else having been served."""
+        self._turn = None
+        if self._may_go_on():
+            self.buffer_updated(0)
+
+    def pause_writing(self) -> None:
+        """The client does not read its acks: it has to before it may send more."""
+        self._choked = True
+        self.steer()
+
+    def resume_writing(self) -> None:
+        """The client read its acks."""
+        self._choked = False
+        self.steer()
 
     def eof_received(self) -> bool:
         """The client will send no more, but may still wait for acks."""
@@ -134,7 +162,7 @@ class Connection(asyncio.BufferedProtocol):
     def finish(self) -> None:
         """Read no more; close once every chunk that came is settled."""
         self._finishing = True
-        self.pause()
+        self.steer()
         if not self._tickets:
             self._close()
 
@@ -146,10 +174,10 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is None or self._lingering is not None:
             return
         self._finishing = True
-        if self._ended:
-            self._transport.close()
-            return
         self._lingering = asyncio.get_running_loop().call_later(LINGER_S, self._transport.abort)
+        if self._ended:
+            self._transport.close()  # which waits until the peer has read its acks, or for ever
+            return
         try:
             self._transport.write_eof()
         except OSError:  # the peer is gone already, and nobody told us yet
@@ -163,23 +191,30 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def pause(self) -> None:
-        """Stop reading: the peer's sends fill its socket and wait."""
-        if self._transport is not None and self._lingering is None and self._transport.is_reading():
+    def steer(self) -> None:
+        """Read, or do not: then the peer's sends fill its socket and wait."""
+        if self._transport is None or self._lingering is not None:
+            return
+        if not self._may_go_on():
             self._transport.pause_reading()
-
-    def resume(self) -> None:
-        """Read again."""
-        if self._transport is not None and not self._finishing:
+        elif self._receiver.has_more:
+            self._transport.pause_reading()
+            if self._turn is None:
+                self._turn = asyncio.get_running_loop().call_soon(self._go_on)
+        else:
             self._transport.resume_reading()
+
+    def _may_go_on(self) -> bool:
+        stopped = self._transport is None or self._finishing or self._choked
+        return not stopped and not self._listener.paused
 
 
 class Listener:
     """The listening sockets and their connections.
 
     ``handle`` gets each ticket as it comes; ``refuse`` is told of each connection that broke the protocol, ``paused``
-    of each time that reading stops. At most ``max_in_flight`` bytes of chunks are on their way, plus the frames that
-    complete before reading stops.
+    of each time that reading stops. At most ``max_in_flight`` bytes of chunks are on their way (see `Ticket.cost`),
+    plus the frames that complete before reading stops.
     """
 
     def __init__(
@@ -201,7 +236,8 @@ class Listener:
         self._connections: set[Connection] = set()
         self._servers: list[asyncio.Server] = []
         self._in_flight = 0
-        self._paused = False
+        self.paused = False
+        self._draining = False
         self._idle = asyncio.Event()
         self._idle.set()
         self._deserted = asyncio.Event()
@@ -216,6 +252,7 @@ class Listener:
 
     async def drain(self, timeout_s: float) -> bool:
         """Accept and read no more; wait until all that came is settled. False if that took longer than the timeout."""
+        self._draining = True
         for server in self._servers:
             server.close()
         for connection in tuple(self._connections):
@@ -233,8 +270,8 @@ class Listener:
         """Called by a connection."""
         self._connections.add(connection)
         self._deserted.clear()
-        if self._paused:
-            connection.pause()
+        if self._draining:  # it was accepted before, and nobody was told
+            connection.finish()
 
     def closed(self, connection: Connection) -> None:
         """Called by a connection."""
@@ -244,24 +281,24 @@ class Listener:
 
     def took(self, ticket: Ticket) -> None:
         """Called by a connection for each chunk."""
-        self._in_flight += ticket.chunk.size
+        self._in_flight += ticket.cost
         self._idle.clear()
-        if self._in_flight >= self._max_in_flight and not self._paused:
-            self._paused = True
+        if self._in_flight >= self._max_in_flight and not self.paused:
+            self.paused = True
             self._paused_reading()
             event(log, logging.DEBUG, "reading_paused", in_flight=self._in_flight)
             for connection in self._connections:
-                connection.pause()
+                connection.steer()
         self._handle(ticket)
 
     def let_go(self, ticket: Ticket) -> None:
         """Called by a connection for each ticket that is settled and out of its queue."""
-        self._in_flight -= ticket.chunk.size
-        if self._paused and self._in_flight <= self._max_in_flight // 2:
-            self._paused = False
+        self._in_flight -= ticket.cost
+        if self.paused and self._in_flight <= self._max_in_flight // 2:
+            self.paused = False
             event(log, logging.DEBUG, "reading_resumed", in_flight=self._in_flight)
             for connection in self._connections:
-                connection.resume()
+                connection.steer()
         if self._in_flight == 0:
             self._idle.set()
 

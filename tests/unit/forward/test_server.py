@@ -7,7 +7,7 @@ import pytest
 
 from firstseen.forward.buffers import SMALLEST, Pool
 from firstseen.forward.messages import Mode
-from firstseen.forward.server import Receiver, ack
+from firstseen.forward.server import MOST_FOUND, Receiver, ack
 from support import wire
 
 FRAME = msgpack.packb(["t", [[1, {"m": "hi"}]]])
@@ -194,3 +194,17 @@ def test_what_is_sent_takes_a_small_multiple_of_memory(sent):
     finally:
         tracemalloc.stop()
     assert peak <= ALLOWED * (len(sent) + SMALLEST)
+
+
+def test_many_chunks_are_found_in_turns():
+    receiver = Receiver(Pool(), 1 << 20)
+    frame = msgpack.packb(["t", 1, {}])
+    data = frame * (2 * MOST_FOUND + 1)
+    receiver.buffer()[: len(data)] = data
+
+    turns = [len(receiver.received(len(data)))]
+    while receiver.has_more:
+        turns.append(len(receiver.received(0)))
+
+    assert turns == [MOST_FOUND, MOST_FOUND, 1]
+    assert not receiver.inside_frame

@@ -247,3 +247,22 @@ def test_a_ticket_is_settled_once() -> None:
             writer.close()
 
     run(test)
+
+
+def test_a_flood_of_small_chunks_does_not_keep_others_waiting() -> None:
+    async def test() -> None:
+        async with listening(max_in_flight=1 << 24) as (_, desk, port):
+            flood = message("f") * 5_000
+            reader, writer = await connect(port, flood)
+            await desk.has(1)
+            first = len(desk.tickets)
+            assert first < 5_000
+            _, other = await connect(port, message("other"))
+            await desk.has(5_001)
+            for ticket in desk.tickets:
+                ticket.settle(safe=True)
+            await read(reader, 5_000 * len(ack("f")))
+            writer.close()
+            other.close()
+
+    run(test)
