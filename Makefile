@@ -20,7 +20,7 @@ check: $(VENV)/.ready-check ## lint, types, import contracts, spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	MYPYPATH=plugin $(BIN)/mypy --config-file setup.cfg
-	PYTHONPATH=plugin $(BIN)/lint-imports --config setup.cfg
+	PYTHONPATH=plugin $(BIN)/lint-imports setup.cfg
 	$(BIN)/codespell
 
 fix: $(VENV)/.ready-check ## what lint can mend by itself

@@ -2,6 +2,7 @@
 
     FirstseenError
     ├── ProtocolError     a peer broke the Forward protocol: its connection closes, everything else goes on
+    ├── RecordError       a record would take too much to be looked at: it passes unseen, and that is counted
     ├── KqlError          a query cannot be parsed or cannot be run; knows the place inside the query
     ├── ConfigError       the operator's configuration cannot be used; holds every problem found
     ├── RuleError         one rule cannot be used; holds every problem found in it
@@ -48,6 +49,10 @@ class ProtocolError(FirstseenError):
 
     def __str__(self) -> str:
         return self.reason if self.tag is None else f"{self.reason} (tag {self.tag!r})"
+
+
+class RecordError(FirstseenError):
+    """A record that would take too much memory or time to be looked at; says what there is too much of."""
 
 
 class KqlError(FirstseenError):

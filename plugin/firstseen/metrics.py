@@ -24,6 +24,7 @@ class Counts:
     records_out: int = 0
     records_rejected: int = 0
     candidates: int = 0
+    records_unseen: int = 0
     matches: int = 0
     alerts: int = 0
     suppressed: int = 0

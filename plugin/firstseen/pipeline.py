@@ -7,20 +7,24 @@ decoded, and only the labelled ones are written anew, between the untouched byte
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from firstseen.engine import Engine, Moment
-from firstseen.errors import ProtocolError
+from firstseen.errors import ProtocolError, RecordError
 from firstseen.forward.compression import gunzip, gzip
 from firstseen.forward.entries import Entries, walk
 from firstseen.forward.messages import Chunk, Mode
 from firstseen.forward.outgoing import Body, Frame, RandomBytes, forward_frame, outgoing
+from firstseen.logs import event
 from firstseen.metrics import Counts
 from firstseen.packing import Buffer
 from firstseen.record.spans import Span, decode_record, entry_span, entry_time_ms, message_span
 from firstseen.record.splice import labelled_entry
 from firstseen.store.base import Claim
+
+log = logging.getLogger(__name__)
 
 MAX_COMPRESSED_PLAIN = 6_000_000
 """Plain bytes up to which a compressed chunk goes on compressed: a default Fluent Bit loses what inflates to more."""
@@ -93,7 +97,12 @@ class Pipeline:
         for span in self._candidates(chunk, entries):
             self._counts.candidates += 1
             data = entries.data
-            record = decode_record(data, span)
+            try:
+                record = decode_record(data, span)
+            except RecordError as error:
+                self._counts.records_unseen += 1
+                event(log, logging.WARNING, "record_unseen", tag=chunk.tag, reason=str(error))
+                continue
             entry_ms = entry_time_ms(data, span)
             moment = Moment(arrival=now_ms, entry=now_ms if entry_ms is None else entry_ms)
             inspection = self._engine.inspect(record, moment, _digest(data, span))

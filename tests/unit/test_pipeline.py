@@ -9,14 +9,12 @@ import pytest
 
 from firstseen.engine import Engine
 from firstseen.errors import ProtocolError
-from firstseen.forward.buffers import Pool
-from firstseen.forward.messages import Chunk
 from firstseen.forward.outgoing import Frame
-from firstseen.forward.server import Receiver
 from firstseen.metrics import Counts
 from firstseen.pipeline import Outcome, Pipeline, Shape
 from firstseen.store.lmdb import LmdbStore
 from support.rulebook import ARN, rule_id, rule_set, rule_text
+from support.wire import chunk_of
 
 NOW_MS = 1_790_000_000_000
 TIME = msgpack.ExtType(0, bytes.fromhex("6553f100075bcd15"))
@@ -63,14 +61,6 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path / "state")
     yield made
     made.store.close()
-
-
-def chunk_of(frame: bytes) -> Chunk:
-    receiver = Receiver(Pool(), 1 << 24)
-    receiver.buffer()[: len(frame)] = frame
-    (received,) = receiver.received(len(frame))
-    assert receiver.error is None
-    return received.chunk
 
 
 def raw(frame: Frame) -> bytes:
@@ -328,3 +318,14 @@ def test_a_rule_without_a_needle_sees_every_record(tmp_path: Path) -> None:
     bench.store.close()
 
     assert [alerts(record) for _, record in entries] == [["GetCallerIdentity"], [], ["AssumeRole"]]
+
+
+def test_a_record_that_is_too_large_passes_unseen_and_is_counted(bench: Bench) -> None:
+    large = {**call(ADA, "e-1"), "padding": "x" * (4 << 20)}
+    frame = forward(large, call(BOB, "e-2"))
+
+    ((_, [[_, first], [_, second]], _),) = bench.take(frame)
+
+    assert first == large
+    assert alerts(second) == [BOB]
+    assert bench.counts.records_unseen == 1

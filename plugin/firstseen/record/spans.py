@@ -5,11 +5,13 @@ An entry is ``[time, record]`` or ``[[time, metadata], record]``; only entries t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import msgpack
 
+from firstseen.errors import RecordError
 from firstseen.packing import Buffer, Head, Kind, read_head
 from firstseen.record.eventtime import is_group_marker, read_time_ms
 
@@ -25,6 +27,15 @@ _MARKS = 0xFF
 
 _MAPS = frozenset((*range(0x80, 0x90), 0xDE, 0xDF))
 """First bytes that a map may have."""
+
+MAX_RECORD = 4 << 20
+"""Bytes of the largest record that is looked at. CloudTrail's events have at most 256 KiB."""
+
+MAX_CONTAINERS = 200_000
+"""Maps and arrays in a record up to which it is looked at."""
+
+SMALL_RECORD = 1 << 16
+"""Bytes up to which a record cannot take much memory or time, whatever is in it."""
 
 READ_SIZE = 1 << 12
 """Bytes that an unpacker starts with; its own default, a megabyte, takes longer to get than most objects to walk."""
@@ -86,15 +97,37 @@ def entry_time_ms(data: Buffer, span: Span) -> int | None:
 def decode_record(data: Buffer, span: Span) -> dict[Any, Any]:
     """The record as Python values: text with odd bytes kept by surrogateescape, and the last of duplicate keys.
 
-    Pairs whose key cannot be one (a map, an array) are left out. Never fails: a record is looked at whatever is in it.
+    Pairs whose key cannot be one (a map, an array) are left out. Raises `RecordError` for a record of more than
+    `MAX_RECORD` bytes or `MAX_CONTAINERS` maps and arrays; everything else is decoded whatever is in it.
     """
     raw = memoryview(data)[span.record : span.stop]
+    if len(raw) > MAX_RECORD:
+        raise RecordError(f"a record of {len(raw)} bytes; more than {MAX_RECORD} are not looked at")
+    counting = {} if len(raw) <= SMALL_RECORD else _counting_hooks()
     try:
-        record: dict[Any, Any] = msgpack.unpackb(raw, unicode_errors="surrogateescape", strict_map_key=False)
+        record: dict[Any, Any] = msgpack.unpackb(
+            raw, unicode_errors="surrogateescape", strict_map_key=False, **counting
+        )
     except (TypeError, ValueError, OverflowError):
         # An unhashable key or a timestamp that is none: msgpack gives up on the whole, so it is taken apart by hand.
+        if len(raw) > SMALL_RECORD:
+            raise RecordError(f"a record of {len(raw)} bytes with a key or a time that is none") from None
         record, _ = _read_map(raw, 0, 0)
     return record
+
+
+def _counting_hooks() -> dict[str, Callable[[Any], Any]]:
+    """Hooks that end a decoding once it made too many containers: an empty map is one byte here and 64 in memory."""
+    left = MAX_CONTAINERS
+
+    def count(container: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise RecordError(f"a record of more than {MAX_CONTAINERS} maps and arrays is not looked at")
+        return container
+
+    return {"object_hook": count, "list_hook": count}
 
 
 def _head(data: Buffer, at: int, stop: int) -> Head:

@@ -5,8 +5,18 @@ import sys
 import msgpack
 import pytest
 
+from firstseen.errors import RecordError
 from firstseen.forward.entries import MAX_DEPTH as WALKED_DEPTH
-from firstseen.record.spans import MAX_DEPTH, Span, decode_record, entry_span, entry_time_ms, message_span
+from firstseen.record.spans import (
+    MAX_CONTAINERS,
+    MAX_DEPTH,
+    MAX_RECORD,
+    Span,
+    decode_record,
+    entry_span,
+    entry_time_ms,
+    message_span,
+)
 
 
 def record_of(raw: bytes) -> dict:
@@ -137,3 +147,24 @@ def test_what_lies_too_deep_for_the_careful_decoder_reads_as_nothing():
 def test_what_follows_something_too_deep_is_read():
     deep = b"\x91" * 500 + b"\x01"
     assert record_of(b"\x83\x90\x01\xa1a" + deep + b"\xa1b\x02")["b"] == 2
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\x81\xa1a\xdd" + (MAX_CONTAINERS + 1).to_bytes(4, "big") + b"\x80" * (MAX_CONTAINERS + 1),
+        b"\x81\xa1a\xdd" + (MAX_CONTAINERS + 1).to_bytes(4, "big") + b"\x90" * (MAX_CONTAINERS + 1),
+        b"\x81\xa1a\xc6" + MAX_RECORD.to_bytes(4, "big") + bytes(MAX_RECORD),
+        b"\x82\x90\xc0\xa1a\xdc\xff\xff" + b"\xc0" * 0xFFFF,
+    ],
+    ids=["maps", "arrays", "bytes", "a large one with a key that is none"],
+)
+def test_what_would_take_too_much_is_refused(raw):
+    with pytest.raises(RecordError):
+        record_of(raw)
+
+
+def test_a_large_record_is_decoded_like_a_small_one():
+    record = {"a": ["x" * 100] * 1_000, "b": [{}] * 1_000}
+
+    assert record_of(msgpack.packb(record)) == record
