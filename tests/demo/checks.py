@@ -8,7 +8,7 @@ from typing import Any
 
 from support.peer_frames import Entry, pack
 
-RULE_NAME = "AWS STS GetCallerIdentity: first call by this ARN"
+RULE_NAME = "First GetCallerIdentity by an AWS identity"
 
 
 class DeviationError(Exception):
