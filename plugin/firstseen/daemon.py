@@ -73,14 +73,14 @@ class Agent:
         self._counts.chunks_in += 1
         try:
             outcome = self._pipeline.process(chunk, _now_ms())
-        except ProtocolError as error:
-            self._reject(ticket, error.reason)
+        except (ProtocolError, StoreError) as error:
+            self._reject(ticket, str(error))
             return
         self._counts.records_in += outcome.records
         self._forwarder.submit(Delivery(outcome.frames, functools.partial(self._delivered, ticket, outcome)))
 
     def _reject(self, ticket: Ticket, reason: str) -> None:
-        """A chunk that cannot be read is not acked: its sender keeps it."""
+        """A chunk that cannot be read, or not now, is not acked: its sender keeps it."""
         chunk = ticket.chunk
         records = max(chunk.count, 0)
         self._counts.chunks_rejected += 1

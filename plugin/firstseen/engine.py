@@ -14,6 +14,7 @@ from typing import Any
 from firstseen.detect.keys import alert_id, rule_state
 from firstseen.detect.label import new_terms_label
 from firstseen.detect.new_terms import terms_product
+from firstseen.errors import StoreError
 from firstseen.logs import event
 from firstseen.metrics import Counts
 from firstseen.model import Verdict
@@ -72,14 +73,25 @@ class Engine:
         self.rules, self._states = rules, states
 
     def inspect(self, record: Mapping[Any, Any], moment: Moment, digest: Callable[[], str]) -> Inspection:
-        """The labels of ``record``; ``digest`` gives the identity of an event that has none of its own."""
+        """The labels of ``record``; ``digest`` gives the identity of an event that has none of its own.
+
+        Raises `StoreError` where the state cannot be read; nothing is claimed then.
+        """
         labels: list[Mapping[str, Any]] = []
         claims: list[Claim] = []
-        for number, view in enumerate(views(record)):
-            for rule in self._matching(view):
-                identity = view.event_id or (digest() if number == 0 else f"{digest()}/{number}")
-                self._sight(rule, view, moment, identity, labels, claims)
+        try:
+            for number, view in enumerate(views(record)):
+                for rule in self._matching(view):
+                    identity = view.event_id or (digest() if number == 0 else f"{digest()}/{number}")
+                    self._sight(rule, view, moment, identity, labels, claims)
+        except StoreError:
+            self.release(claims)
+            raise
         return Inspection(labels, claims) if claims else NOTHING
+
+    def release(self, claims: Sequence[Claim]) -> None:
+        """Give back claims whose labels will not be delivered."""
+        self._store.release(claims)
 
     def _matching(self, view: View) -> Sequence[Rule]:
         try:

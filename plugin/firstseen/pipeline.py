@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from firstseen.engine import Engine, Moment
-from firstseen.errors import ProtocolError, RecordError
+from firstseen.errors import ProtocolError, RecordError, StoreError
 from firstseen.forward.compression import gunzip, gzip
 from firstseen.forward.entries import Entries, walk
 from firstseen.forward.messages import Chunk, Mode
@@ -61,8 +61,8 @@ class Pipeline:
     def process(self, chunk: Chunk, now_ms: int) -> Outcome:
         """What to deliver for ``chunk``, which arrived at ``now_ms``.
 
-        Raises `ProtocolError` for a chunk that cannot be read; nothing is claimed then. The caller must confirm the
-        claims once every frame is delivered, or release them.
+        Raises `ProtocolError` for a chunk that cannot be read, `StoreError` where the state cannot; nothing is claimed
+        then. The caller must confirm the claims once every frame is delivered, or release them.
         """
         if chunk.options.signal:
             return Outcome((self._passed_on(chunk),), (), 0)
@@ -94,22 +94,34 @@ class Pipeline:
     def _inspect(self, chunk: Chunk, entries: Entries, now_ms: int) -> tuple[list[_Edit], list[Claim]]:
         edits: list[_Edit] = []
         claims: list[Claim] = []
-        for span in self._candidates(chunk, entries):
-            self._counts.candidates += 1
-            data = entries.data
-            try:
-                record = decode_record(data, span)
-            except RecordError as error:
-                self._counts.records_unseen += 1
-                event(log, logging.WARNING, "record_unseen", tag=chunk.tag, reason=str(error))
-                continue
-            entry_ms = entry_time_ms(data, span)
-            moment = Moment(arrival=now_ms, entry=now_ms if entry_ms is None else entry_ms)
-            inspection = self._engine.inspect(record, moment, _digest(data, span))
-            claims.extend(inspection.claims)
-            if inspection.labels:
-                edits.append(_Edit(span, labelled_entry(data, span, record, self._shape.key, inspection.labels)))
+        try:
+            for span in self._candidates(chunk, entries):
+                self._counts.candidates += 1
+                edit = self._look(chunk, entries.data, span, now_ms, claims)
+                if edit is not None:
+                    edits.append(edit)
+        except StoreError:
+            self._engine.release(claims)
+            raise
         return edits, claims
+
+    def _look(
+        self, chunk: Chunk, data: bytes | bytearray, span: Span, now_ms: int, claims: list[Claim]
+    ) -> _Edit | None:
+        """One record, decoded and shown to the rules; its claims are added to ``claims``."""
+        try:
+            record = decode_record(data, span)
+        except RecordError as error:
+            self._counts.records_unseen += 1
+            event(log, logging.WARNING, "record_unseen", tag=chunk.tag, reason=str(error))
+            return None
+        entry_ms = entry_time_ms(data, span)
+        moment = Moment(arrival=now_ms, entry=now_ms if entry_ms is None else entry_ms)
+        inspection = self._engine.inspect(record, moment, _digest(data, span))
+        claims.extend(inspection.claims)
+        if not inspection.labels:
+            return None
+        return _Edit(span, labelled_entry(data, span, record, self._shape.key, inspection.labels))
 
     def _candidates(self, chunk: Chunk, entries: Entries) -> Iterator[Span]:
         scanner = self._engine.rules.scanner

@@ -8,7 +8,7 @@ import msgpack
 import pytest
 
 from firstseen.engine import Engine
-from firstseen.errors import ProtocolError
+from firstseen.errors import ProtocolError, StoreError
 from firstseen.forward.outgoing import Frame
 from firstseen.metrics import Counts
 from firstseen.pipeline import Outcome, Pipeline, Shape
@@ -329,3 +329,23 @@ def test_a_record_that_is_too_large_passes_unseen_and_is_counted(bench: Bench) -
     assert first == large
     assert alerts(second) == [BOB]
     assert bench.counts.records_unseen == 1
+
+
+def test_where_the_state_cannot_be_read_nothing_stays_claimed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    claim, claims = bench.store.claim, 0
+
+    def failing(*arguments: Any) -> Any:
+        nonlocal claims
+        claims += 1
+        if claims == 3:
+            raise StoreError("cannot be read")
+        return claim(*arguments)
+
+    monkeypatch.setattr(bench.store, "claim", failing)
+    frame = forward(call(ADA, "e-1"), {"Records": [call(BOB, "e-2"), call(ADA, "e-3")]})
+    with pytest.raises(StoreError):
+        bench.process(frame)
+
+    ((_, [_, [_, record]], _),) = bench.take(forward(OTHER, call(BOB, "e-9")))
+
+    assert alerts(record) == [BOB]
