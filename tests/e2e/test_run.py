@@ -12,22 +12,11 @@ from fluent.sender import EventTime, FluentSender
 
 from support.agent import AgentProcess, write_config
 from support.peers import Sink, Source, acked, held
-from support.rulebook import rule_text
+from support.rulebook import call, rule_text
 
 pytestmark = pytest.mark.e2e
 
 ADA, BOB = "arn:aws:iam::111122223333:user/ada", "arn:aws:iam::111122223333:user/bob"
-
-
-def call(arn: str, event_id: str, action: str = "GetCallerIdentity") -> dict[str, Any]:
-    return {
-        "eventVersion": "1.08",
-        "userIdentity": {"type": "IAMUser", "arn": arn},
-        "eventTime": "2026-09-21T08:00:00Z",
-        "eventSource": "sts.amazonaws.com",
-        "eventName": action,
-        "eventID": event_id,
-    }
 
 
 def forward(chunk: str, *records: dict[str, Any], tag: str = "aws") -> bytes:

@@ -7,6 +7,7 @@ import tempfile
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from firstseen.rules.loader import load_rules
 from firstseen.rules.ruleset import RuleSet
@@ -53,3 +54,15 @@ def rule_set(*texts: str) -> RuleSet:
 def rule_id(number: int) -> str:
     """A different id for each number."""
     return str(uuid.UUID(int=number))
+
+
+def call(arn: str, event_id: str, action: str = "GetCallerIdentity") -> dict[str, Any]:
+    """A CloudTrail record of STS, by default one that `GET_CALLER_IDENTITY` matches."""
+    return {
+        "eventVersion": "1.08",
+        "userIdentity": {"type": "IAMUser", "arn": arn},
+        "eventTime": "2026-09-21T08:00:00Z",
+        "eventSource": "sts.amazonaws.com",
+        "eventName": action,
+        "eventID": event_id,
+    }

@@ -13,22 +13,11 @@ from firstseen.forward.outgoing import Frame
 from firstseen.metrics import Counts
 from firstseen.pipeline import Outcome, Pipeline, Shape
 from firstseen.store.lmdb import LmdbStore
-from support.rulebook import ARN, rule_id, rule_set, rule_text
+from support.rulebook import ARN, call, rule_id, rule_set, rule_text
 from support.wire import chunk_of
 
 NOW_MS = 1_790_000_000_000
 TIME = msgpack.ExtType(0, bytes.fromhex("6553f100075bcd15"))
-
-
-def call(arn: str, event_id: str, action: str = "GetCallerIdentity") -> dict[str, Any]:
-    return {
-        "eventVersion": "1.08",
-        "userIdentity": {"type": "IAMUser", "arn": arn},
-        "eventTime": "2026-09-21T08:00:00Z",
-        "eventSource": "sts.amazonaws.com",
-        "eventName": action,
-        "eventID": event_id,
-    }
 
 
 ADA, BOB = "arn:aws:iam::111122223333:user/ada", "arn:aws:iam::111122223333:user/bob"
