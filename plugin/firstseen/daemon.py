@@ -174,7 +174,7 @@ def _watch_for_faults(stopping: asyncio.Event) -> list[BaseException]:
 
 
 def _forwarder(config: Config, counts: Counts) -> Forwarder:
-    server = config.output.servers[0]
+    server = config.output.servers[0].address
     target = Target(server.host, server.port, config.output.require_ack, config.output.ack_timeout.ms / 1000)
     return Forwarder(target, Backoff(random.random), functools.partial(counts.add, "delivery_retries"))
 

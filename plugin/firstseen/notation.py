@@ -1,11 +1,13 @@
-"""Durations, sizes and addresses as people write them."""
+"""Durations, sizes, addresses, endpoints and file modes as people write them."""
 
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Mapping
-from typing import ClassVar
+from pathlib import Path
+from typing import ClassVar, Literal
 
 _WRITTEN = re.compile(r"([0-9]{1,18})([A-Za-z]*)")
 
@@ -87,6 +89,23 @@ class Size(_Quantity):
         return self._value
 
 
+class HostName(str):
+    """The name of a host, or an IPv4 address. Raises `ValueError` for a text that is neither."""
+
+    __slots__ = ()
+
+    _WRITTEN = re.compile(r"[^\s:/@\[\]\0]+")
+
+    def __new__(cls, text: str) -> HostName:  # noqa: D102  # a str is made before __init__ could look at it
+        if cls._WRITTEN.fullmatch(text) is None:
+            raise ValueError(f'expected the name of a host, got "{text}"')
+        try:
+            text.encode("idna")
+        except UnicodeError:
+            raise ValueError(f'no host name, got "{text}": a part of it is empty or too long') from None
+        return super().__new__(cls, text)
+
+
 class Address:
     """A host name or address, and a port, written ``host:port``, an IPv6 address in brackets.
 
@@ -95,7 +114,7 @@ class Address:
 
     __slots__ = ("host", "port")
 
-    _WRITTEN = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<name>[^\s:/@\[\]]+)):(?P<port>[0-9]{1,5})")
+    _WRITTEN = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<name>[^\s:/@\[\]\0]+)):(?P<port>[0-9]{1,5})")
 
     def __init__(self, text: str) -> None:
         match = self._WRITTEN.fullmatch(text)
@@ -109,12 +128,7 @@ class Address:
                 ipaddress.IPv6Address(match["v6"])
             except ValueError:
                 raise ValueError(f'no IPv6 address between the brackets of "{text}"') from None
-        else:
-            try:
-                match["name"].encode("idna")
-            except UnicodeError:
-                raise ValueError(f'no host name, got "{text}": a part of it is empty or too long') from None
-        self.host = match["v6"] or match["name"]
+        self.host: str = match["v6"] or HostName(match["name"])
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -130,11 +144,99 @@ class Address:
 
 
 def _no_address(text: str) -> str:
-    for prefix in ("tls:", "unix:"):
-        if text.startswith(prefix):
-            return f'{prefix.rstrip(":")} is not supported by this version, got "{text}"'
     if text.startswith(":") and text[1:].isdecimal():
         return f'no host, got "{text}": write "0.0.0.0{text}" for every IPv4 address of this machine'
-    if text.count(":") > 1 and "[" not in text:
+    if text.count(":") > 1 and "[" not in text and "/" not in text:
         return f'an IPv6 address stands in brackets, as in "[::1]:24224", got "{text}"'
     return f'expected "host:port", got "{text}"'
+
+
+class Endpoint:
+    """One end of a connection, written ``host:port``, ``tls://host:port`` or ``unix:/path``.
+
+    A Unix socket has a ``path``, and "" and 0 for ``host`` and ``port``; the others have None for ``path``. Raises
+    `ValueError` for a text that is none of the three.
+    """
+
+    __slots__ = ("host", "path", "port", "tls")
+
+    MAX_PATH: ClassVar[int] = 107
+    """Most bytes of the path of a Unix socket (unix(7): 108 with the NUL behind it)."""
+
+    def __init__(self, text: str) -> None:
+        self.tls = text.startswith("tls://")
+        self.path: Path | None = None
+        self.host = ""
+        self.port = 0
+        if text.startswith("unix:"):
+            self.path = self._socket(text.removeprefix("unix:"))
+            return
+        if "://" in text and not self.tls:
+            raise ValueError(f'expected "host:port", "tls://host:port" or "unix:/path", got "{text}"')
+        address = Address(text.removeprefix("tls://"))
+        self.host, self.port = address.host, address.port
+
+    @classmethod
+    def _socket(cls, path: str) -> Path:
+        if not path or "\0" in path:
+            raise ValueError(f'expected the path of a socket behind "unix:", got "{path}"')
+        if len(os.fsencode(path)) > cls.MAX_PATH:
+            raise ValueError(f'the path of a socket has at most {cls.MAX_PATH} bytes, got "{path}"')
+        return Path(re.sub("^/+", "/", path))
+
+    def under(self, base: Path) -> Endpoint:
+        """This endpoint, with a relative path starting at ``base``; raises `ValueError` where it gets too long."""
+        return self if self.path is None else Endpoint(f"unix:{base / self.path}")
+
+    @property
+    def scheme(self) -> Literal["tcp", "tls", "unix"]:
+        """The kind of its connections."""
+        if self.path is not None:
+            return "unix"
+        return "tls" if self.tls else "tcp"
+
+    @property
+    def place(self) -> tuple[str, int, Path | None]:
+        """Where it is, whatever is spoken there: of two endpoints in one place only one can be listened on."""
+        return self.host, self.port, self.path
+
+    def __str__(self) -> str:
+        if self.path is not None:
+            return f"unix:{self.path}"
+        address = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"tls://{address}" if self.tls else address
+
+    def __repr__(self) -> str:
+        return f"Endpoint({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Endpoint) and (other.tls, other.place) == (self.tls, self.place)
+
+    def __hash__(self) -> int:
+        return hash((self.tls, self.place))
+
+
+class Mode:
+    """Who may read and write a file, in octal digits, such as ``0660``. Raises `ValueError` for a text that is none."""
+
+    __slots__ = ("_text", "bits")
+
+    EXAMPLE: ClassVar[str] = "0660"
+
+    def __init__(self, text: str) -> None:
+        if re.fullmatch("0?[0-7]{3}", text) is None:
+            raise ValueError(f'expected three octal digits, such as "{self.EXAMPLE}", got "{text}"')
+        self._text = text
+        self.bits = int(text, 8)
+
+    def __str__(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return f"Mode({self._text!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Mode) and other.bits == self.bits
+
+    def __hash__(self) -> int:
+        return hash(self.bits)

@@ -30,6 +30,7 @@ DATE = "2026-05-24T09:12:33Z"
 ODD = (1, -1, True, 1.5, DATE, "", "x", [], {}, [1], ["a"], [["a"]], [{}], {"id": "x"}, [{"list_id": 1}])
 ODD += ("now-3d", "now-1M", "now-1d/d", "event.action: *", "a: (b", "endpoint_list", "eql")
 ODD += ("${UNSET}", "${", "$$", "tls://a:1", "[::1]:3", "a:1", "10MiB", "5s", ["a:1", "a:1"])
+ODD += ("tls://", "unix:", "unix:a", {"address": "a:1"}, [{"name": "a", "password": "b"}], "0660", "\0", 64, 10**30)
 KEYS = (
     "threat",
     "filters",

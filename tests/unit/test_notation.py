@@ -1,6 +1,8 @@
+from pathlib import Path
+
 import pytest
 
-from firstseen.notation import Address, Duration, Size
+from firstseen.notation import Address, Duration, Endpoint, HostName, Mode, Size
 
 
 @pytest.mark.parametrize(
@@ -79,9 +81,8 @@ def test_addresses(text, host, port):
         ("a b:1", 'expected "host:port", got "a b:1"'),
         ("::1:24224", 'an IPv6 address stands in brackets, as in "[::1]:24224", got "::1:24224"'),
         ("[192.0.2.1]:1", 'no IPv6 address between the brackets of "[192.0.2.1]:1"'),
-        ("http://a:1", 'an IPv6 address stands in brackets, as in "[::1]:24224", got "http://a:1"'),
-        ("tls://a:1", 'tls is not supported by this version, got "tls://a:1"'),
-        ("unix:/run/a.sock", 'unix is not supported by this version, got "unix:/run/a.sock"'),
+        ("http://a:1", 'expected "host:port", got "http://a:1"'),
+        ("a..b:1", 'no host name, got "a..b": a part of it is empty or too long'),
     ],
 )
 def test_no_addresses(text, what):
@@ -93,3 +94,89 @@ def test_no_addresses(text, what):
 def test_addresses_differ():
     assert Address("a:1") != Address("a:2")
     assert Address("a:1") != "a:1"
+
+
+@pytest.mark.parametrize(
+    ("text", "scheme", "host", "port", "path"),
+    [
+        ("127.0.0.1:24224", "tcp", "127.0.0.1", 24224, None),
+        ("[::1]:0", "tcp", "::1", 0, None),
+        ("tls://collector.example.com:24224", "tls", "collector.example.com", 24224, None),
+        ("tls://[::1]:1", "tls", "::1", 1, None),
+        ("unix:/run/a.sock", "unix", "", 0, Path("/run/a.sock")),
+        ("unix:run/a:1.sock", "unix", "", 0, Path("run/a:1.sock")),
+    ],
+)
+def test_endpoints(text, scheme, host, port, path):
+    endpoint = Endpoint(text)
+    assert (endpoint.scheme, endpoint.host, endpoint.port, endpoint.path) == (scheme, host, port, path)
+    assert endpoint.tls == (scheme == "tls")
+    assert str(endpoint) == text
+    assert repr(endpoint) == f"Endpoint({text!r})"
+    assert endpoint == Endpoint(text)
+    assert hash(endpoint) == hash(Endpoint(text))
+
+
+def test_endpoints_differ_and_may_share_a_place():
+    assert Endpoint("a:1") != Endpoint("tls://a:1")
+    assert Endpoint("a:1") != "a:1"
+    assert Endpoint("a:1").place == Endpoint("tls://a:1").place
+    assert Endpoint("unix:/a").place != Endpoint("unix:/b").place
+
+
+def test_sockets_are_found_from_the_root_or_from_where_they_are_told_of():
+    assert Endpoint("unix:///run/a") == Endpoint("unix:/run/a")
+    assert Endpoint("unix:a").under(Path("/etc")) == Endpoint("unix:/etc/a")
+    assert Endpoint("unix:/run/a").under(Path("/etc")) == Endpoint("unix:/run/a")
+    assert Endpoint("a:1").under(Path("/etc")) == Endpoint("a:1")
+
+
+def test_the_path_of_a_socket_fits_its_structure():
+    longest = "unix:/" + "a" * 106
+    assert str(Endpoint(longest)) == longest
+    for text in (longest + "a", "unix:/" + "ü" * 54):
+        with pytest.raises(ValueError, match="the path of a socket has at most 107 bytes"):
+            Endpoint(text)
+    with pytest.raises(ValueError, match="at most 107 bytes"):
+        Endpoint("unix:" + "a" * 106).under(Path("/etc"))
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("tcp://a:1", 'expected "host:port", "tls://host:port" or "unix:/path", got "tcp://a:1"'),
+        ("tls:a:1", "an IPv6 address stands in brackets"),
+        ("tls://a", 'expected "host:port", got "a"'),
+        ("unix:", 'expected the path of a socket behind "unix:", got ""'),
+        ("unix:a\0b", "expected the path of a socket"),
+        ("a:65536", "a port is at most 65535"),
+    ],
+)
+def test_no_endpoints(text, what):
+    with pytest.raises(ValueError, match=what):
+        Endpoint(text)
+
+
+def test_host_names():
+    assert HostName("collector.example.com") == "collector.example.com"
+    for text in ("", "a b", "a:1", "[::1]", "a\0b", "a..b", "a" * 64):
+        with pytest.raises(ValueError, match="host"):
+            HostName(text)
+
+
+@pytest.mark.parametrize(("text", "bits"), [("0660", 0o660), ("660", 0o660), ("0000", 0), ("0777", 0o777)])
+def test_modes(text, bits):
+    assert (Mode(text).bits, str(Mode(text)), repr(Mode(text))) == (bits, text, f"Mode({text!r})")
+
+
+@pytest.mark.parametrize("text", ["", "66", "0888", "1777", "0o660", "rw-", "00660"])
+def test_no_modes(text):
+    with pytest.raises(ValueError, match='expected three octal digits, such as "0660", got '):
+        Mode(text)
+
+
+def test_modes_compare_by_what_they_mean():
+    assert Mode("660") == Mode("0660")
+    assert hash(Mode("660")) == hash(Mode("0660"))
+    assert Mode("600") != Mode("660")
+    assert Mode("600") != 0o600

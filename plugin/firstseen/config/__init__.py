@@ -1,0 +1,52 @@
+"""The configuration: one TOML file, read whole, with every problem in it reported at once.
+
+Each setting is declared once, in the section it belongs to, with its type, its default and its description. Reading,
+the shipped sample and the reference documentation come from that declaration; what is not declared is an error.
+
+    sections     the declarations, and what other parts of the program hold in their hands
+    reader       from the file to the sections
+    checks       settings that are fine alone and do not go together
+    manual       every setting in words: the sample, the documentation, what an unknown name may have meant
+    kinds        the types of settings in words, and values as TOML
+    environment  ``${NAME}`` in strings
+    secret       keys and passwords, which never print
+    sources      through which view the records of a tag are read
+"""
+
+from firstseen.config.manual import Setting, sample, settings
+from firstseen.config.reader import load, located
+from firstseen.config.sections import (
+    Alerts,
+    ClientTls,
+    Config,
+    Input,
+    Log,
+    Output,
+    Rules,
+    Server,
+    ServerTls,
+    State,
+    User,
+)
+from firstseen.config.sources import Sources, View
+
+__all__ = [
+    "Alerts",
+    "ClientTls",
+    "Config",
+    "Input",
+    "Log",
+    "Output",
+    "Rules",
+    "Server",
+    "ServerTls",
+    "Setting",
+    "Sources",
+    "State",
+    "User",
+    "View",
+    "load",
+    "located",
+    "sample",
+    "settings",
+]

@@ -1,0 +1,98 @@
+"""Settings that are fine alone and do not go together."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Sequence
+
+from firstseen.config.manual import settings
+from firstseen.config.sections import ClientTls, Config, Input, Output, ServerTls
+from firstseen.notation import Duration, Size
+
+Fault = tuple[Sequence[str], str]
+"""The names of settings, the one to be changed first, and what is wrong between them."""
+
+SHORTEST_IDLE = Duration("30s")
+"""After this time Fluent Bit closes idle connections itself (``net.keepalive_idle_timeout``)."""
+
+SMALLEST_FRAME = Size("64KiB")
+"""Messages that are cut into smaller ones than this are mostly overhead."""
+
+
+def faults(config: Config) -> Iterator[Fault]:
+    """Every fault between settings of ``config``, each of which is a value of its type."""
+    yield from _too_little(config)
+    yield from _input(config.input)
+    yield from _output(config.output)
+    yield from _loops(config)
+
+
+def _too_little(config: Config) -> Iterator[Fault]:
+    for setting in settings():
+        if "*" not in setting.key:
+            value = operator.attrgetter(setting.name)(config)
+            if isinstance(value, Size) and not value.bytes:
+                yield [setting.name], "must be more than nothing"
+    for name in ("input.frame_timeout", "output.ack_timeout"):
+        if not operator.attrgetter(name)(config).ms:
+            yield [name], "must be more than no time"
+    if 0 < config.input.idle_timeout.ms <= SHORTEST_IDLE.ms:
+        what = f"must be 0s or longer than {SHORTEST_IDLE}, when Fluent Bit closes idle connections itself"
+        yield ["input.idle_timeout"], what
+    if 0 < config.output.max_frame.bytes < SMALLEST_FRAME.bytes:
+        yield ["output.max_frame"], f"must be at least {SMALLEST_FRAME}"
+
+
+def _input(given: Input) -> Iterator[Fault]:
+    if given.max_frame.bytes > given.max_in_flight.bytes:
+        what = f"must not be larger than input.max_in_flight, which is {given.max_in_flight}"
+        yield ["input.max_frame", "input.max_in_flight"], what
+    fixed = [endpoint.place for endpoint in given.listen if endpoint.port or endpoint.path]
+    for twice in sorted({str(endpoint) for endpoint in given.listen if fixed.count(endpoint.place) > 1}):
+        yield ["input.listen"], f"{twice} is listed twice"
+    yield from _one_secret("input.shared_key", given.shared_key, given.shared_key_file)
+    if given.users and given.key is None:
+        yield ["input.users", "input.shared_key", "input.shared_key_file"], "needs a shared_key"
+    names = [user.name for user in given.users]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield ["input.users"], f'the name "{name}" is given twice'
+    secured = [endpoint for endpoint in given.listen if endpoint.tls]
+    if secured and given.tls.cert is None:
+        yield ["input.listen", "input.tls"], f"{secured[0]} needs input.tls.cert and input.tls.key"
+    if not secured and given.tls != ServerTls():
+        yield ["input.tls", "input.listen"], 'has no use: nothing in input.listen starts with "tls://"'
+
+
+def _output(taken: Output) -> Iterator[Fault]:
+    seen = set()
+    for name in ("output.servers", "output.standby"):
+        for server in operator.attrgetter(name.removeprefix("output."))(taken):
+            address = server.address
+            if not address.port and address.path is None:
+                yield [name], f'a server has a port from 1 to 65535, got "{address}"'
+            elif address.place in seen:
+                yield [name, "output.servers"], f"{address} is listed twice"
+            seen.add(address.place)
+    yield from _one_secret("output.shared_key", taken.shared_key, taken.shared_key_file)
+    yield from _one_secret("output.password", taken.password, taken.password_file)
+    if taken.username and taken.key is None:
+        yield ["output.username", "output.shared_key", "output.shared_key_file"], "needs a shared_key"
+    if taken.secret and not taken.username:
+        given = "output.password" if taken.password else "output.password_file"
+        yield [given, "output.username"], "needs a username"
+    if taken.tls != ClientTls() and not any(server.address.tls for server in (*taken.servers, *taken.standby)):
+        what = 'has no use: nothing in output.servers and output.standby starts with "tls://"'
+        yield ["output.tls", "output.servers", "output.standby"], what
+
+
+def _one_secret(name: str, written: object, file: object) -> Iterator[Fault]:
+    if written is not None and file is not None:
+        yield [f"{name}_file", name], f"{name} is given as well"
+
+
+def _loops(config: Config) -> Iterator[Fault]:
+    own = {endpoint.place for endpoint in config.input.listen if endpoint.port or endpoint.path}
+    for name in ("output.servers", "output.standby"):
+        for server in operator.attrgetter(name)(config):
+            if server.address.place in own:
+                yield [name, "input.listen"], f"{server.address} is where this agent listens itself"

@@ -1,0 +1,116 @@
+"""The types of settings: taken apart, in words, and their values as TOML.
+
+A type is what a declaration says: ``Annotated`` or not, ``| None`` where "" is an allowed value, a tuple for a list.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import msgspec
+
+from firstseen.config.secret import Secret, SecretFile
+from firstseen.config.sections import Section
+from firstseen.notation import Duration, Endpoint, HostName, Mode, Size
+from firstseen.toml import in_words as kind_of_value
+
+_ENDPOINT = '"host:port", "tls://host:port" or "unix:/path"'
+
+_WORDS: Mapping[object, tuple[str, str]] = {
+    bool: ("true or false", "booleans"),
+    str: ("a string", "strings"),
+    Path: ("a path", "paths"),
+    Secret: ("a string", "strings"),
+    SecretFile: ("a path", "paths"),
+    HostName: ("a host name", "host names"),
+    Endpoint: (f"an endpoint, {_ENDPOINT}", f"endpoints, {_ENDPOINT}"),
+    Mode: (f'a mode in octal digits, such as "{Mode.EXAMPLE}"', "modes"),
+    Duration: (f'a duration with its unit, such as "{Duration.EXAMPLE}"', "durations"),
+    Size: (f'a size with its unit, such as "{Size.EXAMPLE}"', "sizes"),
+}
+"""One of a type, and many."""
+
+
+def bare(kind: Any) -> Any:
+    """``kind`` without what is annotated to it, and without None."""
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    if isinstance(kind, UnionType):
+        kind = next(each for each in get_args(kind) if each is not NoneType)
+    return kind
+
+
+def is_optional(kind: Any) -> bool:
+    """Whether "" is a value of it, which is read as None."""
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    return isinstance(kind, UnionType)
+
+
+def meta(kind: Any) -> msgspec.Meta:
+    """What is annotated to ``kind``."""
+    annotated = (each for each in get_args(kind)[1:] if isinstance(each, msgspec.Meta))
+    return next(annotated, msgspec.Meta()) if get_origin(kind) is Annotated else msgspec.Meta()
+
+
+def table_of(kind: Any) -> type[Section] | None:
+    """The section that ``kind`` is, if it is one."""
+    return kind if isinstance(kind, type) and issubclass(kind, Section) else None
+
+
+def item_of(kind: Any) -> Any:
+    """The type of what is in a list of this kind; None for one that is no list."""
+    return get_args(bare(kind))[0] if get_origin(bare(kind)) is tuple else None
+
+
+def in_words(kind: Any) -> str:
+    """What to write for a setting of this type: "a size with its unit", "a list of paths"."""
+    if title := meta(kind).title:
+        return title
+    optional = ' or ""' if is_optional(kind) else ""
+    item, kind = item_of(kind), bare(kind)
+    if item is not None:
+        return f"a list of {_table_in_words(item, many=True) if table_of(item) else _WORDS[item][1]}"
+    if table_of(kind):
+        return _table_in_words(kind, many=False)
+    if get_origin(kind) is Literal:
+        return "one of " + ", ".join(json.dumps(choice) for choice in get_args(kind))
+    return _WORDS[kind][0] + optional
+
+
+def _table_in_words(kind: type[Section], *, many: bool) -> str:
+    fields = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    table = f"{'tables' if many else 'a table'} with {', '.join(fields)}"
+    if not kind.SHORTHAND:
+        return table
+    one, several = _WORDS[bare(fields[kind.SHORTHAND])]
+    return f"{several}, or of {table}" if many else f"{one}, or {table}"
+
+
+def mismatch(kind: Any, value: object) -> str:
+    """That ``value`` is no value of this type. What stands in place of a table is not told: it may be a password."""
+    table = table_of(item_of(kind) or kind)
+    secretive = table is not None and not table.SHORTHAND
+    told = (isinstance(value, str) and value and not secretive) or (type(value) is int and bare(kind) is int)
+    got = json.dumps(value) if told else kind_of_value(value)
+    if isinstance(value, list) and value and item_of(kind) is not None:
+        odd = next(each for each in value if not isinstance(each, str) or not each)
+        got = f"a list with {kind_of_value(odd)} in it"
+    return f"expected {in_words(kind)}, got {got}"
+
+
+def as_toml(value: object) -> str:
+    """A default as it is written in the file."""
+    match value:
+        case None:
+            return '""'
+        case tuple():
+            return f"[{', '.join(map(as_toml, value))}]"
+        case bool() | int():
+            return json.dumps(value)
+        case _:
+            return json.dumps(str(value), ensure_ascii=False)

@@ -1,0 +1,203 @@
+"""From the file to the sections, setting by setting, each on its own, so that one problem does not hide the next."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from firstseen import toml
+from firstseen.config.checks import faults
+from firstseen.config.environment import expanded
+from firstseen.config.kinds import bare, in_words, is_optional, item_of, meta, mismatch, table_of
+from firstseen.config.manual import hint
+from firstseen.config.secret import Secret, SecretFile
+from firstseen.config.sections import SECTIONS, Config, Section
+from firstseen.config.sources import Sources, View
+from firstseen.errors import ConfigError, FirstseenError, Problem
+from firstseen.notation import Endpoint
+from firstseen.toml import KeyPath, TomlError, dotted
+from firstseen.toml import in_words as kind_of_value
+
+
+def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
+    """Read the configuration at ``path``, and the secrets it names; raises `ConfigError` with every problem in it."""
+    try:
+        document = toml.load(path)
+    except TomlError as error:
+        raise ConfigError([_advised(error)]) from error
+    reader = _Reader(document, path.parent, environ)
+    sections = {name: reader.section(name) for name in SECTIONS}
+    reader.no_other_sections()
+    config = msgspec.structs.replace(Config(path=path), **sections)
+    reader.check(config)
+    if reader.problems:
+        raise ConfigError(sorted(reader.problems, key=lambda problem: problem.line or 0))
+    return config
+
+
+def located(config: Config, setting: str, what: str) -> Problem:
+    """What is wrong with the setting of this name, found out later, such as "input.tls.cert", with its line."""
+    told = f"{setting}: {what}"
+    try:
+        return toml.load(config.path).problem(told, *setting.split("."))
+    except TomlError:  # changed or gone since it was read: there is no line to tell
+        return Problem(str(config.path), None, told)
+
+
+def _advised(error: TomlError) -> Problem:
+    problem = error.problem
+    if isinstance(error.__cause__, FileNotFoundError):
+        return Problem(problem.file, None, f"{problem.what}: name the configuration with -c, or start from the sample")
+    return problem
+
+
+class _SettingError(FirstseenError):
+    """A value that is no value of its setting; says what was expected."""
+
+
+_FAULTY = object()
+"""In place of a value whose problem is reported."""
+
+
+class _Reader:
+    """Reads a document and keeps the problems."""
+
+    def __init__(self, document: toml.Document, base: Path, environ: Mapping[str, str]) -> None:
+        self._document = document
+        self._base = base
+        self._environ = environ
+        self._faulty: set[str] = set()
+        self.problems: list[Problem] = []
+
+    def section(self, name: str) -> Section | Sources:
+        """The section ``name`` with what the document says of it; settings with a problem keep their default."""
+        kind = SECTIONS[name]
+        table = self._document.data.get(name, {})
+        if not isinstance(table, dict):
+            self._report(f"expected a section, [{name}], got {kind_of_value(table)}", name)
+            table = {}
+        if issubclass(kind, Section):
+            return kind(**self._values(kind, table, (name,)))
+        return self._sources(table, name) if name in self._document.data else kind()
+
+    def no_other_sections(self) -> None:
+        """Report what the document holds beside the sections there are."""
+        for name, value in self._document.data.items():
+            if name not in SECTIONS:
+                what = "section" if isinstance(value, dict) else "setting"
+                self._report(f"unknown {what}{hint(name, {each: f'[{each}]' for each in SECTIONS})}", name)
+
+    def check(self, config: Config) -> None:
+        """Report settings that do not go together; those that have a problem of their own are left out."""
+        faulty = frozenset(self._faulty)
+        for names, what in faults(config):
+            if faulty.isdisjoint(names):
+                self._report(what, *names[0].split("."))
+
+    def _report(self, what: str, *path: str | int) -> None:
+        self._faulty.update(dotted(path[:length]) for length in range(2, len(path) + 1))
+        self.problems.append(self._document.problem(f"{dotted(path)}: {what}", *path))
+
+    def _values(self, kind: type[Section], table: Mapping[str, object], path: KeyPath) -> dict[str, object]:
+        """The settings in ``table`` that are fine, by their names; the others are reported."""
+        fields = {field.name: field.type for field in msgspec.structs.fields(kind)}
+        values = {}
+        for key, value in table.items():
+            at = (*path, key)
+            if key not in fields:
+                here = {name: dotted((*path, name)) for name in fields}
+                self._report(f"unknown setting{hint(key, here, str(path[0]))}", *at)
+                continue
+            read = self._attempt(fields[key], value, at)
+            if read is not _FAULTY:
+                values[key] = read
+        return values
+
+    def _attempt(self, kind: Any, value: object, path: KeyPath) -> object:
+        """``value`` as one of this type, or `_FAULTY` when what is wrong with it is reported."""
+        try:
+            return self._read(kind, value, path)
+        except _SettingError as error:
+            self._report(str(error), *path)
+            return _FAULTY
+
+    def _read(self, kind: Any, value: object, path: KeyPath) -> object:
+        item, table = item_of(kind), table_of(kind)
+        if table is not None:
+            return self._table(table, value, path)
+        if item is None or table_of(item) is None:
+            return self._converted(kind, value)
+        if not isinstance(value, list) or len(value) < (meta(kind).min_length or 0):
+            raise _SettingError(mismatch(kind, value))
+        items = [self._attempt(item, each, (*path, number)) for number, each in enumerate(value)]
+        return _FAULTY if _FAULTY in items else tuple(items)
+
+    def _table(self, kind: type[Section], value: object, path: KeyPath) -> object:
+        fields = {field.name: field for field in msgspec.structs.fields(kind)}
+        if kind.SHORTHAND and isinstance(value, str) and value:
+            return kind(**{kind.SHORTHAND: self._converted(fields[kind.SHORTHAND].type, value)})
+        if not isinstance(value, dict):
+            raise _SettingError(mismatch(kind, value))
+        before = len(self.problems)
+        values = self._values(kind, value, path)
+        for name, field in fields.items():
+            if field.required and name not in value:
+                self._report(f"{name} is missing: expected {in_words(field.type)}", *path)
+        if len(self.problems) > before:
+            return _FAULTY
+        try:
+            return kind(**values)
+        except ValueError as error:
+            raise _SettingError(str(error)) from None
+
+    def _sources(self, table: Mapping[str, object], name: str) -> Sources:
+        views = []
+        for pattern, value in table.items():
+            if isinstance(value, dict):
+                self._report("a pattern with a dot in it stands in quotation marks", name, pattern)
+                continue
+            view = self._attempt(View, value, (name, pattern))
+            if view is not _FAULTY:
+                views.append((pattern, view))
+        return msgspec.convert({"views": views}, Sources)
+
+    def _converted(self, kind: Any, value: object) -> object:
+        try:
+            full = expanded(value, self._environ)
+        except ValueError as error:
+            raise _SettingError(str(error)) from None
+        if is_optional(kind):
+            if full == "" and value != "" and bare(kind) is Secret:
+                raise _SettingError('its variables are empty, and a secret must not vanish unseen: write "" for none')
+            if full == "":
+                return None
+        try:
+            return msgspec.convert(full, bare(kind) if is_optional(kind) else kind, strict=True, dec_hook=self._hook)
+        except msgspec.ValidationError:
+            raise _SettingError(mismatch(kind, full)) from None
+
+    def _hook(self, kind: type, value: object) -> object:
+        """What the types that the library does not know make of ``value``."""
+        if not isinstance(value, str) or not value:
+            raise msgspec.ValidationError
+        try:
+            return self._made(kind, value)
+        except ValueError as error:
+            raise _SettingError(str(error)) from None
+
+    def _made(self, kind: type, text: str) -> object:
+        if kind is Secret:
+            return Secret(text)
+        if "\0" in text:
+            raise ValueError("there is a NUL in it")
+        if kind is Path:
+            return self._base / text
+        if kind is SecretFile:
+            return SecretFile(self._base / text)
+        if kind is Endpoint:
+            return Endpoint(text).under(self._base)
+        return kind(text)

@@ -1,0 +1,338 @@
+"""The sections of the configuration: every setting, once, with its type, its default and its description.
+
+Under a setting that may be left empty, None stands for "". A ``title`` says in words what its type alone does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, ClassVar, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from firstseen.config.secret import Secret, SecretFile, either
+from firstseen.config.sources import Sources
+from firstseen.notation import Duration, Endpoint, HostName, Mode, Size
+
+
+class Section(Struct, frozen=True, kw_only=True):
+    """A table of the file. The docstring of each section is its description.
+
+    ``SHORTHAND`` is the setting that a string in place of the table stands for, where there is one. What is wrong
+    between the settings of a smaller table is a `ValueError` when it is built.
+    """
+
+    SHORTHAND: ClassVar[str] = ""
+
+
+class User(Section, frozen=True, kw_only=True):
+    """A client that may connect."""
+
+    name: Annotated[str, Meta(min_length=1, description="Its user name.")]
+    password: Annotated[Secret | None, Meta(description="Its password.")] = None
+    password_file: Annotated[SecretFile | None, Meta(description="A file with its password.")] = None
+
+    def __post_init__(self) -> None:
+        if (self.password is None) == (self.password_file is None):
+            raise ValueError("needs a password or a password_file, and not both")
+
+    @property
+    def secret(self) -> bytes:
+        """The password, wherever it is."""
+        return either(self.password, self.password_file) or b""
+
+
+class ServerTls(Section, frozen=True, kw_only=True):
+    """What the agent shows to clients on ``tls://`` endpoints, and asks of them."""
+
+    cert: Annotated[
+        Path | None,
+        Meta(
+            description="Certificate of the agent for tls:// endpoints, in PEM, those that lead to its root behind it."
+        ),
+    ] = None
+    key: Annotated[Path | None, Meta(description="Private key of this certificate, in PEM, not encrypted.")] = None
+    client_ca: Annotated[
+        Path | None,
+        Meta(
+            description="Roots, in PEM, of the certificates that clients must show then. Without it they need to show"
+            " none."
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        _come_together(self.cert, self.key)
+        if self.client_ca and not self.cert:
+            raise ValueError("client_ca needs a cert and a key")
+
+
+class ClientTls(Section, frozen=True, kw_only=True):
+    """What the agent asks of ``tls://`` servers, and shows to them."""
+
+    ca: Annotated[
+        Path | None, Meta(description="Roots, in PEM, that tls:// servers are verified with; else those of the system.")
+    ] = None
+    cert: Annotated[Path | None, Meta(description="Certificate to show to servers that ask for one, in PEM.")] = None
+    key: Annotated[Path | None, Meta(description="Private key of this certificate, in PEM, not encrypted.")] = None
+    verify: Annotated[
+        bool,
+        Meta(
+            description="Verify the certificates of servers, and that they were issued to the server's host name."
+            " Without this anybody on the way can read and change everything."
+        ),
+    ] = True
+    server_name: Annotated[
+        HostName | None,
+        Meta(description="Host name to ask for and to verify, where it is not the one in the server's address."),
+    ] = None
+
+    def __post_init__(self) -> None:
+        _come_together(self.cert, self.key)
+
+
+def _come_together(cert: Path | None, key: Path | None) -> None:
+    if (cert is None) != (key is None):
+        raise ValueError("cert and key come together")
+
+
+class Input(Section, frozen=True, kw_only=True):
+    """Where records come from: the agent is a Forward server."""
+
+    listen: Annotated[
+        tuple[Endpoint, ...],
+        Meta(
+            min_length=1,
+            description='Where to listen: "host:port", "tls://host:port" or "unix:/path". Port 0 takes a free port.',
+        ),
+    ] = (Endpoint("127.0.0.1:24225"),)
+    unix_mode: Annotated[Mode, Meta(description="Mode of Unix sockets: who may connect.")] = Mode("0660")
+    max_frame: Annotated[
+        Size, Meta(description="Largest message from a client. One that is larger closes its connection.")
+    ] = Size("16MiB")
+    max_decompressed: Annotated[
+        Size, Meta(description="Largest content of a compressed message, inflated. One that is larger is refused.")
+    ] = Size("64MiB")
+    max_in_flight: Annotated[
+        Size,
+        Meta(
+            description="Bytes that were received and are not yet delivered, over all connections. At this limit"
+            " reading stops until something is delivered."
+        ),
+    ] = Size("64MiB")
+    frame_timeout: Annotated[
+        Duration,
+        Meta(
+            description="How long a message, a handshake or a TLS negotiation that has begun may stand still before"
+            " its connection is closed."
+        ),
+    ] = Duration("30s")
+    idle_timeout: Annotated[
+        Duration,
+        Meta(
+            description="How long a connection may be silent between messages; 0s is for ever, and dead clients are"
+            " then found by TCP keepalive. Anything else must be longer than 30s, after which Fluent Bit closes its"
+            " idle connections itself: clients without acks lose a record to a connection that is closed under them."
+        ),
+    ] = Duration("0s")
+    drain_timeout: Annotated[
+        Duration,
+        Meta(description="How long a stopping agent waits until what it received is delivered and acknowledged."),
+    ] = Duration("30s")
+    repeat_window: Annotated[
+        Duration,
+        Meta(
+            description="A message with the same client, tag and chunk id as one that was delivered this short a while"
+            " ago is acknowledged again and not delivered twice. 0s turns it off."
+        ),
+    ] = Duration("2m")
+    udp_heartbeat: Annotated[
+        bool, Meta(description="Answer Fluentd's UDP heartbeats, on the ports that are listened on.")
+    ] = False
+    quarantine: Annotated[
+        Path | None,
+        Meta(description="Directory that keeps messages that cannot be read. Empty refuses them."),
+    ] = None
+    quarantine_size: Annotated[
+        Size, Meta(description="Most that this directory may hold. When it is full, such messages are refused.")
+    ] = Size("256MiB")
+    shared_key: Annotated[
+        Secret | None, Meta(description="Key that clients must know: turns the handshake on. Empty asks for none.")
+    ] = None
+    shared_key_file: Annotated[SecretFile | None, Meta(description="File that holds this key, instead.")] = None
+    self_hostname: Annotated[
+        str,
+        Meta(
+            pattern=r"\A[ -~]{1,128}\Z",
+            title="1 to 128 ASCII characters",
+            description="What the agent calls itself in handshakes, with clients and with servers. Fluentd refuses a"
+            " server that has the name it has itself.",
+        ),
+    ] = "firstseen"
+    users: Annotated[
+        tuple[User, ...],
+        Meta(
+            description='Clients must be one of these users, {name = "...", password_file = "..."} each, or with the'
+            " password itself as password. Empty asks for no user."
+        ),
+    ] = ()
+    tls: ServerTls = ServerTls()
+
+    @property
+    def key(self) -> bytes | None:
+        """The shared key, wherever it is; None where there is no handshake."""
+        return either(self.shared_key, self.shared_key_file)
+
+    @property
+    def passwords(self) -> Mapping[str, bytes]:
+        """The password of each user; empty where anybody with the key may connect."""
+        return MappingProxyType({user.name: user.secret for user in self.users})
+
+
+class Server(Section, frozen=True, kw_only=True):
+    """A server to deliver to."""
+
+    SHORTHAND: ClassVar[str] = "address"
+
+    address: Annotated[Endpoint, Meta(description="Where it is.")]
+    entries: Annotated[Literal["as_received", "v1"], Meta(description="The form of entries it is sent.")] = (
+        "as_received"
+    )
+
+    def __str__(self) -> str:
+        return str(self.address)
+
+
+class Output(Section, frozen=True, kw_only=True):
+    """Where records go: the agent is a Forward client."""
+
+    servers: Annotated[
+        tuple[Server, ...],
+        Meta(
+            min_length=1,
+            description='Servers to deliver to, in turns: "host:port", "tls://host:port" or "unix:/path". {address ='
+            ' "...", entries = "v1"} is one that is sent entries without metadata, as Fluentd wants them.',
+        ),
+    ] = (Server(address=Endpoint("127.0.0.1:24224")),)
+    standby: Annotated[
+        tuple[Server, ...], Meta(description="Servers to deliver to while none of the others can be reached.")
+    ] = ()
+    require_ack: Annotated[
+        bool,
+        Meta(
+            description="Ask the server to acknowledge each message. Turn this off only for a server that cannot: what"
+            " was written to its connection then counts as delivered, and may be lost with it."
+        ),
+    ] = True
+    ack_timeout: Annotated[
+        Duration,
+        Meta(
+            description="How long to wait for an acknowledgement before the message is sent again, on a new connection."
+        ),
+    ] = Duration("60s")
+    connections: Annotated[
+        int, Meta(ge=1, le=64, title="a whole number from 1 to 64", description="Connections to each server.")
+    ] = 1
+    connection_max_age: Annotated[
+        Duration,
+        Meta(
+            description="Connections are made anew when they are this old, which follows load balancers and changes"
+            " of DNS. 0s keeps them as long as they last."
+        ),
+    ] = Duration("1h")
+    max_frame: Annotated[
+        Size,
+        Meta(
+            description="Largest message to a server; larger ones are cut into several. The default is just below"
+            " what a default Fluent Bit takes."
+        ),
+    ] = Size("6MB")
+    shared_key: Annotated[
+        Secret | None, Meta(description="Key that servers ask for: turns the handshake on. Empty has none.")
+    ] = None
+    shared_key_file: Annotated[SecretFile | None, Meta(description="File that holds this key, instead.")] = None
+    username: Annotated[
+        str,
+        Meta(max_length=128, title="at most 128 characters", description="User name for servers that ask for one."),
+    ] = ""
+    password: Annotated[Secret | None, Meta(description="Password of this user.")] = None
+    password_file: Annotated[SecretFile | None, Meta(description="File that holds this password, instead.")] = None
+    tls: ClientTls = ClientTls()
+
+    @property
+    def key(self) -> bytes | None:
+        """The shared key, wherever it is; None where there is no handshake."""
+        return either(self.shared_key, self.shared_key_file)
+
+    @property
+    def secret(self) -> bytes:
+        """The password, wherever it is; empty where there is none."""
+        return either(self.password, self.password_file) or b""
+
+
+class Rules(Section, frozen=True, kw_only=True):
+    """What is looked for."""
+
+    paths: Annotated[
+        tuple[Path, ...],
+        Meta(min_length=1, description="Rule files, and directories that are searched for *.toml at any depth."),
+    ] = (Path("/etc/firstseen/rules"),)
+
+
+class State(Section, frozen=True, kw_only=True):
+    """What was seen before."""
+
+    path: Annotated[Path, Meta(description="Directory of the database. Only one agent may use it.")] = Path(
+        "/var/lib/firstseen"
+    )
+    map_size: Annotated[
+        Size,
+        Meta(description="Largest size of the database. Its file is sparse and takes up only what is used."),
+    ] = Size("1GiB")
+
+
+class Alerts(Section, frozen=True, kw_only=True):
+    """How a record that matched is marked."""
+
+    key: Annotated[str, Meta(min_length=1, description="Key of the record under which the list of alerts is put.")] = (
+        "alerts"
+    )
+    tag_prefix: Annotated[
+        str,
+        Meta(
+            description='Put in front of the tag of records with an alert: with "alert." they can be routed on their'
+            " own. Empty keeps the tag."
+        ),
+    ] = ""
+
+
+class Log(Section, frozen=True, kw_only=True):
+    """What the agent says of itself, on stderr."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="The least important events that are written.")
+    ] = "info"
+    format: Annotated[Literal["text", "json"], Meta(description="Lines for people, or one JSON object per line.")] = (
+        "text"
+    )
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """The whole configuration; ``path`` is the file it was read from."""
+
+    path: Path
+    input: Input = Input()
+    output: Output = Output()
+    rules: Rules = Rules()
+    state: State = State()
+    alerts: Alerts = Alerts()
+    sources: Sources = Sources()
+    log: Log = Log()
+
+
+SECTIONS: Mapping[str, type[Section | Sources]] = {
+    field.name: field.type for field in msgspec.structs.fields(Config) if field.name != "path"
+}
+"""Every section by its name, in the order of the sample."""
