@@ -12,6 +12,7 @@ import click
 from firstseen import config
 from firstseen.cli import EXIT_CONFIG
 from firstseen.errors import ConfigError, Problem, RuleError
+from firstseen.net import tls
 from firstseen.rules.loader import load_rules
 from firstseen.rules.rule import Report
 
@@ -21,17 +22,11 @@ from firstseen.rules.rule import Report
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_context
 def command(ctx: click.Context, file: Path, output: str) -> None:
-    """Check the configuration and every rule it names: one line per problem, exit 78 if there is any.
+    """Check the configuration, its certificates and every rule it names: one line per problem, exit 78 if there is any.
 
     Rules that cannot run in this version are told of, and are no problem.
     """
-    problems: tuple[Problem, ...] = ()
-    reports: Sequence[Report] = ()
-    try:
-        settings = config.load(file)
-        reports = load_rules(settings.rules.paths).reports
-    except (ConfigError, RuleError) as error:
-        problems = error.problems
+    problems, reports = _checked(file)
     if output == "json":
         told = {
             "problems": [dataclasses.asdict(problem) for problem in problems],
@@ -48,3 +43,22 @@ def command(ctx: click.Context, file: Path, output: str) -> None:
             loaded = sum(report.status in ("loaded", "flagged") for report in reports)
             click.echo(f"{file}: no problems; {loaded} of {len(reports)} rules run")
     ctx.exit(EXIT_CONFIG if problems else 0)
+
+
+def _checked(file: Path) -> tuple[Sequence[Problem], Sequence[Report]]:
+    """Everything that is wrong with the configuration and what it names, and what is said of its rules."""
+    problems: list[Problem] = []
+    reports: Sequence[Report] = ()
+    try:
+        settings = config.load(file)
+    except ConfigError as error:
+        return error.problems, ()
+    try:
+        tls.contexts(settings)
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        reports = load_rules(settings.rules.paths).reports
+    except RuleError as error:
+        problems += error.problems
+    return problems, reports

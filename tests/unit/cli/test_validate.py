@@ -52,6 +52,19 @@ def test_rules_that_do_not_run_are_no_problem_and_told_of(tmp_path: Path) -> Non
     assert "0 of 1 rules run" in result.stdout
 
 
+def test_certificates_and_rules_at_once(tmp_path: Path) -> None:
+    (tmp_path / "rule.toml").write_text(rule_text("event.action: ("))
+    endpoints = 'listen = ["tls://127.0.0.1:0"]\ntls = {cert = "agent.crt", key = "agent.key"}\n'
+
+    result = validate(tmp_path, f'[input]\n{endpoints}[rules]\npaths = ["rule.toml"]\n')
+
+    first, second = result.stdout.splitlines()
+    where = f"{tmp_path}/firstseen.toml:3: input.tls.cert"
+    assert first == f"{where}: {tmp_path}/agent.crt cannot be read: No such file or directory"
+    assert second.startswith(f"{tmp_path}/rule.toml:")
+    assert result.exit_code == 78
+
+
 def test_as_json(tmp_path: Path) -> None:
     (tmp_path / "rule.toml").write_text(rule_text())
 

@@ -1,0 +1,129 @@
+"""TLS for both ends, from certificates and keys in PEM files: 1.2 and later, verified unless that was turned off.
+
+Whatever is wrong with a file is a `TlsError` that names the setting it stands under; nothing asks for a passphrase.
+"""
+
+from __future__ import annotations
+
+import functools
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from firstseen import config
+from firstseen.errors import ConfigError, FirstseenError, Problem
+
+
+class TlsError(FirstseenError):
+    """A certificate or key cannot be used: the name of its ``setting``, and ``what`` is wrong with which file."""
+
+    def __init__(self, setting: str, what: str) -> None:
+        super().__init__(f"{setting}: {what}")
+        self.setting = setting
+        self.what = what
+
+
+class Contexts(NamedTuple):
+    """For the side of clients and the side of servers; None where nothing speaks TLS."""
+
+    server: ssl.SSLContext | None
+    client: ssl.SSLContext | None
+
+
+def contexts(settings: config.Config) -> Contexts:
+    """What ``tls://`` endpoints need; raises `ConfigError` with what is wrong on either side, and on which line."""
+    given, taken = settings.input.tls, settings.output.tls
+    problems: list[Problem] = []
+    server = client = None
+    try:
+        if given.cert and given.key:
+            server = server_context(given.cert, given.key, given.client_ca)
+    except TlsError as error:
+        problems.append(config.located(settings, error.setting, error.what))
+    try:
+        if any(each.address.tls for each in (*settings.output.servers, *settings.output.standby)):
+            client = client_context(taken.ca, taken.cert, taken.key, verify=taken.verify)
+    except TlsError as error:
+        problems.append(config.located(settings, error.setting, error.what))
+    if problems:
+        raise ConfigError(problems)
+    return Contexts(server, client)
+
+
+def server_context(cert: Path, key: Path, client_ca: Path | None = None) -> ssl.SSLContext:
+    """For accepting connections as the owner of ``cert`` and ``key``; raises `TlsError`.
+
+    With ``client_ca`` a client without a certificate that leads to it is refused.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION  # a client could have us negotiate for ever
+    _identify(context, "input.tls", cert, key)
+    if client_ca is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        _trust(context, "input.tls.client_ca", client_ca)
+    return context
+
+
+def client_context(
+    ca: Path | None = None, cert: Path | None = None, key: Path | None = None, *, verify: bool = True
+) -> ssl.SSLContext:
+    """For connecting, with a certificate if ``cert`` and ``key`` are given; raises `TlsError`.
+
+    The server must show a certificate that leads to ``ca`` (to one of the system's roots, without it) and was issued
+    to the ``server_hostname`` that the connection is opened with. With ``verify`` off, neither is looked at: the
+    connection is encrypted, and nobody knows to whom.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if ca is not None:
+        _trust(context, "output.tls.ca", ca)
+    elif verify:
+        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+    if cert is not None and key is not None:
+        _identify(context, "output.tls", cert, key)
+    return context
+
+
+def _trust(context: ssl.SSLContext, setting: str, file: Path) -> None:
+    _using(setting, file, lambda: context.load_verify_locations(file), "holds no certificates in PEM")
+
+
+def _identify(context: ssl.SSLContext, section: str, cert: Path, key: Path) -> None:
+    """Have ``context`` show ``cert``. OpenSSL does not say which of two files it means: they are looked at in turn."""
+    parsed = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    _using(f"{section}.cert", cert, lambda: parsed.load_verify_locations(cert), "holds no certificate in PEM")
+
+    def passphrase() -> NoReturn:
+        raise TlsError(f"{section}.key", f"{key} is encrypted: write it without a passphrase, for this user to read")
+
+    load = functools.partial(context.load_cert_chain, cert, key, passphrase)
+    _using(f"{section}.key", key, load, "holds no private key in PEM")
+
+
+_NOTHING_THERE = "NO_CERTIFICATE_OR_CRL_FOUND"
+_NOT_THE_KEY = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+"""OpenSSL's words for a key that belongs to another certificate; the last, where it is of another algorithm."""
+
+
+def _using(setting: str, file: Path, load: Callable[[], None], otherwise: str) -> None:
+    """``load`` from a file of this setting; ``otherwise`` is what an error means for which OpenSSL gives no reason."""
+    try:
+        file.read_bytes()
+        load()
+    except ssl.SSLError as error:
+        raise TlsError(setting, f"{file} {_in_words(error.reason, otherwise)}") from error
+    except OSError as error:
+        raise TlsError(setting, f"{file} cannot be read: {error.strerror}") from error
+
+
+def _in_words(reason: str | None, otherwise: str) -> str:
+    if not reason or reason == _NOTHING_THERE:
+        return otherwise
+    if reason in _NOT_THE_KEY:
+        return "is not the key of the certificate"
+    return f"cannot be used: {reason.lower().replace('_', ' ')}"
