@@ -12,33 +12,47 @@ import logging
 import os
 import random
 import signal
+import ssl
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from typing import Any
 
 import uvloop
 
 from firstseen import __version__
-from firstseen.config import Config
+from firstseen.agent import Agent
+from firstseen.config import Config, Server
 from firstseen.engine import Engine
-from firstseen.errors import FirstseenError, ProtocolError, RuleError, StoreError
+from firstseen.errors import FirstseenError, ProtocolError, RuleError
 from firstseen.forward.buffers import Pool
+from firstseen.forward.conversion import as_v1
+from firstseen.forward.handshake import ClientHandshake, ClientKeys, ServerHandshake, ServerKeys
+from firstseen.forward.outgoing import Frame
+from firstseen.forward.repeats import Repeats
+from firstseen.forward.shapes import Shaper
 from firstseen.logs import event, set_up
 from firstseen.metrics import Counts
-from firstseen.net.forwarder import Backoff, Delivery, Forwarder, Target
-from firstseen.net.listener import Listener, Ticket
-from firstseen.pipeline import Outcome, Pipeline, Shape
+from firstseen.net.downstream import Target, unchanged
+from firstseen.net.forwarder import Forwarder
+from firstseen.net.lane import Backoff
+from firstseen.net.listener import Listener
+from firstseen.net.tls import contexts
+from firstseen.notation import Endpoint
+from firstseen.pipeline import Pipeline
+from firstseen.quarantine import Quarantine
+from firstseen.record.view import Mode
 from firstseen.rules.loader import load_rules
 from firstseen.rules.rule import Status
 from firstseen.rules.ruleset import RuleSet
-from firstseen.store.base import Store
 from firstseen.store.lmdb import LmdbStore
 
 log = logging.getLogger(__name__)
 
 EXIT_FAILED = 1
+
+MOST_TAGS = 4096
+"""Tags for which it is remembered how their records are read."""
 
 
 def run(config: Config) -> int:
@@ -57,103 +71,84 @@ def _tell_of(rules: RuleSet) -> None:
             event(log, level, f"rule_{report.status}", rule=report.id, file=report.file, reason=report.reason)
 
 
-class Agent:
-    """Moves chunks through the pipeline and settles them: deliver, commit, ack."""
-
-    def __init__(self, pipeline: Pipeline, store: Store, forwarder: Forwarder, counts: Counts) -> None:
-        self._pipeline = pipeline
-        self._store = store
-        self._forwarder = forwarder
-        self._counts = counts
-        self._loop = asyncio.get_running_loop()
-
-    def handle(self, ticket: Ticket) -> None:
-        """A chunk came."""
-        chunk = ticket.chunk
-        self._counts.chunks_in += 1
-        try:
-            outcome = self._pipeline.process(chunk, _now_ms())
-        except (ProtocolError, StoreError) as error:
-            self._reject(ticket, str(error))
-            return
-        self._counts.records_in += outcome.records
-        self._forwarder.submit(Delivery(outcome.frames, functools.partial(self._delivered, ticket, outcome)))
-
-    def _reject(self, ticket: Ticket, reason: str) -> None:
-        """A chunk that cannot be read, or not now, is not acked: its sender keeps it."""
-        chunk = ticket.chunk
-        records = max(chunk.count, 0)
-        self._counts.chunks_rejected += 1
-        self._counts.records_in += records
-        self._counts.records_rejected += records
-        event(log, logging.ERROR, "chunk_rejected", peer=ticket.peer, tag=chunk.tag, size=chunk.size, reason=reason)
-        ticket.settle(safe=False)
-
-    def _delivered(self, ticket: Ticket, outcome: Outcome) -> None:
-        if not outcome.claims:
-            self._finish(ticket, outcome)
-            return
-        committed = self._store.confirm(outcome.claims)
-        committed.add_done_callback(
-            lambda future: self._loop.call_soon_threadsafe(self._committed, ticket, outcome, future)
-        )
-
-    def _committed(self, ticket: Ticket, outcome: Outcome, future: Future[None]) -> None:
-        error = future.exception()
-        if error is None:
-            self._finish(ticket, outcome)
-            return
-        if not isinstance(error, StoreError):
-            raise error
-        # Delivered but not remembered: without an ack the sender sends it again, and at worst the alert is repeated.
-        self._counts.chunks_rejected += 1
-        self._counts.records_rejected += outcome.records
-        event(log, logging.ERROR, "commit_failed", peer=ticket.peer, tag=ticket.chunk.tag, reason=str(error))
-        ticket.settle(safe=False)
-
-    def _finish(self, ticket: Ticket, outcome: Outcome) -> None:
-        self._counts.chunks_out += 1
-        self._counts.records_out += outcome.records
-        ticket.settle(safe=True)
-
-
 async def _serve(config: Config, rules: RuleSet) -> int:
     counts = Counts()
     stopping = asyncio.Event()
     faults = _watch_for_faults(stopping)
+    tls = contexts(config)
     async with AsyncExitStack() as stack:
         store = LmdbStore.open(config.state.path, config.state.map_size.bytes)
         stack.callback(store.close)
         engine = Engine(rules, store, counts, _now_ms)
-        forwarder = _forwarder(config, counts)
-        shape = Shape(
-            key=config.alerts.key,
-            tag_prefix=config.alerts.tag_prefix,
-            require_ack=config.output.require_ack,
-            max_decompressed=config.input.max_decompressed.bytes,
+        forwarder = _forwarder(config, tls.client, counts)
+        agent = Agent(
+            pipeline=_pipeline(config, engine, counts),
+            engine=engine,
+            store=store,
+            forwarder=forwarder,
+            repeats=Repeats(config.input.repeat_window.ms),
+            quarantine=_quarantine(config),
+            counts=counts,
+            now_ms=_now_ms,
         )
-        agent = Agent(Pipeline(engine, shape, counts, os.urandom), store, forwarder, counts)
-        listener = Listener(
-            pool=Pool(),
-            max_frame=config.input.max_frame.bytes,
-            max_in_flight=config.input.max_in_flight.bytes,
-            handle=agent.handle,
-            refuse=functools.partial(counts.add, "connections_refused"),
-            paused=functools.partial(counts.add, "reading_pauses"),
-        )
-        addresses = [await _listen(listener, address.host, address.port) for address in config.input.listen]
+        listener = _listener(config, agent, counts)
+        addresses = [await _listen(listener, config, endpoint, tls.server) for endpoint in config.input.listen]
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         forwarding = tasks.create_task(forwarder.run())
         stack.callback(forwarding.cancel)
-        _on_signals(stopping, lambda: _reload(config, engine))
+        _on_signals(stopping, listener.give_up, lambda: _reload(config, engine))
         event(log, logging.INFO, "ready", version=__version__, listen=addresses, rules=len(rules.rules))
         await stopping.wait()
         if faults:
             return EXIT_FAILED
         event(log, logging.INFO, "stopping", timeout=str(config.input.drain_timeout))
-        drained = await listener.drain(config.input.drain_timeout.ms / 1000)
+        drained = await listener.drain(config.input.drain_timeout.seconds)
         event(log, logging.INFO if drained else logging.WARNING, "stopped", drained=drained, **counts.as_dict())
     return 0
+
+
+def _pipeline(config: Config, engine: Engine, counts: Counts) -> Pipeline:
+    output = config.output
+    shaper = Shaper(output.max_frame.bytes, config.alerts.tag_prefix, output.require_ack, os.urandom)
+
+    @functools.lru_cache(MOST_TAGS)
+    def mode_of(tag: str) -> Mode | None:
+        view = config.sources.view(tag)
+        return None if view == "none" else view
+
+    return Pipeline(
+        engine,
+        shaper,
+        counts,
+        key=config.alerts.key,
+        max_decompressed=config.input.max_decompressed.bytes,
+        mode_of=mode_of,
+    )
+
+
+def _quarantine(config: Config) -> Quarantine | None:
+    if config.input.quarantine is None:
+        return None
+    return Quarantine.open(config.input.quarantine, config.input.quarantine_size.bytes)
+
+
+def _listener(config: Config, agent: Agent, counts: Counts) -> Listener:
+    settings = config.input
+    handshake = None
+    if settings.key is not None:
+        keys = ServerKeys(settings.key, settings.self_hostname, settings.passwords)
+        handshake = functools.partial(ServerHandshake, keys, os.urandom)
+    return Listener(
+        pool=Pool(limit=2 * settings.max_in_flight.bytes),
+        max_frame=settings.max_frame.bytes,
+        max_in_flight=settings.max_in_flight.bytes,
+        handle=agent.handle,
+        refuse=functools.partial(counts.add, "connections_refused"),
+        paused=functools.partial(counts.add, "reading_pauses"),
+        frame_timeout_s=settings.frame_timeout.seconds,
+        idle_timeout_s=settings.idle_timeout.seconds,
+        handshake=handshake,
+    )
 
 
 def _watch_for_faults(stopping: asyncio.Event) -> list[BaseException]:
@@ -173,23 +168,61 @@ def _watch_for_faults(stopping: asyncio.Event) -> list[BaseException]:
     return faults
 
 
-def _forwarder(config: Config, counts: Counts) -> Forwarder:
-    server = config.output.servers[0].address
-    target = Target(server.host, server.port, config.output.require_ack, config.output.ack_timeout.ms / 1000)
-    return Forwarder(target, Backoff(random.random), functools.partial(counts.add, "delivery_retries"))
+def _forwarder(config: Config, tls: ssl.SSLContext | None, counts: Counts) -> Forwarder:
+    output = config.output
+    handshake = None
+    if output.key is not None:
+        keys = ClientKeys(output.key, config.input.self_hostname, output.username, output.secret)
+        handshake = functools.partial(ClientHandshake, keys, os.urandom)
+
+    def as_fluentd_reads_it(frame: Frame) -> Frame:
+        try:
+            return as_v1(frame, config.input.max_decompressed.bytes)
+        except ProtocolError as error:  # only what passes uninspected is not known to be readable
+            event(log, logging.WARNING, "frame_not_converted", tag=frame.tag, reason=error.reason)
+            return frame
+
+    def target(server: Server) -> Target:
+        return Target(
+            server.address,
+            output.require_ack,
+            output.ack_timeout.seconds,
+            max_age_s=output.connection_max_age.seconds,
+            handshake=handshake,
+            tls=tls if server.address.tls else None,
+            server_name=output.tls.server_name,
+            form=as_fluentd_reads_it if server.entries == "v1" else unchanged,
+        )
+
+    return Forwarder(
+        [target(server) for _ in range(output.connections) for server in output.servers],
+        [target(server) for _ in range(output.connections) for server in output.standby],
+        lambda: Backoff(random.random),
+        functools.partial(counts.add, "delivery_retries"),
+    )
 
 
-async def _listen(listener: Listener, host: str, port: int) -> str:
+async def _listen(listener: Listener, config: Config, endpoint: Endpoint, tls: ssl.SSLContext | None) -> str:
     try:
-        return await listener.listen(host, port)
+        if endpoint.path is not None:
+            return await listener.listen_unix(endpoint.path, config.input.unix_mode.bits)
+        context = tls if endpoint.tls else None
+        return await listener.listen(endpoint.host, endpoint.port, context, heartbeat=config.input.udp_heartbeat)
     except OSError as error:
-        raise FirstseenError(f"cannot listen on {host}:{port} (input.listen): {error}") from error
+        raise FirstseenError(f"cannot listen on {endpoint} (input.listen): {error}") from error
 
 
-def _on_signals(stopping: asyncio.Event, reload: Callable[[], None]) -> None:
+def _on_signals(stopping: asyncio.Event, hurry: Callable[[], None], reload: Callable[[], None]) -> None:
+    """The first signal to stop drains, a second one no longer waits for that."""
+
+    def stop() -> None:
+        if stopping.is_set():
+            hurry()
+        stopping.set()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, stop)
     loop.add_signal_handler(signal.SIGHUP, reload)
 
 

@@ -18,7 +18,7 @@ from firstseen.errors import StoreError
 from firstseen.logs import event
 from firstseen.metrics import Counts
 from firstseen.model import Verdict
-from firstseen.record.view import View, views
+from firstseen.record.view import Mode, View, views
 from firstseen.rules.rule import Rule
 from firstseen.rules.ruleset import RuleSet
 from firstseen.store.base import Claim, RuleState, Store
@@ -72,15 +72,17 @@ class Engine:
             self._store.register(state, self._now_ms())
         self.rules, self._states = rules, states
 
-    def inspect(self, record: Mapping[Any, Any], moment: Moment, digest: Callable[[], str]) -> Inspection:
-        """The labels of ``record``; ``digest`` gives the identity of an event that has none of its own.
+    def inspect(
+        self, record: Mapping[Any, Any], moment: Moment, digest: Callable[[], str], mode: Mode = "auto"
+    ) -> Inspection:
+        """The labels of ``record``, read as ``mode`` says; ``digest`` gives an event without an identity its own.
 
         Raises `StoreError` where the state cannot be read; nothing is claimed then.
         """
         labels: list[Mapping[str, Any]] = []
         claims: list[Claim] = []
         try:
-            for number, view in enumerate(views(record)):
+            for number, view in enumerate(views(record, mode)):
                 for rule in self._matching(view):
                     identity = view.event_id or (digest() if number == 0 else f"{digest()}/{number}")
                     self._sight(rule, view, moment, identity, labels, claims)

@@ -7,6 +7,7 @@
     ├── ConfigError       the operator's configuration cannot be used; holds every problem found
     ├── RuleError         one rule cannot be used; holds every problem found in it
     ├── StoreError        the state cannot be read or written: nothing may be acknowledged
+    ├── QuarantineFullError  a chunk that cannot be read cannot be kept either: it is refused
     └── InputError        an event file cannot be read
 
 Anything else that escapes is a bug of ours and ends the process: the sender still has the chunk.
@@ -92,6 +93,10 @@ class RuleError(_ProblemsError):
 
 class StoreError(FirstseenError):
     """The state on disk cannot be opened, read or written; says what to do next."""
+
+
+class QuarantineFullError(FirstseenError):
+    """There is no room for another chunk in the quarantine: it is refused, and somebody has to look."""
 
 
 class InputError(FirstseenError):

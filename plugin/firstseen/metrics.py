@@ -14,12 +14,16 @@ from dataclasses import dataclass
 class Counts:
     """Totals since the agent started; one writer, the event loop.
 
-    A *match* is one sighting of a rule's terms; it is an *alert* or, where the terms were known, *suppressed*.
+    Of the chunks that came in, some are *repeated*: they had come before, and their records are not counted again. One
+    that is *quarantined* was not delivered, and its records count as rejected. A *match* is one sighting of a rule's
+    terms; it is an *alert* or, where the terms were known, *suppressed*.
     """
 
     chunks_in: int = 0
     chunks_out: int = 0
     chunks_rejected: int = 0
+    chunks_repeated: int = 0
+    chunks_quarantined: int = 0
     records_in: int = 0
     records_out: int = 0
     records_rejected: int = 0

@@ -17,8 +17,10 @@ import pytest
 from firstseen.errors import ProtocolError
 from firstseen.forward.buffers import Pool
 from firstseen.forward.client import AckReader
-from firstseen.forward.compression import gunzip
-from firstseen.forward.entries import Entries, walk
+from firstseen.forward.content import content_of
+from firstseen.forward.conversion import as_v1, with_event_time
+from firstseen.forward.entries import walk
+from firstseen.forward.groups import bracketed, groups
 from firstseen.forward.messages import Chunk, Mode
 from firstseen.forward.outgoing import Body, forward_frame, outgoing
 from firstseen.forward.server import Receiver, ack
@@ -55,17 +57,6 @@ def splittings(data: bytes) -> Iterable[Iterable[bytes]]:
     yield pieces(data, range(len(data)))
 
 
-def plain_entries(chunk: Chunk) -> Entries:
-    """The entries of a chunk that is not in Message mode, inflated where they are compressed."""
-    if chunk.mode is Mode.FORWARD:
-        return Entries(chunk.data, chunk.body, chunk.body_stop, chunk.count, chunk.marks)
-    if chunk.options.compressed is None:
-        return walk(chunk.data, chunk.body, chunk.body_stop)
-    assert chunk.options.compressed == "gzip"
-    plain = gunzip(memoryview(chunk.data)[chunk.body : chunk.body_stop], MAX_DECOMPRESSED).data
-    return walk(plain, 0, len(plain))
-
-
 def event_of(chunk: Chunk) -> dict[str, Any]:
     """All that a case may say of a chunk."""
     tag = chunk.tag.encode("utf-8", "backslashreplace").decode()  # TOML has no words for odd bytes
@@ -74,15 +65,14 @@ def event_of(chunk: Chunk) -> dict[str, Any]:
         event["ack"] = ack(chunk.options.chunk).hex()
     if chunk.options.signal:
         return event
+    entries = content_of(chunk, MAX_DECOMPRESSED).entries
+    data = entries.data
     if chunk.mode is Mode.MESSAGE:
-        data, spans = chunk.data, [message_span(chunk.data, chunk.body, chunk.body_stop)]
-        event["count"], event["body"] = chunk.count, bytes(data[chunk.body : chunk.body_stop]).hex()
+        spans = [message_span(data, entries.start, entries.stop)]
     else:
-        entries = plain_entries(chunk)
-        data, found = entries.data, [entry_span(entries.data, start, stop) for start, stop in entries.every()]
-        assert len(found) == entries.count
+        found = [entry_span(data, start, stop) for start, stop in entries.every()]
         spans = [span for span in found if span is not None]
-        event["count"], event["body"] = entries.count, bytes(data[entries.start : entries.stop]).hex()
+    event["count"], event["body"] = entries.count, bytes(data[entries.start : entries.stop]).hex()
     times = [entry_time_ms(data, span) for span in spans]
     event["times_ms"] = ["none" if time is None else time for time in times]
     event["records"] = [decode_record(data, span) for span in spans]
@@ -131,7 +121,7 @@ def narrowed(result: dict[str, Any], expected: dict[str, Any]) -> dict[str, Any]
 
 def test_every_file_of_cases_is_run():
     names = {"golden", "modes", "compressed", "groups", "options", "streams", "refused", "outgoing", "acks", "own"}
-    assert {path.stem for path in CASES.iterdir()} == names
+    assert {path.stem for path in CASES.iterdir()} == names | {"brackets", "conversion"}
 
 
 @pytest.mark.parametrize("case", cases("golden", "modes", "compressed", "groups", "options", "streams", "refused"))
@@ -166,13 +156,41 @@ def test_passed_on(case):
 
 @pytest.mark.parametrize("case", cases("own"))
 def test_our_own_frame(case):
-    entries = list(map(unhex, case["entries"]))
-    frame = forward_frame(
-        case["tag"], entries, require_ack=case["require_ack"], random_bytes=lambda size: bytes(range(size))
-    )
+    entries = tuple(map(unhex, case["entries"]))
+    frame = forward_frame(case["tag"], Body(entries, len(entries)), case.get("chunk"))
     sent, expected = b"".join(frame.pieces), unhex(case["sent"])
     shown = f"\ncase     {case['name']}\nexpected {expected.hex(' ')}\nresult   {sent.hex(' ')}"
     assert (sent, frame.chunk, frame.size) == (expected, case.get("chunk"), len(expected)), shown
+
+
+@pytest.mark.parametrize("case", cases("brackets"))
+def test_cut_out_of_groups(case):
+    named = {
+        name: unhex(entry) for name, entry in tomllib.loads((CASES / "brackets.toml").read_text())["entries"].items()
+    }
+    data, spans = b"", {}
+    for name in case["chunk"].split():
+        spans[name] = (len(data), len(data) + len(named[name]))
+        data += named[name]
+    kept = []
+    for run in case["kept"]:
+        names = [name.partition("=") for name in run.split()]
+        content = b"".join(named[other or name] for name, _, other in names)
+        kept.append((spans[names[0][0]][0], spans[names[-1][0]][1], content))
+    result = bracketed(data, groups(walk(data, 0, len(data))), kept)
+    sent, expected = b"".join(result.pieces), b"".join(named[name] for name in case["sent"].split())
+    shown = f"\ncase     {case['name']}\nexpected {expected.hex(' ')}\nresult   {sent.hex(' ')}"
+    assert (sent, result.added) == (expected, case.get("added", 0)), shown
+
+
+@pytest.mark.parametrize("case", cases("conversion"))
+def test_converted(case):
+    frame = outgoing(chunk_of(unhex(case["hex"])), require_ack=False, random_bytes=bytes)
+    for name, result in (("v1", as_v1(frame, MAX_DECOMPRESSED)), ("event_time", with_event_time(frame))):
+        assert (result is frame) == (name not in case)
+        sent, expected = b"".join(result.pieces), unhex(case.get(name, case["hex"]))
+        shown = f"\ncase     {case['name']}\nexpected {expected.hex(' ')}\nresult   {sent.hex(' ')}"
+        assert (sent, result.size) == (expected, len(expected)), shown
 
 
 @pytest.mark.parametrize("case", cases("acks"))

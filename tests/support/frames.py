@@ -13,7 +13,6 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from firstseen.forward.entries import STRIDE
 from firstseen.forward.messages import Mode
 from firstseen.forward.outgoing import MAX_CHUNK_ID
 from support import oddpack
@@ -46,8 +45,8 @@ def any_entry(rng: random.Random) -> bytes:
 
 @st.composite
 def several_entries(draw: st.DrawFn, least: int = 0) -> list[bytes]:
-    """Entries, often about as many as lie between two marks."""
-    count = draw(st.one_of(st.integers(least, 3), st.integers(least, 3), st.integers(STRIDE - 1, 2 * STRIDE + 2)))
+    """Entries, few or some."""
+    count = draw(st.one_of(st.integers(least, 3), st.integers(least, 3), st.integers(15, 34)))
     rng = draw(generators)
     few = [any_entry(rng) for _ in range(min(count, 3))]
     return [*few, *(rng.choice(few) for _ in range(count - len(few)))]

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import msgpack
+
+from firstseen.forward.handshake import ServerHandshake, ServerKeys
+from firstseen.forward.outgoing import Frame
+from firstseen.net.delivery import Delivery, Parcel
+from firstseen.net.downstream import Target
+from firstseen.notation import Endpoint
+
+TIMEOUT_S = 10
 
 Script = Callable[["Conversation", int], Awaitable[None]]
 
@@ -37,6 +48,12 @@ class Conversation:
     async def ack(self, frame: list[Any]) -> None:
         await self.write(msgpack.packb({"ack": frame[-1]["chunk"]}))
 
+    async def read_slowly(self, size: int) -> None:
+        """Read so many bytes, and little of what is here at a time."""
+        while size > 0:
+            size -= len(await self._reader.read(1 << 16))
+            await asyncio.sleep(0.002)
+
     async def until_closed(self) -> None:
         """Waits until the other end is gone."""
         while await self._reader.read(1 << 16):
@@ -44,8 +61,10 @@ class Conversation:
 
 
 @asynccontextmanager
-async def downstream(script: Script) -> AsyncIterator[int]:
-    """Serves with ``script``, which gets the number of the connection from 0; yields the port."""
+async def downstream(
+    script: Script, port: int = 0, *, tls: ssl.SSLContext | None = None, path: Path | None = None
+) -> AsyncIterator[int]:
+    """Serves with ``script``, which gets the number of the connection from 0; yields the port (0 with a ``path``)."""
     number = -1
     faults: list[BaseException] = []
 
@@ -62,9 +81,61 @@ async def downstream(script: Script) -> AsyncIterator[int]:
         finally:
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    if path is not None:
+        server = await asyncio.start_unix_server(serve, path)
+    else:
+        server = await asyncio.start_server(serve, "127.0.0.1", port, ssl=tls)
     try:
-        yield server.sockets[0].getsockname()[1]
+        yield 0 if path is not None else server.sockets[0].getsockname()[1]
     finally:
         server.close()
     assert not faults
+
+
+async def serve(peer: Conversation, _: int) -> None:
+    """Acks everything."""
+    while True:
+        await peer.ack(await peer.frame())
+
+
+def greeting(keys: ServerKeys) -> Callable[[Conversation, int], Awaitable[None]]:
+    """A server with the other end of the handshake; it stays open, whatever came of that."""
+
+    async def script(peer: Conversation, number: int) -> None:
+        handshake = ServerHandshake(keys, os.urandom)
+        await peer.write(handshake.helo)
+        greeted = handshake.feed(msgpack.packb(await peer.frame()))
+        assert greeted is not None
+        await peer.write(greeted.reply)
+        await serve(peer, number)
+
+    return script
+
+
+def parcel(chunk: str | None = "one", size: int = 1) -> Parcel:
+    data = msgpack.packb(["app", b"x" * size, {} if chunk is None else {"chunk": chunk}])
+    frame = Frame("app", (data[:5], memoryview(data)[5:]), len(data), chunk)
+    return Parcel(frame, Delivery([frame], lambda: None, lambda _: None), 0)
+
+
+def target(port: int, **settings: Any) -> Target:
+    return Target(Endpoint(f"127.0.0.1:{port}"), **{"require_ack": True, "ack_timeout_s": TIMEOUT_S, **settings})
+
+
+class Settled:
+    """Parcels as they are settled."""
+
+    def __init__(self) -> None:
+        self.parcels: list[Parcel] = []
+        self._news = asyncio.Event()
+
+    def __call__(self, settled: Parcel) -> None:
+        self.parcels.append(settled)
+        self._news.set()
+
+    async def are(self, *parcels: Parcel) -> None:
+        async with asyncio.timeout(TIMEOUT_S):
+            while len(self.parcels) < len(parcels):
+                self._news.clear()
+                await self._news.wait()
+        assert self.parcels == list(parcels)

@@ -45,7 +45,7 @@ class Found:
     option: tuple[int, int] | None
     options: Options
     count: int
-    marks: Sequence[int]
+    offsets: Sequence[int]
 
 
 def found(chunk: Chunk) -> Found:
@@ -61,7 +61,7 @@ def found(chunk: Chunk) -> Found:
         option=None if chunk.option is None else (chunk.option - start, chunk.option_stop - start),
         options=chunk.options,
         count=chunk.count,
-        marks=tuple(chunk.marks),
+        offsets=tuple(chunk.offsets),
     )
 
 

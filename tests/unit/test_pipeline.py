@@ -1,17 +1,21 @@
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgpack
 import pytest
+import zstandard
 
 from firstseen.engine import Engine
 from firstseen.errors import ProtocolError, StoreError
 from firstseen.forward.outgoing import Frame
+from firstseen.forward.shapes import Shaper
 from firstseen.metrics import Counts
-from firstseen.pipeline import Outcome, Pipeline, Shape
+from firstseen.pipeline import Outcome, Pipeline
+from firstseen.record.view import Mode
 from firstseen.store.lmdb import LmdbStore
 from support.rulebook import ARN, call, rule_id, rule_set, rule_text
 from support.wire import chunk_of
@@ -27,13 +31,27 @@ OTHER = {"log": "nothing to see", "n": 1}
 class Bench:
     """A pipeline on a state of its own, fed with frames."""
 
-    def __init__(self, path: Path, **shape: Any) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        tag_prefix: str = "",
+        require_ack: bool = True,
+        max_frame: int = 1 << 22,
+        modes: Mapping[str, Mode | None] = MappingProxyType({}),
+    ) -> None:
         self.counts = Counts()
         self.store = LmdbStore.open(path, 1 << 24, durable=False)
         rules = rule_set(rule_text())
-        engine = Engine(rules, self.store, self.counts, lambda: NOW_MS)
-        settings = {"key": "alerts", "tag_prefix": "", "require_ack": True, "max_decompressed": 1 << 20, **shape}
-        self.pipeline = Pipeline(engine, Shape(**settings), self.counts, bytes)
+        self.engine = Engine(rules, self.store, self.counts, lambda: NOW_MS)
+        self.pipeline = Pipeline(
+            self.engine,
+            Shaper(max_frame, tag_prefix, require_ack, bytes),
+            self.counts,
+            key="alerts",
+            max_decompressed=1 << 20,
+            mode_of=lambda tag: modes.get(tag, "auto"),
+        )
 
     def process(self, frame: bytes, now_ms: int = NOW_MS) -> Outcome:
         return self.pipeline.process(chunk_of(frame), now_ms)
@@ -162,13 +180,19 @@ def _entries(content: bytes) -> Iterator[dict[str, Any]]:
     return (record for _, record in unpacker)
 
 
-def compressed(*members: bytes) -> bytes:
-    body = b"".join(map(gzip.compress, members))
-    return msgpack.packb(["aws", body, {"compressed": "gzip", "chunk": "c-3"}])
+PACKERS = {"gzip": gzip.compress, "zstd": zstandard.ZstdCompressor(write_checksum=True).compress}
+UNPACKERS = {"gzip": gzip.decompress, "zstd": zstandard.ZstdDecompressor().decompress}
+BOTH = pytest.mark.parametrize("kind", list(PACKERS))
 
 
-def test_gzip_of_one_member_without_a_match_leaves_as_it_came(bench: Bench) -> None:
-    frame = compressed(blob(OTHER, OTHER))
+def compressed(kind: str, *members: bytes, named: bool = True) -> bytes:
+    body = b"".join(map(PACKERS[kind], members))
+    return msgpack.packb(["aws", body, {**({"compressed": kind} if named else {}), "chunk": "c-3"}])
+
+
+@BOTH
+def test_one_member_without_a_match_leaves_as_it_came(bench: Bench, kind: str) -> None:
+    frame = compressed(kind, blob(OTHER, OTHER))
 
     outcome = bench.process(frame)
 
@@ -176,19 +200,40 @@ def test_gzip_of_one_member_without_a_match_leaves_as_it_came(bench: Bench) -> N
     assert outcome.records == 2
 
 
-def test_gzip_with_a_match_is_one_member_again(bench: Bench) -> None:
-    ((_, out, options),) = bench.take(compressed(blob(OTHER), b"", blob(call(ADA, "e-1"))))
+@BOTH
+def test_members_with_a_match_are_one_member_again(bench: Bench, kind: str) -> None:
+    ((_, out, options),) = bench.take(compressed(kind, blob(OTHER), b"", blob(call(ADA, "e-1"))))
 
-    assert options == {"compressed": "gzip", "chunk": "c-3"}
-    assert [alerts(record) for record in _entries(gzip.decompress(out))] == [[], [ADA]]
+    assert options == {"compressed": kind, "chunk": "c-3"}
+    assert [alerts(record) for record in _entries(UNPACKERS[kind](out))] == [[], [ADA]]
 
 
-def test_gzip_of_several_members_leaves_plain(bench: Bench) -> None:
+@BOTH
+def test_several_members_leave_plain(bench: Bench, kind: str) -> None:
     content = (blob(OTHER), blob(OTHER, OTHER))
 
-    ((tag, out, options),) = bench.take(compressed(*content))
+    ((tag, out, options),) = bench.take(compressed(kind, *content))
 
     assert (tag, out, options) == ("aws", b"".join(content), {"chunk": "c-3"})
+
+
+@BOTH
+def test_what_only_its_content_shows_to_be_compressed_leaves_plain(bench: Bench, kind: str) -> None:
+    ((_, plain, options),) = bench.take(compressed(kind, blob(OTHER), named=False))
+    ((_, labelled, _),) = bench.take(compressed(kind, blob(OTHER, call(ADA, "e-1")), named=False))
+
+    assert (plain, options) == (blob(OTHER), {"chunk": "c-3"})
+    assert [alerts(record) for record in _entries(labelled)] == [[], [ADA]]
+
+
+@BOTH
+def test_a_tag_prefix_leaves_the_rest_compressed(tmp_path: Path, kind: str) -> None:
+    bench = Bench(tmp_path / "state", tag_prefix="alert.")
+
+    (_, (tag, rest, options)) = bench.take(compressed(kind, blob(OTHER, call(ADA, "e-1"))))
+    bench.store.close()
+
+    assert (tag, UNPACKERS[kind](rest), options) == ("aws", blob(OTHER), {"compressed": kind, "chunk": "c-3"})
 
 
 def test_a_message_is_labelled(bench: Bench) -> None:
@@ -254,11 +299,13 @@ def test_without_acks_nothing_is_added(tmp_path: Path) -> None:
     [
         (b"\xc1", {}, "no msgpack"),
         (b"\x92\x00", {}, "middle"),
-        (b"\x01\x02", {}, r"no \[time, record\]"),
+        (b"\x01\x02", {}, r"too short for a \[time, record\]"),
+        (blob(OTHER) + b"\x92\x01\x05" + blob(OTHER), {}, r"entry 2 of 3 is no \[time, record\]: its record is int"),
         (b"nonsense" * 9, {"compressed": "gzip"}, "broken gzip"),
+        (b"nonsense" * 9, {"compressed": "lz4"}, "neither gzip nor zstd"),
         (gzip.compress(blob(OTHER))[:-4], {"compressed": "gzip"}, "cut short"),
         (gzip.compress(bytes(2 << 20)), {"compressed": "gzip"}, "more than 1048576 bytes"),
-        (b"\x28\xb5\x2f\xfd", {"compressed": "zstd"}, "zstd"),
+        (b"\x28\xb5\x2f\xfd", {}, "zstd that is cut short"),
     ],
 )
 def test_entries_that_cannot_be_read_are_refused(
@@ -278,13 +325,79 @@ def test_metrics_and_traces_pass_unseen(bench: Bench, signal: object) -> None:
     assert (list(outcome.claims), outcome.records) == ([], 0)
 
 
-def test_group_markers_and_broken_entries_are_no_records_to_rules(bench: Bench) -> None:
-    start = msgpack.ExtType(0, bytes.fromhex("ffffffff00000000"))
-    entries = [[[start, {}], call(ADA, "e-1")], [1, 5], [TIME, call(BOB, "e-2")]]
+START, END = (msgpack.ExtType(0, bytes.fromhex(seconds + "00000000")) for seconds in ("ffffffff", "fffffffe"))
 
-    ((_, out, _),) = bench.take(msgpack.packb(["aws", entries, {"chunk": "c"}]))
 
-    assert [alerts(record) if isinstance(record, dict) else None for _, record in out] == [[], None, [BOB]]
+def test_group_markers_are_no_records(bench: Bench) -> None:
+    entries = [[[START, {"schema": "otlp"}], call(ADA, "e-1")], [TIME, call(BOB, "e-2")], [[END, {}], {}]]
+    outcome = bench.process(msgpack.packb(["aws", entries, {"chunk": "c"}]))
+
+    ((_, out, _),) = map(decoded, outcome.frames)
+
+    assert [alerts(record) for _, record in out] == [[], [BOB], []]
+    assert outcome.records == 1
+
+
+def test_what_leaves_apart_takes_its_group_along(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "state", tag_prefix="alert.")
+    resource = {"resource": {"attributes": {"host": "a"}}}
+    entries = [[[START, {"schema": "otlp"}], resource], [TIME, OTHER], [TIME, call(BOB, "e-2")], [[END, {}], {}]]
+
+    apart, rest = bench.take(msgpack.packb(["aws", entries, {"chunk": "c"}]))
+    bench.store.close()
+
+    assert [record for _, record in apart[1]][::2] == [resource, {}]
+    assert alerts(apart[1][1][1]) == [BOB]
+    assert [record for _, record in rest[1]] == [resource, OTHER, {}]
+
+
+@pytest.mark.parametrize("entry", [[1, 5], [1, {}, {}], [None, {}], {}, [[1, 2], {}]])
+def test_a_broken_entry_in_a_forward_frame_is_refused(bench: Bench, entry: object) -> None:
+    with pytest.raises(ProtocolError, match=r"entry 2 of 3 is no \[time, record\]"):
+        bench.process(msgpack.packb(["aws", [[TIME, OTHER], entry, [TIME, OTHER]], {"chunk": "c"}]))
+
+
+@pytest.mark.parametrize("record", [5, None, []])
+def test_a_message_without_a_record_is_refused(bench: Bench, record: object) -> None:
+    with pytest.raises(ProtocolError, match="a Message frame without a time and a record: its record is"):
+        bench.process(msgpack.packb(["aws", TIME, record, {"chunk": "c"}]))
+
+
+def test_a_message_with_a_float_time_gets_one_that_every_server_reads(bench: Bench) -> None:
+    ((_, time, record, _),) = bench.take(msgpack.packb(["aws", 1.5, OTHER]))
+
+    assert (time, record) == (msgpack.ExtType(0, bytes.fromhex("000000011dcd6500")), OTHER)
+
+
+@pytest.mark.parametrize("frame", [["aws", []], ["aws", b""], ["aws", b"", {"chunk": "c", "compressed": "gzip"}]])
+def test_a_chunk_without_entries_goes_nowhere(bench: Bench, frame: list[Any]) -> None:
+    outcome = bench.process(msgpack.packb(frame))
+
+    assert (outcome.frames, outcome.records) == ((), 0)
+
+
+def test_a_tag_may_pass_uninspected(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "state", modes={"raw": None, "flat": "ecs"})
+    hit = forward(call(ADA, "e-1"), tag="raw")
+    broken = msgpack.packb(["raw", b"\x01\x02", {"chunk": "c"}])
+    members = msgpack.packb(["raw", 2 * gzip.compress(blob(OTHER)), {"chunk": "c", "compressed": "gzip"}])
+
+    passed = [raw(out) for frame in (hit, broken) for out in bench.process(frame).frames]
+    ((_, plain, _),) = bench.take(members)
+    ((_, [[_, flat]], _),) = bench.take(forward(call(ADA, "e-1"), tag="flat"))
+    bench.store.close()
+
+    assert passed == [hit, broken]
+    assert plain == 2 * blob(OTHER)
+    assert alerts(flat) == []
+    assert bench.counts.alerts == 0
+
+
+def test_what_the_frames_hold_beside_the_chunk_is_told(bench: Bench) -> None:
+    assert bench.process(forward(OTHER)).held == 0
+    assert bench.process(compressed("gzip", blob(OTHER))).held == 0
+    assert bench.process(compressed("gzip", blob(OTHER), blob(OTHER))).held == 2 * len(blob(OTHER))
+    assert bench.process(forward(call(ADA, "e-1"))).held > 500
 
 
 def test_an_event_without_an_id_is_known_by_its_bytes(bench: Bench) -> None:
@@ -301,7 +414,7 @@ def test_an_event_without_an_id_is_known_by_its_bytes(bench: Bench) -> None:
 def test_a_rule_without_a_needle_sees_every_record(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "state")
     rules = rule_set(rule_text("event.outcome: success", ["event.action"], rule_id=rule_id(1)))
-    bench.pipeline._engine.use(rules)
+    bench.engine.use(rules)
 
     ((_, entries, _),) = bench.take(forward(call(ADA, "e-1"), OTHER, call(ADA, "e-2", "AssumeRole")))
     bench.store.close()
@@ -309,11 +422,13 @@ def test_a_rule_without_a_needle_sees_every_record(tmp_path: Path) -> None:
     assert [alerts(record) for _, record in entries] == [["GetCallerIdentity"], [], ["AssumeRole"]]
 
 
-def test_a_record_that_is_too_large_passes_unseen_and_is_counted(bench: Bench) -> None:
+def test_a_record_that_is_too_large_passes_unseen_and_is_counted(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "state", max_frame=8 << 20)
     large = {**call(ADA, "e-1"), "padding": "x" * (4 << 20)}
     frame = forward(large, call(BOB, "e-2"))
 
     ((_, [[_, first], [_, second]], _),) = bench.take(frame)
+    bench.store.close()
 
     assert first == large
     assert alerts(second) == [BOB]

@@ -6,6 +6,8 @@ two owners write to one slab: the receiver fills it front to back, everyone else
 
 from __future__ import annotations
 
+import sys
+
 SMALLEST = 1 << 16
 """Bytes in the smallest slab; larger ones are powers of two."""
 
@@ -42,19 +44,27 @@ class Slab:
 
 
 class Pool:
-    """Slabs of powers of two; keeps at most ``spare_bytes`` of unused memory. ``lent`` is how many bytes are in use."""
+    """Slabs of powers of two; keeps at most ``spare_bytes`` of unused memory. ``lent`` is how many bytes are in use.
 
-    __slots__ = ("_free", "_spare", "lent", "spare_bytes")
+    ``limit`` is how many should be: `has_room` tells, and whoever can wait does.
+    """
 
-    def __init__(self, spare_bytes: int = 1 << 24) -> None:
+    __slots__ = ("_free", "_spare", "lent", "limit", "spare_bytes")
+
+    def __init__(self, spare_bytes: int = 1 << 24, limit: int = sys.maxsize) -> None:
         self._free: dict[int, list[bytearray]] = {}
         self._spare = 0
         self.lent = 0
+        self.limit = limit
         self.spare_bytes = spare_bytes
+
+    def has_room(self, size: int) -> bool:
+        """Whether a slab of ``size`` bytes may be taken within the limit."""
+        return self.lent + _rounded(size) <= self.limit
 
     def take(self, size: int) -> Slab:
         """A slab of at least ``size`` bytes with one lease on it, its content arbitrary."""
-        rounded = max(SMALLEST, 1 << (size - 1).bit_length())
+        rounded = _rounded(size)
         self.lent += rounded
         free = self._free.get(rounded)
         if free:
@@ -69,3 +79,7 @@ class Pool:
         if self._spare + size <= self.spare_bytes:
             self._spare += size
             self._free.setdefault(size, []).append(memory)
+
+
+def _rounded(size: int) -> int:
+    return max(SMALLEST, 1 << (size - 1).bit_length())

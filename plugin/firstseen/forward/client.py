@@ -63,7 +63,7 @@ class AckReader:
 
 def _chunk_id(reply: object) -> str:
     if isinstance(reply, list) and reply[:1] == ["HELO"]:
-        raise ProtocolError("the server asks for a shared key, which this version cannot give")
+        raise ProtocolError("the server asks for a shared key, but none is set (output.shared_key)")
     if not isinstance(reply, dict) or "ack" not in reply:
         raise ProtocolError("a reply that is no ack")
     chunk_id = reply["ack"]
@@ -94,11 +94,17 @@ class Unsettled(Generic[Item]):
             self._by_id.setdefault(chunk_id, deque()).append(self._next)
         self._next += 1
 
-    def acked(self, chunk_id: str) -> Item:
-        """What the ack is for: of several with one id, the first. Raises `ProtocolError` if there is nothing."""
+    def waiting(self, chunk_id: str) -> Item:
+        """What an ack would be for: of several with one id, the first. Raises `ProtocolError` if there is nothing."""
         numbers = self._by_id.get(chunk_id)
         if not numbers:
             raise ProtocolError("an ack for a chunk that was not sent, or was acked before")
+        return self._items[numbers[0]]
+
+    def acked(self, chunk_id: str) -> Item:
+        """What the ack is for, as `waiting`, and it is settled."""
+        self.waiting(chunk_id)
+        numbers = self._by_id[chunk_id]
         number = numbers.popleft()
         if not numbers:
             del self._by_id[chunk_id]

@@ -11,15 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from firstseen.errors import ProtocolError
-from firstseen.forward.entries import SLICE, Walk
+from firstseen.forward.entries import SLICE, SMALLEST_ENTRY, Walk
 from firstseen.forward.messages import MODES, NO_OPTIONS, Chunk, Mode, read_options, read_tag
 from firstseen.packing import Head, Kind, read_head
 
 MAX_ELEMENTS = 16
 """Elements that a frame may have: four mean something, the others are passed on."""
-
-SMALLEST_ENTRY = 3
-"""Bytes of ``[0, {}]``: no entry is shorter, so a count of more than a third of the frame limit is a lie."""
 
 FIRST_SLICE = 1 << 12
 """Bytes walked first: a small frame is not charged for what follows it in the buffer."""
@@ -121,12 +118,12 @@ class FrameReader:
             self._fed = head.payload
         elif opening.mode is Mode.PACKED:
             self._check_declared(head.size, 1, "bytes of entries", tag)
-            self._rest = Walk(opening.elements - 2, self._limit, stride=1)
+            self._rest = Walk(opening.elements - 2, self._limit)
             self._fed = head.payload + head.size
         elif opening.elements < 3:
             raise ProtocolError("a Message frame without a record", tag=tag)
         else:
-            self._rest = Walk(opening.elements - 1, self._limit, stride=1)
+            self._rest = Walk(opening.elements - 1, self._limit)
             self._fed = opening.carrier
 
     def _find_end(self, opening: _Opening, data: bytearray, start: int, stop: int) -> int | None:
@@ -135,7 +132,7 @@ class FrameReader:
             if not self._walk(self._entries, data, start, stop):
                 return None
             self._fed = opening.head.payload + self._entries.position
-            self._rest = Walk(opening.elements - 2, self._limit, stride=1)
+            self._rest = Walk(opening.elements - 2, self._limit)
         if self._rest is None or not self._walk(self._rest, data, start, stop):
             return None
         end = start + self._rest_start(opening) + self._rest.position
@@ -163,25 +160,23 @@ class FrameReader:
 
     def _chunk(self, opening: _Opening, data: bytearray, start: int, end: int) -> Chunk:
         rest_start = start + self._rest_start(opening)
-        behind = [rest_start + mark for mark in self._rest.marks] if self._rest else []
-        count, marks = -1, _NO_MARKS
+        behind = [rest_start + offset for offset in self._rest.offsets[:-1]] if self._rest else []
+        offsets = _NOT_WALKED
         body, body_stop = start + opening.head.payload, rest_start
         if opening.mode is Mode.MESSAGE:
-            count, body = 1, rest_start
-            _, record, *behind = behind
+            body = rest_start
+            _, _, *behind = behind
             body_stop = behind[0] if behind else end
-            head = read_head(data, record, end)
-            if head is None or head.kind is not Kind.MAP:
-                raise ProtocolError("the record of a Message frame is no map", tag=opening.tag)
         elif self._entries is not None:
-            count, marks = self._entries.count, self._entries.marks
+            offsets = self._entries.offsets
         option_stop = behind[1] if len(behind) > 1 else end
         try:
             options = read_options(data, behind[0], option_stop) if behind else NO_OPTIONS
         except ProtocolError as error:
             raise ProtocolError(error.reason, tag=opening.tag) from None
-        if options.compressed is not None and opening.mode is not Mode.PACKED:
-            options = replace(options, compressed=None)  # entries that are no blob are what they are
+        if opening.mode is not Mode.PACKED and (options.compressed is not None or options.compression_in_doubt):
+            # Entries that are no blob are what they are.
+            options = replace(options, compressed=None, compression_in_doubt=False)
         return Chunk(
             data=data,
             start=start,
@@ -195,9 +190,8 @@ class FrameReader:
             option=behind[0] if behind else None,
             option_stop=option_stop,
             options=options,
-            count=count,
-            marks=marks,
+            offsets=offsets,
         )
 
 
-_NO_MARKS: Sequence[int] = ()
+_NOT_WALKED: Sequence[int] = ()

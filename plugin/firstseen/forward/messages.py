@@ -44,14 +44,17 @@ class Options:
     """The options that mean something to us; all others pass through unread.
 
     ``chunk`` is the chunk id's own msgpack bytes, header and all, so that the ack echoes it exactly. ``compressed`` is
-    None for plain entries. ``signal`` is 0 for logs; anything else (metrics, traces, unknown) holds no records.
-    ``id_in_doubt`` says that other readers may see another chunk id, or none: its key stands twice, or is a bin.
+    the compression that is named, None if there is none or it is "text". ``signal`` is 0 for logs; anything else
+    (metrics, traces, unknown) holds no records. ``id_in_doubt`` says that other readers may see another chunk id, or
+    none: its key stands twice, or is a bin. ``compression_in_doubt`` says the same of ``compressed``, and is also set
+    where the name is no str.
     """
 
     chunk: bytes | None = None
     compressed: str | None = None
     signal: int = 0
     id_in_doubt: bool = False
+    compression_in_doubt: bool = False
 
 
 NO_OPTIONS = Options()
@@ -65,8 +68,8 @@ class Chunk:
     ``elements`` is the length of the frame's array and ``carrier`` the offset of its second element. ``body`` to
     ``body_stop`` are the entries' bytes: behind the carrier's header in Forward and PackedForward mode, from the time
     to the record's end in Message mode. ``option`` is where the option element begins, None without one, and
-    ``option_stop`` where it ends; elements that mean nothing may follow. ``count`` and ``marks`` describe the entries
-    as `firstseen.forward.entries.Entries` does; the count is -1 where it is not known yet (PackedForward).
+    ``option_stop`` where it ends; elements that mean nothing may follow. ``offsets`` are those of the entries, as in
+    `firstseen.forward.entries.Entries`; there are none but in Forward mode, where finding the frame's end finds them.
     """
 
     data: bytes | bytearray
@@ -81,13 +84,17 @@ class Chunk:
     option: int | None
     option_stop: int
     options: Options
-    count: int
-    marks: Sequence[int]
+    offsets: Sequence[int]
 
     @property
     def size(self) -> int:
         """The frame's bytes."""
         return self.stop - self.start
+
+    @property
+    def count(self) -> int:
+        """How many records it holds, as far as that is known before its entries are walked; else 0."""
+        return 1 if self.mode is Mode.MESSAGE else max(len(self.offsets) - 1, 0)
 
 
 def read_tag(data: Buffer, at: int, end: int) -> tuple[str, int] | None:
@@ -112,16 +119,18 @@ def read_options(data: Buffer, at: int, stop: int) -> Options:
     chunk: bytes | None = None
     compressed: str | None = None
     signal = 0
-    in_doubt = False
+    id_in_doubt = named = compression_in_doubt = False
     for key, raw_key, value in option_pairs(data, at, stop):
         if key == "chunk":
-            in_doubt = chunk is not None or raw_key[0] in _BIN_HEADERS
+            id_in_doubt = chunk is not None or raw_key[0] in _BIN_HEADERS
             chunk = value
         elif key == "compressed":
             compressed = text(value)
+            compression_in_doubt = named or raw_key[0] in _BIN_HEADERS or not _is_str_or_nil(value)
+            named = True
         elif key == "fluent_signal":
             signal = _signal(value)
-    return Options(chunk, None if compressed == "text" else compressed, signal, in_doubt)
+    return Options(chunk, None if compressed == "text" else compressed, signal, id_in_doubt, compression_in_doubt)
 
 
 def option_pairs(data: Buffer, at: int, stop: int) -> Iterator[tuple[str | None, bytes, bytes]]:
@@ -151,6 +160,11 @@ def text(raw: Buffer) -> str | None:
     if head is None or head.kind not in (Kind.STR, Kind.BIN):
         return None
     return bytes(raw[head.payload : head.payload + head.size]).decode("utf-8", "surrogateescape")
+
+
+def _is_str_or_nil(raw: bytes) -> bool:
+    head = read_head(raw, 0, len(raw))
+    return head is not None and head.kind in (Kind.STR, Kind.NIL)
 
 
 def _signal(raw: bytes) -> int:

@@ -7,7 +7,8 @@ blob. Everything that is kept is a view of the memory it came in.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import msgpack
@@ -17,6 +18,8 @@ from firstseen.packing import Buffer, Kind, array_header, bin_header, map_header
 
 MAX_CHUNK_ID = 256
 """Bytes of a chunk id that is kept: an ack has to fit into the one read that peers give it."""
+
+NIL = 0xC0
 
 RandomBytes = Callable[[int], bytes]
 """Gives so many random bytes."""
@@ -37,14 +40,14 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """New content of a chunk's entries: ``pieces`` hold ``count`` entries, compressed if ``gzipped``.
+    """New content of a chunk's entries: ``pieces`` hold ``count`` entries, as the chunk names it if ``compressed``.
 
     ``shortened`` says that there are fewer than before, so that the sender's ``size`` hint is wrong now.
     """
 
     pieces: tuple[Buffer, ...]
     count: int
-    gzipped: bool = False
+    compressed: bool = False
     shortened: bool = False
 
     @property
@@ -54,44 +57,56 @@ class Body:
 
 
 def outgoing(
-    chunk: Chunk, *, require_ack: bool, random_bytes: RandomBytes, body: Body | None = None, tag: str | None = None
+    chunk: Chunk,
+    *,
+    require_ack: bool,
+    random_bytes: RandomBytes,
+    body: Body | None = None,
+    tag: str | None = None,
+    chunk_id: str | None = None,
+    without: Collection[str] = (),
 ) -> Frame:
-    """The frame that carries ``chunk`` on, with another ``body`` or ``tag`` where one is given.
+    """The frame that carries ``chunk`` on, with another ``body``, ``tag`` or ``chunk_id`` where one is given.
 
-    The sender's chunk id is kept if every peer reads it the same and can echo it. Without such an id the frame gets one
-    of its own where ``require_ack`` needs it: an ack that never fits would stop everything behind it.
+    Options named in ``without`` stay behind. The sender's chunk id is kept if every peer reads it the same and can echo
+    it. Without such an id the frame gets one of its own where ``require_ack`` needs it: an ack that never fits would
+    stop everything behind it.
     """
-    chunk_id = _usable_id(chunk)
-    changes: dict[str, bytes | None] = {}
-    if require_ack and chunk_id is None:
-        chunk_id = new_chunk_id(random_bytes)
-        changes["chunk"] = msgpack.packb(chunk_id)
-    if body is not None and chunk.options.compressed and not body.gzipped:
+    changes: dict[str, bytes | None] = dict.fromkeys(without)
+    kept_id = usable_id(chunk) if chunk_id is None else None
+    if require_ack and kept_id is None:
+        kept_id = chunk_id or new_chunk_id(random_bytes)
+        changes["chunk"] = msgpack.packb(kept_id)
+    names_compression = chunk.options.compressed is not None or chunk.options.compression_in_doubt
+    if body is not None and names_compression and not body.compressed:
         changes["compressed"] = None
     if body is not None and body.shortened:
         changes["size"] = None
+    if chunk.option is None:
+        changes = {name: value for name, value in changes.items() if value is not None}
+    # Fluent Bit reads no PackedForward frame whose option is nil: it becomes a map without anything in it.
+    nothing = chunk.mode is Mode.PACKED and chunk.option is not None and chunk.data[chunk.option] == NIL
     data = memoryview(chunk.data)
     pieces: list[Buffer]
-    if not changes and body is None and tag is None:
+    if not changes and body is None and tag is None and not nothing:
         pieces = [data[chunk.start : chunk.stop]]
     else:
         pieces = [*_opening(chunk, data, bool(changes), tag), *_content(chunk, data, body)]
-        pieces += _closing(chunk, data, changes)
+        pieces += _closing(chunk, data, changes, anew=bool(changes) or nothing)
     return Frame(
-        chunk.tag if tag is None else tag, tuple(pieces), sum(map(len, pieces)), chunk_id if require_ack else None
+        chunk.tag if tag is None else tag, tuple(pieces), sum(map(len, pieces)), kept_id if require_ack else None
     )
 
 
-def forward_frame(tag: str, entries: Sequence[Buffer], *, require_ack: bool, random_bytes: RandomBytes) -> Frame:
-    """A Forward frame of our own around ``entries``, each of them whole."""
+def forward_frame(tag: str, body: Body, chunk_id: str | None) -> Frame:
+    """A Forward frame of our own around the entries of ``body``, with this chunk id if an ack is wanted."""
     name = tag.encode("utf-8", "surrogateescape")
-    chunk_id = new_chunk_id(random_bytes) if require_ack else None
-    options: dict[str, object] = {"size": len(entries)}
+    options: dict[str, object] = {"size": body.count}
     if chunk_id is not None:
         options = {"chunk": chunk_id, **options}
     pieces: tuple[Buffer, ...] = (
-        array_header(3) + str_header(len(name)) + name + array_header(len(entries)),
-        *entries,
+        array_header(3) + str_header(len(name)) + name + array_header(body.count),
+        *body.pieces,
         msgpack.packb(options),
     )
     return Frame(tag, pieces, sum(map(len, pieces)), chunk_id)
@@ -102,7 +117,14 @@ def new_chunk_id(random_bytes: RandomBytes) -> str:
     return base64.b64encode(random_bytes(16)).decode("ascii")
 
 
-def _usable_id(chunk: Chunk) -> str | None:
+def derived_id(chunk_id: str, what: str) -> str:
+    """The id of a frame that stands for a part of another: the same each time, so that a repeat can be told."""
+    digest = hashlib.sha256(f"{len(chunk_id)}:{chunk_id}{what}".encode("utf-8", "surrogateescape")).digest()
+    return base64.b64encode(digest[:16]).decode("ascii")
+
+
+def usable_id(chunk: Chunk) -> str | None:
+    """The sender's chunk id, if every peer reads it the same and can echo it."""
     raw = chunk.options.chunk
     head = read_head(raw, 0, len(raw)) if raw else None
     if raw is None or head is None or chunk.options.id_in_doubt:
@@ -134,13 +156,15 @@ def _content(chunk: Chunk, data: memoryview, body: Body | None) -> list[Buffer]:
     header = bytes(data[chunk.carrier : chunk.body])
     if chunk.mode is Mode.FORWARD:
         return [resized(header, body.count), *body.pieces]
+    if not body.count:
+        return [array_header(0)]  # Fluent Bit closes the connection on an empty blob
     # A blob of our own making is bin: some peers take no others.
     return [bin_header(body.size), *body.pieces]
 
 
-def _closing(chunk: Chunk, data: memoryview, changes: Mapping[str, bytes | None]) -> list[Buffer]:
+def _closing(chunk: Chunk, data: memoryview, changes: Mapping[str, bytes | None], *, anew: bool) -> list[Buffer]:
     """The option element and whatever lies behind it."""
-    if not changes:
+    if not anew:
         return [data[chunk.body_stop : chunk.stop]]
     pairs = [] if chunk.option is None else list(option_pairs(data, chunk.option, chunk.option_stop))
     kept = [(key, value) for name, key, value in pairs if name not in changes]

@@ -59,6 +59,19 @@ class Receiver:
         return self._end > self._start
 
     @property
+    def tag(self) -> str | None:
+        """The tag of the frame that has begun, where it is known already."""
+        return self._frames.tag
+
+    @property
+    def needs(self) -> int:
+        """Bytes of memory that `buffer` would have to take before more can be read; 0 while there is room."""
+        slab = self._slab
+        if slab is None or self._end < len(slab.data) or self.error is not None:
+            return 0
+        return max(self._expect, 2 * (self._end - self._start))
+
+    @property
     def has_more(self) -> bool:
         """Whether there may be more chunks in what was read: `received` with no new bytes goes on with them."""
         return self._full and self.error is None
@@ -79,7 +92,8 @@ class Receiver:
             self._start = self._end
             return last.lease()
         self._start = self._end = 0
-        return self._pool.take(self._expect)
+        # What the last frame took is a guess that saves moving this one; where memory is short, it has to begin small.
+        return self._pool.take(self._expect if self._pool.has_room(self._expect) else SMALLEST)
 
     def _grow(self, slab: Slab) -> Slab:
         """Move the unread bytes to the front of another slab, a larger one if they fill this one."""

@@ -1,8 +1,10 @@
-"""Where everything goes on to: one downstream that speaks Forward.
+"""Where everything goes on to: servers that speak Forward, one or several, and others that stand by.
 
-A frame is kept until downstream acked it (or, where it does not ack, until its bytes are with the kernel). When the
-connection breaks, when an ack is wrong, or when none comes in time, everything unsettled is sent again in the same
-order with the same chunk ids, on a new connection, after a pause that grows and varies.
+A frame is kept until a server acked it (or, where it does not ack, until its bytes are with the kernel). What a lane
+could not deliver goes on through another, or the same one later, with the same chunk ids.
+
+A source that has something on its way stays with its lane, so that its chunks keep their order; one that has not gets
+the next lane in turn. Standby lanes are open only while every other one rests.
 """
 
 from __future__ import annotations
@@ -10,241 +12,139 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import cast
+from collections.abc import Callable, Hashable, Sequence
 
-from firstseen.errors import ProtocolError
-from firstseen.forward.client import AckReader, Unsettled
-from firstseen.forward.outgoing import Frame
 from firstseen.logs import event
+from firstseen.net.delivery import Delivery, Parcel
+from firstseen.net.downstream import Target
+from firstseen.net.lane import Backoff, Lane
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where to, and how: ``ack_timeout_s`` is how long an ack may take once its frame is on its way."""
-
-    host: str
-    port: int
-    require_ack: bool
-    ack_timeout_s: float
-    connect_timeout_s: float = 10.0
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+MOST_STRIKES = 5
+"""How often a frame that is sent alone may fail, others being taken in between, before it counts as refused."""
 
 
-class Delivery:
-    """The frames of one chunk; ``delivered`` is called once, when the last of them is."""
+class _Bond:
+    """A source's lane, and how many parcels it has on it."""
 
-    __slots__ = ("_delivered", "_left", "frames")
+    __slots__ = ("lane", "parcels")
 
-    def __init__(self, frames: Sequence[Frame], delivered: Callable[[], None]) -> None:
-        self.frames = frames
-        self._left = len(frames)
-        self._delivered = delivered
-
-    def one_delivered(self) -> None:
-        """One of the frames is delivered."""
-        self._left -= 1
-        if self._left == 0:
-            self._delivered()
-
-
-class Backoff:
-    """Pauses that double from ``first_s`` up to ``most_s``, each a random share between half of it and all of it."""
-
-    def __init__(self, random: Callable[[], float], first_s: float = 0.25, most_s: float = 30.0) -> None:
-        self._random = random
-        self._first_s = first_s
-        self._most_s = most_s
-        self._next_s = first_s
-
-    def pause_s(self) -> float:
-        """How long to wait before the next attempt."""
-        pause = self._next_s
-        self._next_s = min(2 * pause, self._most_s)
-        return pause * (0.5 + 0.5 * self._random())
-
-    def reset(self) -> None:
-        """An attempt succeeded."""
-        self._next_s = self._first_s
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self.parcels = 0
 
 
 class Forwarder:
-    """Delivers frames in the order in which they are submitted; run `run` in a task for as long as it should."""
+    """Delivers what is submitted; run `run` in a task for as long as it should.
 
-    def __init__(self, target: Target, backoff: Backoff, retried: Callable[[int], None]) -> None:
-        self._target = target
-        self._backoff = backoff
+    Keeps a lane to each of ``servers``, and to each of ``standby`` while it is needed; ``backoff`` makes the pauses of
+    one lane, ``retried`` is told how many frames have to be sent again.
+    """
+
+    def __init__(
+        self,
+        servers: Sequence[Target],
+        standby: Sequence[Target],
+        backoff: Callable[[], Backoff],
+        retried: Callable[[int], None],
+    ) -> None:
+        self._lanes = deque(Lane(target, backoff(), self) for target in servers)
+        self._standby = deque(Lane(target, backoff(), self) for target in standby)
         self._retried = retried
-        self._waiting: deque[tuple[Frame, Delivery]] = deque()
-        self._connection: Downstream | None = None
+        self._waiting: deque[Parcel] = deque()
+        self._bonds: dict[Hashable, _Bond] = {}
+        self._delivered = 0
 
     def submit(self, delivery: Delivery) -> None:
         """Deliver these frames, however long it takes."""
         for frame in delivery.frames:
-            if self._connection is None:
-                self._waiting.append((frame, delivery))
-            else:
-                self._connection.send(frame, delivery)
+            self._place_or_keep(Parcel(frame, delivery, self._delivered))
 
     async def run(self) -> None:
-        """Keep a connection up, and everything unsettled on it."""
-        while True:
-            connection = await self._connect()
-            if connection is not None:
-                reason = await connection.lost
-                self._connection = None
-                unsettled = connection.take_unsettled()
-                self._waiting.extendleft(reversed(unsettled))
-                self._retried(len(unsettled))
-                level = logging.WARNING if unsettled else logging.INFO
-                event(log, level, "downstream_lost", server=str(self._target), reason=reason, unsettled=len(unsettled))
-            await asyncio.sleep(self._backoff.pause_s())
+        """Keep the lanes up, and everything unsettled on them."""
+        async with asyncio.TaskGroup() as tasks:
+            for lane in self._standby:
+                lane.want(False)
+            for lane in (*self._lanes, *self._standby):
+                tasks.create_task(lane.run())
 
-    async def _connect(self) -> Downstream | None:
-        loop = asyncio.get_running_loop()
-        target = self._target
-        try:
-            async with asyncio.timeout(target.connect_timeout_s):
-                _, protocol = await loop.create_connection(
-                    lambda: Downstream(target, self._backoff.reset, loop), target.host, target.port
-                )
-        except (OSError, TimeoutError) as error:
-            reason = str(error) or f"no connection within {target.connect_timeout_s:g}s"
-            event(
-                log,
-                logging.WARNING,
-                "downstream_unreachable",
-                server=str(target),
-                reason=reason,
-                waiting=len(self._waiting),
-            )
-            return None
-        event(log, logging.INFO, "downstream_connected", server=str(target))
-        self._connection = protocol
-        while self._waiting:
-            protocol.send(*self._waiting.popleft())
-        return protocol
+    def changed(self) -> None:
+        """Called by a lane."""
+        needed = all(lane.rests for lane in self._lanes)
+        for lane in self._standby:
+            lane.want(needed)
+        waiting, self._waiting = self._waiting, deque()
+        for parcel in waiting:
+            self._place_or_keep(parcel)
 
+    def settled(self, parcel: Parcel) -> None:
+        """Called by a lane."""
+        delivery = parcel.delivery
+        bond = self._bonds[delivery.source]
+        bond.parcels -= 1
+        if not bond.parcels:
+            del self._bonds[delivery.source]
+        if not delivery.over:
+            self._delivered += 1
+            delivery.one_delivered()
 
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    """A frame on its way: ``end`` is how many bytes the connection has carried once its last byte is out."""
-
-    frame: Frame
-    delivery: Delivery
-    end: int
-
-
-class Downstream(asyncio.Protocol):
-    """One connection to the downstream; ``lost`` is resolved with the reason when it is over."""
-
-    def __init__(self, target: Target, acked: Callable[[], None], loop: asyncio.AbstractEventLoop) -> None:
-        self._target = target
-        self._acked = acked
-        self._loop = loop
-        self._transport: asyncio.Transport | None = None
-        self._acks = AckReader()
-        self._unsettled: Unsettled[_Sent] = Unsettled()
-        self._queued = 0
-        self._carried = 0
-        self._progress_s = 0.0
-        self._timer: asyncio.TimerHandle | None = None
-        self._reason = "closed by the server"
-        self.lost: asyncio.Future[str] = loop.create_future()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Connected."""
-        self._transport = cast(asyncio.Transport, transport)
-        if not self._target.require_ack:
-            # No buffer of our own: what is written is with the kernel, or the transport says when it is.
-            self._transport.set_write_buffer_limits(high=0)
-
-    def send(self, frame: Frame, delivery: Delivery) -> None:
-        """Write a frame; it is settled by its ack, or by being written where there are no acks."""
-        self._queued += frame.size
-        if not len(self._unsettled):
-            self._progress_s = self._loop.time()
-        self._unsettled.add(_Sent(frame, delivery, self._queued), frame.chunk)
-        if self._transport is None or self._transport.is_closing():
+    def given_back(self, parcels: Sequence[Parcel], sent: int, suspect: bool, reason: str) -> None:
+        """Called by a lane."""
+        for parcel in parcels:
+            self._bonds.pop(parcel.delivery.source, None)
+        self._retried(sent)
+        if not suspect:
+            self._waiting.extendleft(reversed(parcels))
             return
-        self._transport.writelines(frame.pieces)
-        if not self._target.require_ack:
-            self._settle_written()
-        elif self._timer is None:
-            self._timer = self._loop.call_later(self._target.ack_timeout_s, self._check_progress)
+        # Its source goes behind all others: if it is this frame that no server takes, they need not wait for it.
+        source = parcels[0].delivery.source
+        self._waiting.extendleft(parcel for parcel in reversed(parcels) if parcel.delivery.source != source)
+        self._waiting.extend(parcel for parcel in parcels if parcel.delivery.source == source)
+        self._strike(parcels[0], reason)
 
-    def take_unsettled(self) -> list[tuple[Frame, Delivery]]:
-        """What has to be sent again, in order."""
-        return [(sent.frame, sent.delivery) for sent in self._unsettled.take_all()]
-
-    def data_received(self, data: bytes) -> None:
-        """Acks, whole or in pieces; or something that is none."""
-        try:
-            for chunk_id in self._acks.feed(data):
-                if self._target.require_ack:
-                    self._settle_acked(chunk_id)
-        except ProtocolError as error:
-            self._fail(error.reason)
-
-    def resume_writing(self) -> None:
-        """All that was written is with the kernel."""
-        if not self._target.require_ack:
-            self._settle_written()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is over."""
-        self._transport = None
-        if self._timer is not None:
-            self._timer.cancel()
-        if not self.lost.done():
-            self.lost.set_result(str(exc) if exc else self._reason)
-
-    def _settle_acked(self, chunk_id: str) -> None:
-        oldest = self._unsettled.oldest()
-        sent = self._unsettled.acked(chunk_id)
-        if sent.end > self._handed_over():
-            raise ProtocolError("an ack before its chunk was sent")
-        if sent is oldest:
-            self._progress_s = self._loop.time()
-        self._acked()
-        sent.delivery.one_delivered()
-
-    def _settle_written(self) -> None:
-        handed_over = self._handed_over()
-        while (oldest := self._unsettled.oldest()) is not None and oldest.end <= handed_over:
-            self._acked()
-            self._unsettled.pop_oldest().delivery.one_delivered()
-
-    def _handed_over(self) -> int:
-        """Bytes that are with the kernel."""
-        return self._queued - (self._transport.get_write_buffer_size() if self._transport else 0)
-
-    def _check_progress(self) -> None:
-        """Give the connection up when the oldest frame made no progress for as long as an ack may take.
-
-        Its progress is that its bytes go, or that it became the oldest. What moves behind it must not hide that its ack
-        is lost: its sender would wait for ever.
-        """
-        self._timer = None
-        oldest = self._unsettled.oldest()
-        if oldest is None:
+    def _strike(self, parcel: Parcel, reason: str) -> None:
+        """A frame failed alone. That counts if others were delivered since it last did: the server is not at fault."""
+        if self._delivered == parcel.seen:
             return
-        carried = min(self._handed_over(), oldest.end)
-        if carried != self._carried:
-            self._carried = carried
-            self._progress_s = self._loop.time()
-        left_s = self._progress_s + self._target.ack_timeout_s - self._loop.time()
-        if left_s <= 0:
-            self._fail(f"no ack within {self._target.ack_timeout_s:g}s")
-        else:
-            self._timer = self._loop.call_later(left_s, self._check_progress)
+        parcel.seen = self._delivered
+        parcel.strikes += 1
+        frame = parcel.frame
+        event(
+            log, logging.WARNING, "frame_not_taken", tag=frame.tag, size=frame.size, times=parcel.strikes, reason=reason
+        )
+        if parcel.strikes == MOST_STRIKES:
+            parcel.delivery.refuse(f"no server takes it: {reason}")
 
-    def _fail(self, reason: str) -> None:
-        self._reason = reason
-        if self._transport is not None:
-            self._transport.abort()
+    def _place_or_keep(self, parcel: Parcel) -> None:
+        if parcel.delivery.over:
+            return
+        source = parcel.delivery.source
+        bond = self._bonds.get(source)
+        if bond is None:
+            lane = self._next_lane()
+            if lane is None:
+                self._waiting.append(parcel)
+                return
+            bond = self._bonds[source] = _Bond(lane)
+        bond.parcels += 1
+        bond.lane.put(parcel)
+
+    def _next_lane(self) -> Lane | None:
+        """The next open lane in turn. One that had trouble takes a single parcel, and is asked first."""
+        for lanes in (self._lanes, self._standby):
+            for ready in (_wants_a_probe, _is_trusted):
+                for _ in range(len(lanes)):
+                    lane = lanes[0]
+                    lanes.rotate(-1)
+                    if ready(lane):
+                        return lane
+        return None
+
+
+def _wants_a_probe(lane: Lane) -> bool:
+    return lane.is_open and not lane.trusted and not lane.load
+
+
+def _is_trusted(lane: Lane) -> bool:
+    return lane.is_open and lane.trusted

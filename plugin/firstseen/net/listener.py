@@ -1,212 +1,30 @@
-"""Where Forward clients connect: sockets in, tickets out.
+"""Where Forward clients connect: the listening sockets, and what their connections share.
 
-A `Ticket` is one chunk on its way: whoever settles it says whether it is safe, and only then the sender hears of it.
-Acks leave a connection in the order in which its chunks came. When too many bytes are on their way, reading stops and
-acks are late: the protocol's own backpressure, and the only one that costs no peer a chunk.
+When too many bytes are on their way, reading stops and acks are late: the protocol's own backpressure, and the only one
+that costs no peer a chunk. Memory for half a frame is given out one by one when it is short, so that many large frames
+that come at once are received one after the other instead of all together.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+import ssl
 from collections.abc import Callable
-from typing import cast
+from pathlib import Path
 
 from firstseen.forward.buffers import Pool
-from firstseen.forward.messages import Chunk
-from firstseen.forward.server import Received, Receiver, ack
+from firstseen.forward.handshake import ServerHandshake
 from firstseen.logs import event
+from firstseen.net import tcpsocket, unixsocket
+from firstseen.net.connection import Connection, Ticket
+from firstseen.net.heartbeat import Heartbeat
+from firstseen.net.peers import Peer, in_brackets
+from firstseen.net.secure import SecureServer
 
 log = logging.getLogger(__name__)
 
-
-LINGER_S = 1.0
-"""How long a connection that is being closed drops what its peer still sends."""
-
-CHUNK_COST = 1 << 10
-"""Bytes that a chunk on its way takes beside its own; most of the memory, where chunks are small."""
-
-_DISCARDED = memoryview(bytearray(1 << 16))
-"""Where bytes go that nobody will read."""
-
-
-class Ticket:
-    """One chunk from one connection, until it is settled, exactly once."""
-
-    __slots__ = ("_connection", "_received", "safe")
-
-    def __init__(self, connection: Connection, received: Received) -> None:
-        self._connection = connection
-        self._received = received
-        self.safe: bool | None = None
-
-    @property
-    def chunk(self) -> Chunk:
-        """The chunk; its bytes may be read until the ticket is settled."""
-        return self._received.chunk
-
-    @property
-    def peer(self) -> str:
-        """Who sent it."""
-        return self._connection.peer
-
-    @property
-    def cost(self) -> int:
-        """Bytes of memory that it takes until it is settled."""
-        return self.chunk.size + CHUNK_COST
-
-    def settle(self, *, safe: bool) -> None:
-        """The chunk is delivered and what it changed is durable (``safe``), or it will not be: then it is never acked.
-
-        The sender of a chunk that is not safe loses its connection, and so learns that it must send it again.
-        """
-        if self.safe is not None:
-            raise AssertionError("a ticket is settled once")
-        self.safe = safe
-        self._received.slab.release()
-        self._connection.settled()
-
-    @property
-    def reply(self) -> bytes | None:
-        """The ack, if the sender asked for one."""
-        chunk_id = self._received.chunk.options.chunk
-        return None if chunk_id is None else ack(chunk_id)
-
-
-class Connection(asyncio.BufferedProtocol):
-    """One client."""
-
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-        self._receiver = Receiver(listener.pool, listener.max_frame)
-        self._tickets: deque[Ticket] = deque()
-        self._transport: asyncio.Transport | None = None
-        self._finishing = False
-        self._ended = False
-        self._choked = False
-        self._turn: asyncio.Handle | None = None
-        self._lingering: asyncio.TimerHandle | None = None
-        self.peer = "?"
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client connected."""
-        self._transport = cast(asyncio.Transport, transport)
-        self.peer = _peer(transport)
-        self._listener.opened(self)
-        asyncio.get_running_loop().call_soon(self.steer)  # not now: uvloop starts to read behind this call
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        """Where the next bytes go; straight into the memory of the frame."""
-        return self._receiver.buffer() if self._lingering is None else _DISCARDED
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Bytes came."""
-        if self._lingering is not None:
-            return
-        for received in self._receiver.received(nbytes):
-            ticket = Ticket(self, received)
-            self._tickets.append(ticket)
-            self._listener.took(ticket)
-        if self._receiver.error is not None and not self._finishing:
-            self._listener.refused(self.peer, self._receiver.error.tag, self._receiver.error.reason)
-            self.finish()
-        self.steer()
-
-    def _go_on(self) -> None:
-        """Look at the rest of what was read, everybody else having been served."""
-        self._turn = None
-        if self._may_go_on():
-            self.buffer_updated(0)
-
-    def pause_writing(self) -> None:
-        """The client does not read its acks: it has to before it may send more."""
-        self._choked = True
-        self.steer()
-
-    def resume_writing(self) -> None:
-        """The client read its acks."""
-        self._choked = False
-        self.steer()
-
-    def eof_received(self) -> bool:
-        """The client will send no more, but may still wait for acks."""
-        self._ended = True
-        if self._lingering is not None:
-            return False
-        if self._receiver.inside_frame:
-            event(log, logging.WARNING, "frame_cut_short", peer=self.peer)
-        self.finish()
-        return True
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone; chunks on their way go on, nobody hears of them."""
-        self._transport = None
-        if self._lingering is not None:
-            self._lingering.cancel()
-        self._receiver.close()
-        self._listener.closed(self)
-
-    def settled(self) -> None:
-        """One of the tickets was settled: ack all that are safe and have nothing unsettled before them."""
-        while self._tickets and self._tickets[0].safe is not None:
-            ticket = self._tickets.popleft()
-            self._listener.let_go(ticket)
-            if not ticket.safe:
-                self._close()
-            elif self._transport is not None and self._lingering is None and ticket.reply is not None:
-                self._transport.write(ticket.reply)
-        if self._finishing and not self._tickets:
-            self._close()
-
-    def finish(self) -> None:
-        """Read no more; close once every chunk that came is settled."""
-        self._finishing = True
-        self.steer()
-        if not self._tickets:
-            self._close()
-
-    def _close(self) -> None:
-        """Say that no more will come, and drop what still comes for a moment.
-
-        Closing at once with bytes unread would reset the connection, and an ack on its way could be lost with it.
-        """
-        if self._transport is None or self._lingering is not None:
-            return
-        self._finishing = True
-        self._lingering = asyncio.get_running_loop().call_later(LINGER_S, self._transport.abort)
-        if self._ended:
-            self._transport.close()  # which waits until the peer has read its acks, or for ever
-            return
-        try:
-            self._transport.write_eof()
-        except OSError:  # the peer is gone already, and nobody told us yet
-            self._transport.abort()
-            return
-        if not self._transport.is_reading():
-            self._transport.resume_reading()
-
-    def abort(self) -> None:
-        """Close at once, whatever is on its way."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    def steer(self) -> None:
-        """Read, or do not: then the peer's sends fill its socket and wait."""
-        if self._transport is None or self._lingering is not None:
-            return
-        if not self._may_go_on():
-            self._transport.pause_reading()
-        elif self._receiver.has_more:
-            self._transport.pause_reading()
-            if self._turn is None:
-                self._turn = asyncio.get_running_loop().call_soon(self._go_on)
-        else:
-            self._transport.resume_reading()
-
-    def _may_go_on(self) -> bool:
-        stopped = self._transport is None or self._finishing or self._choked
-        return not stopped and not self._listener.paused
+BACKLOG = 512
 
 
 class Listener:
@@ -214,7 +32,8 @@ class Listener:
 
     ``handle`` gets each ticket as it comes; ``refuse`` is told of each connection that broke the protocol, ``paused``
     of each time that reading stops. At most ``max_in_flight`` bytes of chunks are on their way (see `Ticket.cost`),
-    plus the frames that complete before reading stops.
+    plus the frames that complete before reading stops. ``handshake`` makes the server's end of one for each connection
+    where a shared key is set; timeouts are in seconds, 0 where there is none.
     """
 
     def __init__(
@@ -226,45 +45,87 @@ class Listener:
         handle: Callable[[Ticket], None],
         refuse: Callable[[], None],
         paused: Callable[[], None],
+        frame_timeout_s: float = 30.0,
+        idle_timeout_s: float = 0.0,
+        handshake: Callable[[], ServerHandshake] | None = None,
     ) -> None:
         self.pool = pool
         self.max_frame = max_frame
+        self.frame_timeout_s = frame_timeout_s
+        self.idle_timeout_s = idle_timeout_s
+        self.handshake = handshake
+        self.paused = False
         self._max_in_flight = max_in_flight
         self._handle = handle
         self._refuse = refuse
         self._paused_reading = paused
         self._connections: set[Connection] = set()
-        self._servers: list[asyncio.Server] = []
+        self._growing: dict[Connection, None] = {}
+        self._servers: list[asyncio.Server | SecureServer] = []
+        self._heartbeats: list[asyncio.BaseTransport] = []
+        self._paths: list[Path] = []
         self._in_flight = 0
-        self.paused = False
         self._draining = False
         self._idle = asyncio.Event()
         self._idle.set()
         self._deserted = asyncio.Event()
         self._deserted.set()
 
-    async def listen(self, host: str, port: int) -> str:
-        """Listen there; returns the address with the port that was given. Raises `OSError`."""
+    async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None, *, heartbeat: bool = False) -> str:
+        """Listen there; returns the address with the port that was given. Raises `OSError`.
+
+        ``heartbeat`` has datagrams to the same port answered, as Fluentd's UDP heartbeat expects it.
+        """
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: Connection(self), host, port, backlog=512)
+        sockets = await tcpsocket.bind(host, port)
+        for listening in sockets:
+            if tls is None:
+                self._servers.append(
+                    await loop.create_server(lambda: Connection(self), sock=listening, backlog=BACKLOG)
+                )
+            else:
+                listening.listen(BACKLOG)
+                self._servers.append(SecureServer(self, listening, tls))
+            if heartbeat:
+                transport, _ = await loop.create_datagram_endpoint(Heartbeat, listening.getsockname()[:2])
+                self._heartbeats.append(transport)
+        address, port = sockets[0].getsockname()[:2]
+        return f"{'tls://' if tls else ''}{in_brackets(address)}:{port}"
+
+    async def listen_unix(self, path: Path, mode: int) -> str:
+        """Listen on a unix socket that only who ``mode`` lets may connect to. Raises `OSError`."""
+        listening = unixsocket.bind(path, mode)
+        self._paths.append(path)
+        server = await asyncio.get_running_loop().create_unix_server(
+            lambda: Connection(self), sock=listening, backlog=BACKLOG
+        )
         self._servers.append(server)
-        return _address(server.sockets[0].getsockname())
+        return f"unix:{path}"
 
     async def drain(self, timeout_s: float) -> bool:
         """Accept and read no more; wait until all that came is settled. False if that took longer than the timeout."""
         self._draining = True
         for server in self._servers:
             server.close()
+        for path in self._paths:
+            path.unlink(missing_ok=True)
+        for transport in self._heartbeats:
+            transport.close()
         for connection in tuple(self._connections):
             connection.finish()
         try:
             async with asyncio.timeout(timeout_s):
                 await self._idle.wait()
         except TimeoutError:
-            for connection in tuple(self._connections):
-                connection.abort()
+            self.give_up()
         await self._deserted.wait()
         return self._in_flight == 0
+
+    def give_up(self) -> None:
+        """Wait for nothing any more: what is on its way is never acked, and comes again."""
+        for connection in tuple(self._connections):
+            connection.abort()
+        self._idle.set()
 
     def opened(self, connection: Connection) -> None:
         """Called by a connection."""
@@ -281,40 +142,51 @@ class Listener:
 
     def took(self, ticket: Ticket) -> None:
         """Called by a connection for each chunk."""
-        self._in_flight += ticket.cost
         self._idle.clear()
-        if self._in_flight >= self._max_in_flight and not self.paused:
-            self.paused = True
-            self._paused_reading()
-            event(log, logging.DEBUG, "reading_paused", in_flight=self._in_flight)
-            for connection in self._connections:
-                connection.steer()
+        self.weighs(ticket.cost)
         self._handle(ticket)
+
+    def weighs(self, more: int) -> None:
+        """Called by a ticket."""
+        self._in_flight += more
+        if self._in_flight >= self._max_in_flight and not self.paused:
+            self._pause(True)
+            self._paused_reading()
+        elif self.paused and self._in_flight <= self._max_in_flight // 2:
+            self._pause(False)
+        elif more < 0 and self._growing:
+            self._steer_growing()
+
+    def _pause(self, paused: bool) -> None:
+        self.paused = paused
+        event(log, logging.DEBUG, "reading_paused" if paused else "reading_resumed", in_flight=self._in_flight)
+        for connection in self._connections:
+            connection.steer()
 
     def let_go(self, ticket: Ticket) -> None:
         """Called by a connection for each ticket that is settled and out of its queue."""
-        self._in_flight -= ticket.cost
-        if self.paused and self._in_flight <= self._max_in_flight // 2:
-            self.paused = False
-            event(log, logging.DEBUG, "reading_resumed", in_flight=self._in_flight)
-            for connection in self._connections:
-                connection.steer()
+        self.weighs(-ticket.cost)
         if self._in_flight == 0:
             self._idle.set()
 
-    def refused(self, peer: str, tag: str | None, reason: str) -> None:
+    def may_grow(self, connection: Connection, size: int) -> bool:
+        """Called by a connection. The first of those that wait gets its memory in any case: somebody has to go on."""
+        if not self._growing and self.pool.has_room(size):
+            return True
+        self._growing[connection] = None
+        return connection is next(iter(self._growing)) or self.pool.has_room(size)
+
+    def grew(self, connection: Connection) -> None:
+        """Called by a connection."""
+        if self._growing and connection in self._growing:
+            del self._growing[connection]
+            self._steer_growing()
+
+    def _steer_growing(self) -> None:
+        for connection in tuple(self._growing):
+            connection.steer()
+
+    def refused(self, peer: Peer, tag: str | None, reason: str) -> None:
         """Called by a connection that has to close because of what its peer sent."""
         self._refuse()
-        event(log, logging.WARNING, "connection_refused", peer=peer, tag=tag, reason=reason)
-
-
-def _peer(transport: asyncio.BaseTransport) -> str:
-    return _address(transport.get_extra_info("peername"))
-
-
-def _address(name: tuple[object, ...] | None) -> str:
-    """``host:port``, with brackets around an IPv6 host."""
-    if not name:
-        return "?"
-    host, port = str(name[0]), name[1]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        event(log, logging.WARNING, "connection_refused", peer=str(peer), tag=tag, reason=reason)

@@ -12,8 +12,10 @@ from typing import Any
 import msgpack
 
 from firstseen.errors import RecordError
-from firstseen.packing import Buffer, Head, Kind, read_head
-from firstseen.record.eventtime import is_group_marker, read_time_ms
+from firstseen.forward.entries import behind, head_at
+from firstseen.forward.groups import is_group_marker
+from firstseen.packing import Buffer, Head, Kind
+from firstseen.record.eventtime import read_time_ms
 
 MAX_DEPTH = 200
 """Levels of nesting up to which the careful decoder follows a record; what lies deeper reads as nothing."""
@@ -37,9 +39,6 @@ MAX_CONTAINERS = 200_000
 SMALL_RECORD = 1 << 16
 """Bytes up to which a record cannot take much memory or time, whatever is in it."""
 
-READ_SIZE = 1 << 12
-"""Bytes that an unpacker starts with; its own default, a megabyte, takes longer to get than most objects to walk."""
-
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -55,38 +54,26 @@ def entry_span(data: Buffer, start: int, stop: int) -> Span | None:
     """The parts of the entry ``data[start:stop]``; None where it is no ``[time, record]``, or marks a group."""
     if data[start : start + 3] == _PLAIN_OPENING and data[start + 3] != _MARKS and data[start + 11] in _MAPS:
         return Span(start, start + 1, start + 11, stop)  # nearly always; the rest goes the long way
-    outer = _head(data, start, stop)
+    outer = head_at(data, start, stop)
     if outer.kind is not Kind.ARRAY or outer.size != 2:
         return None
     time = outer.payload
-    head = _head(data, time, stop)
+    head = head_at(data, time, stop)
     if head.kind is Kind.ARRAY:
         if head.size != 2:
             return None
         time = head.payload
     if is_group_marker(data, time, stop):
         return None
-    record = _behind(data, outer.payload, stop)
-    if _head(data, record, stop).kind is not Kind.MAP:
+    record = behind(data, outer.payload, stop)
+    if head_at(data, record, stop).kind is not Kind.MAP:
         return None
     return Span(start, time, record, stop)
 
 
 def message_span(data: Buffer, start: int, stop: int) -> Span:
     """The same for a Message frame, whose time and record lie in ``data[start:stop]`` without an array around them."""
-    return Span(start, start, _behind(data, start, stop), stop)
-
-
-def _behind(data: Buffer, at: int, stop: int) -> int:
-    """The offset behind the object at ``at``, which is whole: the entry was walked before."""
-    head = _head(data, at, stop)
-    if head.kind is not Kind.ARRAY and head.kind is not Kind.MAP:
-        return head.payload + head.size
-    unpacker = msgpack.Unpacker(read_size=READ_SIZE, max_buffer_size=max(stop - at, READ_SIZE))
-    unpacker.feed(memoryview(data)[at:stop])
-    unpacker.skip()
-    position: int = unpacker.tell()
-    return at + position
+    return Span(start, start, behind(data, start, stop), stop)
 
 
 def entry_time_ms(data: Buffer, span: Span) -> int | None:
@@ -130,20 +117,13 @@ def _counting_hooks() -> dict[str, Callable[[Any], Any]]:
     return {"object_hook": count, "list_hook": count}
 
 
-def _head(data: Buffer, at: int, stop: int) -> Head:
-    head = read_head(data, at, stop)
-    if head is None:
-        raise AssertionError("an entry is walked, and so known to be whole, before it is looked at")
-    return head
-
-
 def _read(raw: Buffer, at: int, depth: int) -> tuple[Any, int]:
     """The value at ``at`` and the offset behind it."""
-    head = _head(raw, at, len(raw))
+    head = head_at(raw, at, len(raw))
     if head.kind not in (Kind.MAP, Kind.ARRAY):
         return _read_leaf(raw, at, head)
     if depth >= MAX_DEPTH:
-        return None, _behind(raw, at, len(raw))
+        return None, behind(raw, at, len(raw))
     return _read_map(raw, at, depth) if head.kind is Kind.MAP else _read_array(raw, at, depth)
 
 
@@ -155,7 +135,7 @@ def _read_leaf(raw: Buffer, at: int, head: Head) -> tuple[Any, int]:
 
 
 def _read_array(raw: Buffer, at: int, depth: int) -> tuple[list[Any], int]:
-    _, count, at = _head(raw, at, len(raw))
+    _, count, at = head_at(raw, at, len(raw))
     values = []
     for _ in range(count):
         value, at = _read(raw, at, depth + 1)
@@ -164,7 +144,7 @@ def _read_array(raw: Buffer, at: int, depth: int) -> tuple[list[Any], int]:
 
 
 def _read_map(raw: Buffer, at: int, depth: int) -> tuple[dict[Any, Any], int]:
-    _, count, at = _head(raw, at, len(raw))
+    _, count, at = head_at(raw, at, len(raw))
     pairs = {}
     for _ in range(count):
         key, at = _read(raw, at, depth + 1)

@@ -97,6 +97,7 @@ def test_of_two_with_one_id_the_first_is_meant():
     unsettled: Unsettled[int] = Unsettled()
     for number in range(3):
         unsettled.add(number, "same")
+    assert [unsettled.waiting("same") for _ in range(2)] == [0, 0]
     assert [unsettled.acked("same") for _ in range(3)] == [0, 1, 2]
 
 

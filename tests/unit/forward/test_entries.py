@@ -4,7 +4,7 @@ import msgpack
 import pytest
 
 from firstseen.errors import ProtocolError
-from firstseen.forward.entries import MAX_DEPTH, SLICE, STRIDE, Entries, Walk, walk
+from firstseen.forward.entries import BATCH, MAX_DEPTH, SLICE, Entries, Walk, behind, check, walk
 
 ENTRY = b"\x92\x01\x80"
 
@@ -20,17 +20,17 @@ def test_walk_steps_over_whole_objects_only():
 
 def test_walk_over_nothing_is_done():
     steps = Walk(0, 100)
-    assert (steps.advance(), steps.count, steps.position, list(steps.marks)) == (True, 0, 0, [])
+    assert (steps.advance(), steps.count, steps.position, list(steps.offsets)) == (True, 0, 0, [0])
 
 
-def test_walk_marks_every_stride_wherever_the_bytes_are_cut():
+def test_walk_notes_where_each_object_begins_wherever_the_bytes_are_cut():
     data = ENTRY * 10
     for cut in range(len(data)):
-        steps = Walk(10, 100, stride=4)
+        steps = Walk(10, 100)
         for piece in (data[:cut], data[cut:]):
             steps.feed(piece)
             steps.advance()
-        assert (steps.count, list(steps.marks)) == (10, [0, 12, 24]), cut
+        assert (steps.count, list(steps.offsets)) == (10, list(range(0, 31, 3))), cut
 
 
 def test_walk_is_not_stopped_by_an_object_larger_than_a_slice():
@@ -46,7 +46,7 @@ def test_walk_is_not_stopped_by_an_object_larger_than_a_slice():
 
 @pytest.mark.parametrize("stop", [1, 2, 3])
 def test_walk_names_what_is_no_msgpack(stop):
-    steps = Walk(None, 100)
+    steps = Walk(9, 100)
     steps.feed((ENTRY + b"\x92\x01\xc1")[stop:])
     with pytest.raises(ProtocolError, match="no msgpack"):
         steps.advance()
@@ -63,15 +63,13 @@ def test_walk_names_what_is_too_deep(opening):
         steps.advance()
 
 
-@pytest.mark.parametrize("count", [0, 1, STRIDE - 1, STRIDE, STRIDE + 1, 3 * STRIDE])
+@pytest.mark.parametrize("count", [0, 1, 2, 50])
 def test_entries_of_a_blob(count):
     data = b"..." + ENTRY * count + b"..."
     entries = walk(data, 3, len(data) - 3)
     spans = [(at, at + 3) for at in range(3, len(data) - 3, 3)]
     assert (entries.count, list(entries.every())) == (count, spans)
-    assert list(entries.marks) == list(range(0, 3 * count, 3 * STRIDE))
     assert list(entries.around(range(3, len(data) - 3))) == spans
-    assert list(entries.last_stride()) == spans[(count - 1) // STRIDE * STRIDE :]
 
 
 def test_entries_around_a_few_offsets():
@@ -89,7 +87,7 @@ def test_a_blob_larger_than_a_slice():
     assert list(entries.around([len(data) - 1])) == [(len(data) - len(entry), len(data))]
 
 
-@pytest.mark.parametrize("count", [0, 1, STRIDE - 1, STRIDE, 2 * STRIDE])
+@pytest.mark.parametrize("count", [0, 1, 40])
 @pytest.mark.parametrize("half", [b"\x92", b"\x92\x01", b"\x92\x01\xdf\x00", b"\xdd\xff\xff\xff\xff"])
 def test_a_blob_that_ends_inside_an_entry(count, half):
     data = ENTRY * count + half
@@ -97,19 +95,88 @@ def test_a_blob_that_ends_inside_an_entry(count, half):
         walk(data, 0, len(data))
 
 
-@pytest.mark.parametrize("count", [0, STRIDE, 2 * STRIDE])
-@pytest.mark.parametrize("other", [b"\x01", b"\x80", b"\x91\x01", b"\x93\x01\x80\x80", b"\xa1x", b"\xc0"])
-def test_a_blob_of_what_is_visibly_no_entry(count, other):
-    data = ENTRY * count + other
-    with pytest.raises(ProtocolError, match="no \\[time, record\\]"):
-        walk(data, 0, len(data))
-
-
-def test_pairs_may_have_any_header():
-    data = b"\x92\x01\x80" + b"\xdc\x00\x02\x01\x80" + b"\xdd\x00\x00\x00\x02\x01\x80"
-    assert [stop for _, stop in walk(data, 0, len(data)).every()] == [3, 8, 15]
-
-
 def test_entries_of_a_forward_frame_need_no_blob():
     data = bytearray(b"\x92\xa1t\x92" + ENTRY * 2)
-    assert list(Entries(data, 4, 10, 2, [0]).every()) == [(4, 7), (7, 10)]
+    assert list(Entries(data, 4, 10, [0, 3, 6]).every()) == [(4, 7), (7, 10)]
+
+
+TIME = b"\xd7\x00" + bytes(8)
+V1 = b"\x92" + TIME + b"\x80"
+V2 = b"\x92\x92" + TIME + b"\xdf\x00\x00\x00\x00" + b"\x80"
+
+
+@pytest.mark.parametrize("entry", [V1, V2, b"\x92" + TIME + b"\xdf\x00\x00\x00\x00"])
+@pytest.mark.parametrize("count", [1, 2, BATCH, BATCH + 1])
+def test_entries_that_look_alike_are_fine(entry, count):
+    data = entry * count + bytes(8)
+    assert check(walk(data, 0, len(entry) * count))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        ENTRY,
+        b"\x92\x92" + TIME + b"\x80\x80",
+        b"\xdc\x00\x02\x01\x80",
+        b"\xdd\x00\x00\x00\x02\xd3" + bytes(8) + b"\x80",
+        b"\x92\xcb" + bytes(8) + b"\x81\x01\x02",
+        b"\x92\xca" + bytes(4) + b"\x80",
+        b"\x92\xff\x80",
+        b"\x92\xc7\x08\x00" + bytes(8) + b"\x80",
+        b"\x92\xdc\x00\x02\x01\x81\xa1m\x81\x01\x02\xde\x00\x00",
+    ],
+)
+@pytest.mark.parametrize("before", [b"", V1, V2, V1 * BATCH])
+def test_entries_of_every_other_form_are_fine_too(entry, before):
+    data = before + entry + V1
+    assert not check(walk(data, 0, len(data)))
+
+
+FAULTS = {
+    b"\x01": "int",
+    b"\x80": "map",
+    b"\x91\x01": "array of 1",
+    b"\x93\x01\x80\x80": "array of 3",
+    b"\xc0": "nil",
+    b"\x92\xc0\x80": "its time is nil",
+    b"\x92\xa1t\x80": "its time is str",
+    b"\x92\xd7\x01" + bytes(8) + b"\x80": "its time is ext",
+    b"\x92\xd6\x00" + bytes(4) + b"\x80": "its time is ext",
+    b"\x92" + TIME + b"\x05": "its record is int",
+    b"\x92" + TIME + b"\xc0": "its record is nil",
+    b"\x92\x91\x01\x80": "its header is array of 1",
+    b"\x92\x92\xc0\x80\x80": "its time is nil",
+    b"\x92\x92\x01\x02\x80": "its metadata is int",
+    b"\x92\x92\x92\x01\x80\x80\x80": "its time is array of 2",
+    b"\x92\x92" + TIME + b"\x80\x90": "its record is array of 0",
+}
+
+
+@pytest.mark.parametrize("entry", FAULTS, ids=FAULTS.values())
+@pytest.mark.parametrize("before", [0, 1, BATCH - 1, BATCH, 2 * BATCH + 5])
+@pytest.mark.parametrize("usual", [V1, V2])
+def test_what_is_no_entry_is_named_with_its_place(entry, before, usual):
+    data = usual * before + entry + usual
+    with pytest.raises(ProtocolError) as caught:
+        check(walk(data, 0, len(data)))
+    assert str(caught.value) == f"entry {before + 1} of {before + 2} is no [time, record]: {FAULTS[entry]}"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    ["c0", "07", "cf 00 00 00 00 00 00 00 01", "a0", "a1 61", "c4 01 00", "90", "df 00 00 00 00", "92 81 01 02 90"],
+)
+def test_behind_an_object(raw):
+    data = b"before" + bytes.fromhex(raw)
+    for each in (data + b"\x80", bytearray(data + b"\x80"), memoryview(data + b"\x80")):
+        assert behind(each, 6, len(each)) == len(data)
+
+
+def test_behind_a_large_object():
+    data = msgpack.packb([0] * 10_000)
+    assert behind(data + data, 0, 2 * len(data)) == len(data)
+
+
+def test_behind_nothing():
+    with pytest.raises(AssertionError, match="walked"):
+        behind(b"\xd9", 0, 1)

@@ -21,7 +21,7 @@ def test_a_frame_and_where_its_parts_are():
     assert chunk.option == chunk.body_stop
     assert msgpack.unpackb(data[chunk.option : chunk.option_stop]) == {"chunk": "abc", "size": 2}
     assert chunk.options == Options(chunk=b"\xa3abc")
-    assert list(chunk.marks) == [0]
+    assert list(chunk.offsets) == [0, 8, 11]
     assert chunk.data is data
 
 
@@ -95,11 +95,11 @@ def test_frames_larger_than_a_slice(size):
     assert reader.next_frame(data, first.stop, len(data)).stop == len(data)
 
 
-def test_many_entries_are_marked():
+def test_many_entries_have_their_offsets():
     data = bytearray(msgpack.packb(["t", [[1, {}]] * 40]))
     chunk = FrameReader(1000).next_frame(data, 0, len(data))
     assert chunk is not None
-    assert [chunk.body + mark for mark in chunk.marks] == [chunk.body, chunk.body + 48, chunk.body + 96]
+    assert list(chunk.offsets) == list(range(0, 121, 3))
 
 
 def test_elements_without_end_are_not_waited_for():
@@ -117,7 +117,6 @@ def test_elements_without_end_are_not_waited_for():
         ("92 a1 74 01", "t"),
         ("92 a1 74 91 c1", "t"),
         ("93 a1 74 90 01", "t"),
-        ("93 a1 74 01 a0", "t"),
         ("92 a1 74 dd ff ff ff ff", "t"),
     ],
 )

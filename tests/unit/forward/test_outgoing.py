@@ -5,9 +5,9 @@ import base64
 import msgpack
 import pytest
 
-from firstseen.forward.compression import gunzip, gzip
+from firstseen.forward.compression import Algorithm, deflate, inflate
 from firstseen.forward.messages import Mode
-from firstseen.forward.outgoing import MAX_CHUNK_ID, Body, Frame, forward_frame, new_chunk_id, outgoing
+from firstseen.forward.outgoing import MAX_CHUNK_ID, Body, Frame, derived_id, forward_frame, new_chunk_id, outgoing
 from support import wire
 
 ENTRIES = [[1, {"m": "one"}], [2, {"m": "two"}]]
@@ -123,18 +123,31 @@ def test_arrays_that_grow_out_of_their_width(count):
     assert wire.chunk_of(sent(frame)).count == count
 
 
-def test_compressed_entries_anew():
-    original = msgpack.packb(["t", gzip([BLOB]), {"compressed": "gzip", "chunk": "abc", "size": 2, "x": 1}])
+@pytest.mark.parametrize("kind", list(Algorithm))
+def test_compressed_entries_anew(kind):
+    name = kind.value
+    original = msgpack.packb(["t", deflate(kind, [BLOB]), {"compressed": name, "chunk": "abc", "size": 2, "x": 1}])
     plain = wire.chunk_of(sent(passed(original, body=Body((BLOB,), 2))))
     assert (plain.options.compressed, bytes(plain.data[plain.body : plain.body_stop])) == (None, BLOB)
-    again = wire.chunk_of(sent(passed(original, body=Body((gzip([BLOB[:12]]),), 1, gzipped=True, shortened=True))))
-    assert again.options.compressed == "gzip"
-    assert gunzip(memoryview(again.data)[again.body : again.body_stop], 1000).data == BLOB[:12]
+    body = Body((deflate(kind, [BLOB[:12]]),), 1, compressed=True, shortened=True)
+    again = wire.chunk_of(sent(passed(original, body=body)))
+    assert again.options.compressed == name
+    assert inflate(kind, memoryview(again.data)[again.body : again.body_stop], 1000).data == BLOB[:12]
     assert msgpack.unpackb(again.data[again.option : again.option_stop]) == {
-        "compressed": "gzip",
+        "compressed": name,
         "chunk": "abc",
         "x": 1,
     }
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [b"\x82\xaacompressed\xa4gzip\xaacompressed\xa4text", b"\x81\xc4\x0acompressed\xa4gzip", b"\x81\xaacompressed\xa0"],
+)
+def test_plain_entries_name_no_compression_whatever_was_named(pairs):
+    original = b"\x93\xa1t" + msgpack.packb(BLOB) + pairs
+    (_, blob, options) = msgpack.unpackb(sent(passed(original, body=Body((BLOB,), 2))), strict_map_key=False)
+    assert (blob, list(options)) == (BLOB, ["chunk"])
 
 
 def test_text_that_says_it_is_not_compressed_may_go_on_saying_so():
@@ -144,7 +157,48 @@ def test_text_that_says_it_is_not_compressed_may_go_on_saying_so():
 
 
 def test_a_frame_of_our_own():
-    frame = forward_frame("alert.t", [b"\x92\x01\x80"] * 16, require_ack=True, random_bytes=counted)
-    assert msgpack.unpackb(sent(frame)) == ["alert.t", [[1, {}]] * 16, {"chunk": NEW_ID, "size": 16}]
-    assert (frame.chunk, frame.size) == (NEW_ID, len(sent(frame)))
-    assert forward_frame("t", [], require_ack=False, random_bytes=counted).chunk is None
+    frame = forward_frame("alert.t", Body((b"\x92\x01\x80",) * 16, 16), "an id")
+    assert msgpack.unpackb(sent(frame)) == ["alert.t", [[1, {}]] * 16, {"chunk": "an id", "size": 16}]
+    assert (frame.chunk, frame.size) == ("an id", len(sent(frame)))
+    assert msgpack.unpackb(sent(forward_frame("t", Body((), 0), None))) == ["t", [], {"size": 0}]
+
+
+def test_another_chunk_id():
+    for options in ({"chunk": "abc", "x": 1}, {"x": 1}):
+        frame = passed(msgpack.packb(["t", ENTRIES, options]), chunk_id="another")
+        assert frame.chunk == "another"
+        assert msgpack.unpackb(sent(frame))[-1] == {"chunk": "another", "x": 1}
+    assert passed(msgpack.packb(["t", ENTRIES]), chunk_id="another").chunk == "another"
+
+
+def test_derived_ids_are_the_same_each_time_and_differ():
+    ids = [derived_id(chunk_id, what) for chunk_id in ("a", "ab", "\udcff") for what in ("part 0", "part 1", "bpart 0")]
+    assert len(set(ids)) == len(ids)
+    assert ids[0] == derived_id("a", "part 0")
+    assert {len(each) for each in ids} == {24}
+
+
+def test_nil_for_options_of_a_blob_becomes_a_map():
+    frame = msgpack.packb(["t", BLOB, None])
+    assert sent(passed(frame, require_ack=False)) == msgpack.packb(["t", BLOB, {}])
+    assert sent(passed(msgpack.packb(["t", ENTRIES, None]), require_ack=False)) == msgpack.packb(["t", ENTRIES, None])
+
+
+def test_options_that_stay_behind():
+    frame = msgpack.packb(["t", ENTRIES, {"chunk": "abc", "metadata": {}, "fmt": 1}])
+    made = passed(frame, without=("metadata", "absent"))
+    assert sent(made) == msgpack.packb(["t", ENTRIES, {"chunk": "abc", "fmt": 1}])
+    assert made.chunk == "abc"
+
+
+def test_where_there_are_no_options_there_are_none_to_leave_behind():
+    frame = msgpack.packb(["t", ENTRIES])
+    assert sent(passed(frame, require_ack=False, without=("metadata",))) == frame
+    body = Body((msgpack.packb(ENTRIES[0]),), 1, shortened=True)
+    assert sent(passed(frame, require_ack=False, body=body)) == msgpack.packb(["t", ENTRIES[:1]])
+
+
+@pytest.mark.parametrize("options", [{"chunk": "abc"}, {"chunk": "abc", "compressed": "gzip"}])
+def test_a_blob_that_lost_all_its_entries_is_an_empty_array(options):
+    frame = msgpack.packb(["t", BLOB, options])
+    assert sent(passed(frame, body=Body((), 0, shortened=True))) == msgpack.packb(["t", [], {"chunk": "abc"}])

@@ -1,12 +1,17 @@
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import msgpack
 import pytest
 
 from firstseen.forward.outgoing import Frame
-from firstseen.net.forwarder import Backoff, Delivery, Forwarder, Target
+from firstseen.net.delivery import Delivery
+from firstseen.net.downstream import Target
+from firstseen.net.forwarder import MOST_STRIKES, Forwarder
+from firstseen.net.lane import Backoff
+from firstseen.notation import Endpoint
 from support.loopback import Conversation, downstream
 
 TIMEOUT_S = 10
@@ -24,27 +29,40 @@ class Deliveries:
     def __init__(self, forwarder: Forwarder) -> None:
         self._forwarder = forwarder
         self.done: list[str] = []
+        self.refused: dict[str, str] = {}
         self._news = asyncio.Event()
 
-    def submit(self, name: str, *frames: Frame) -> None:
-        self._forwarder.submit(Delivery(frames, lambda: self._delivered(name)))
+    def submit(self, name: str, *frames: Frame, source: str | None = None) -> None:
+        self._forwarder.submit(
+            Delivery(frames, lambda: self._delivered(name), lambda reason: self._refused(name, reason), source)
+        )
+
+    def _refused(self, name: str, reason: str) -> None:
+        self.refused[name] = reason
+        self._news.set()
 
     def _delivered(self, name: str) -> None:
         self.done.append(name)
         self._news.set()
 
     async def until(self, *names: str) -> None:
+        await self.until_true(lambda: self.done == list(names))
+
+    async def until_true(self, true: Callable[[], bool]) -> None:
         async with asyncio.timeout(TIMEOUT_S):
-            while self.done != list(names):
-                await self._news.wait()
+            while not true():
                 self._news.clear()
+                await self._news.wait()
+
+
+def target(port: int, *, require_ack: bool = True, ack_timeout_s: float = TIMEOUT_S, max_age_s: float = 0) -> Target:
+    return Target(Endpoint(f"127.0.0.1:{port}"), require_ack, ack_timeout_s, max_age_s=max_age_s)
 
 
 @asynccontextmanager
-async def forwarding(port: int, *, require_ack: bool = True, ack_timeout_s: float = TIMEOUT_S):
+async def forwarding(*servers: Target, standby: Sequence[Target] = ()) -> AsyncIterator[tuple[Deliveries, list[int]]]:
     retried: list[int] = []
-    backoff = Backoff(lambda: 0.0, first_s=0.001, most_s=0.01)
-    forwarder = Forwarder(Target("127.0.0.1", port, require_ack, ack_timeout_s), backoff, retried.append)
+    forwarder = Forwarder(servers, standby, lambda: Backoff(lambda: 0.0, first_s=0.001, most_s=0.01), retried.append)
     task = asyncio.create_task(forwarder.run())
     try:
         yield Deliveries(forwarder), retried
@@ -69,7 +87,7 @@ def test_a_frame_is_delivered_when_its_ack_comes() -> None:
             await peer.ack(got[0])
             await peer.until_closed()
 
-        async with downstream(script) as port, forwarding(port) as (deliveries, _):
+        async with downstream(script) as port, forwarding(target(port)) as (deliveries, _):
             deliveries.submit("a", frame())
             await came.wait()
             assert deliveries.done == []
@@ -86,7 +104,7 @@ def test_what_was_submitted_before_there_was_a_connection_is_sent_first() -> Non
             while True:
                 await peer.ack(await peer.frame())
 
-        async with downstream(script) as port, forwarding(port) as (deliveries, _):
+        async with downstream(script) as port, forwarding(target(port)) as (deliveries, _):
             for name in "abc":
                 deliveries.submit(name, frame(name))
             await deliveries.until("a", "b", "c")
@@ -102,7 +120,7 @@ def test_a_delivery_of_several_frames_is_done_with_the_last_of_them() -> None:
             await peer.ack(first)
             await peer.until_closed()
 
-        async with downstream(script) as port, forwarding(port) as (deliveries, _):
+        async with downstream(script) as port, forwarding(target(port)) as (deliveries, _):
             deliveries.submit("both", frame("x"), frame("y"))
             await deliveries.until("both")
 
@@ -135,7 +153,7 @@ def test_everything_unsettled_is_sent_again_in_order_with_the_same_ids(
                     await peer.ack(received)
             await (misbehave(peer) if number == 0 else peer.until_closed())
 
-        async with downstream(script) as port, forwarding(port) as (deliveries, retried):
+        async with downstream(script) as port, forwarding(target(port)) as (deliveries, retried):
             deliveries.submit("a", frame("a"))
             deliveries.submit("b", frame("b"))
             await deliveries.until("a", "b")
@@ -153,7 +171,7 @@ def test_no_ack_in_time_gives_the_connection_up() -> None:
                 await peer.ack(received)
             await peer.until_closed()
 
-        async with downstream(script) as port, forwarding(port, ack_timeout_s=0.05) as (deliveries, retried):
+        async with downstream(script) as port, forwarding(target(port, ack_timeout_s=0.05)) as (deliveries, retried):
             deliveries.submit("a", frame())
             await deliveries.until("a")
         assert retried[:1] == [1]
@@ -169,7 +187,7 @@ def test_an_ack_in_pieces_is_one_ack() -> None:
                 await peer.write(bytes((byte,)))
             await peer.until_closed()
 
-        async with downstream(script) as port, forwarding(port) as (deliveries, retried):
+        async with downstream(script) as port, forwarding(target(port)) as (deliveries, retried):
             deliveries.submit("a", frame())
             await deliveries.until("a")
             assert retried == []
@@ -186,7 +204,7 @@ def test_without_acks_a_frame_is_delivered_once_it_is_written() -> None:
             await peer.until_closed()
 
         big = msgpack.packb(["app", b"x" * (1 << 24)])
-        async with downstream(script) as port, forwarding(port, require_ack=False) as (deliveries, _):
+        async with downstream(script) as port, forwarding(target(port, require_ack=False)) as (deliveries, _):
             deliveries.submit("small", frame(None))
             await deliveries.until("small")
             deliveries.submit("big", Frame("app", (big,), len(big), None))
@@ -207,7 +225,7 @@ def test_acks_that_nobody_asked_for_are_ignored() -> None:
             await peer.ack(await peer.frame())
             await peer.until_closed()
 
-        async with downstream(script) as port, forwarding(port, require_ack=False) as (deliveries, retried):
+        async with downstream(script) as port, forwarding(target(port, require_ack=False)) as (deliveries, retried):
             sent = frame("theirs")
             deliveries.submit("a", Frame(sent.tag, sent.pieces, sent.size, None))
             deliveries.submit("b", Frame(sent.tag, sent.pieces, sent.size, None))
@@ -217,10 +235,178 @@ def test_acks_that_nobody_asked_for_are_ignored() -> None:
     run(test)
 
 
-def test_pauses_double_up_to_a_limit_and_vary() -> None:
-    backoff = Backoff(lambda: 1.0, first_s=1, most_s=5)
+class Server:
+    """Acks every frame, unless `behave` says otherwise; notes the chunk ids of each connection."""
 
-    assert [backoff.pause_s() for _ in range(5)] == [1, 2, 4, 5, 5]
-    backoff.reset()
-    assert backoff.pause_s() == 1
-    assert Backoff(lambda: 0.0, first_s=1, most_s=5).pause_s() == 0.5
+    def __init__(self) -> None:
+        self.seen: list[list[str]] = []
+        self._news = asyncio.Event()
+        self.behave: Callable[[Conversation, list[Any]], Awaitable[bool]] | None = None
+
+    async def __call__(self, peer: Conversation, number: int) -> None:
+        self.seen.append([])
+        while True:
+            self._news.set()
+            received = await peer.frame()
+            self.seen[number].append(received[-1]["chunk"])
+            if self.behave is not None and not await self.behave(peer, received):
+                return
+            if self.behave is None:
+                await peer.ack(received)
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        async with asyncio.timeout(TIMEOUT_S):
+            while not true():
+                self._news.clear()
+                await self._news.wait()
+
+
+async def close(peer: Conversation, received: list[Any]) -> bool:
+    return False
+
+
+def test_sources_go_to_servers_in_turn_and_stay_while_something_is_on_its_way() -> None:
+    async def test() -> None:
+        one, two = Server(), Server()
+        async with (
+            downstream(one) as first,
+            downstream(two) as second,
+            forwarding(target(first), target(second)) as (deliveries, _),
+        ):
+            await one.until(lambda: bool(one.seen))
+            await two.until(lambda: bool(two.seen))
+            deliveries.submit("a", frame("a"), source="a")
+            deliveries.submit("b", frame("b"), source="b")
+            deliveries.submit("a2", frame("a2"), source="a")
+            await deliveries.until_true(lambda: len(deliveries.done) == 3)
+            for name in ("c", "d"):
+                deliveries.submit(name, frame(name), source="a")
+                await deliveries.until_true(lambda name=name: name in deliveries.done)
+        seen = [one.seen[0], two.seen[0]]
+        assert sorted(map(len, seen)) == [2, 3]
+        assert next(each for each in seen if "a" in each)[:2] == ["a", "a2"]
+        assert {"c", "d"} & set(seen[0]), "both in turn"
+        assert {"c", "d"} & set(seen[1])
+
+    run(test)
+
+
+def test_what_one_server_leaves_another_one_takes_under_the_same_id() -> None:
+    async def test() -> None:
+        good, bad = Server(), Server()
+        bad.behave = close
+        async with (
+            downstream(good) as first,
+            downstream(bad) as second,
+            forwarding(target(first), target(second)) as (deliveries, _),
+        ):
+            for number in range(20):
+                deliveries.submit(str(number), frame(str(number)), source=str(number))
+            await deliveries.until_true(lambda: len(deliveries.done) == 20)
+        assert sorted(good.seen[0]) == sorted(map(str, range(20)))
+
+    run(test)
+
+
+def test_a_server_that_had_trouble_gets_one_frame_until_it_takes_that() -> None:
+    async def test() -> None:
+        server = Server()
+        server.behave = close
+        async with downstream(server) as port, forwarding(target(port)) as (deliveries, _):
+            for name in "abc":
+                deliveries.submit(name, frame(name))
+            await server.until(lambda: len(server.seen) > 3)
+            server.behave = None
+            await deliveries.until_true(lambda: len(deliveries.done) == 3)
+        assert all(len(each) == 1 for each in server.seen[1:-1])
+        assert sorted(server.seen[-1]) == ["a", "b", "c"]
+
+    run(test)
+
+
+def test_standby_servers_are_used_while_every_other_one_rests() -> None:
+    async def test() -> None:
+        main, other = Server(), Server()
+        async with downstream(other) as standby:
+            async with downstream(main) as port:
+                pass
+            async with forwarding(target(port), standby=[target(standby)]) as (deliveries, _):
+                deliveries.submit("a", frame("a"))
+                await deliveries.until("a")
+                assert other.seen[0] == ["a"]
+                async with downstream(main, port):
+                    names = [f"b{number}" for number in range(200)]
+                    for name in names:
+                        deliveries.submit(name, frame(name))
+                        await deliveries.until_true(lambda name=name: name in deliveries.done)
+                        await asyncio.sleep(0.001)
+                        if len(main.seen) and len(main.seen[0]) > 1:
+                            break
+                    assert len(main.seen[0]) > 1
+                    before = sum(map(len, other.seen))
+                    deliveries.submit("c", frame("c"))
+                    await deliveries.until_true(lambda: "c" in deliveries.done)
+                    assert sum(map(len, other.seen)) == before
+                    assert "c" in main.seen[0]
+
+    run(test)
+
+
+def test_a_frame_that_no_server_takes_is_refused_and_holds_nobody_up() -> None:
+    async def test() -> None:
+        server = Server()
+
+        async def picky(peer: Conversation, received: list[Any]) -> bool:
+            if received[-1]["chunk"] == "poison":
+                return False
+            await peer.ack(received)
+            return True
+
+        server.behave = picky
+        async with downstream(server) as port, forwarding(target(port)) as (deliveries, _):
+            deliveries.submit("bad", frame("poison"), frame("never sent"), source="x")
+            number = 0
+            while "bad" not in deliveries.refused:
+                number += 1
+                name = str(number)
+                deliveries.submit(name, frame(name), source=name)
+                await deliveries.until_true(lambda name=name: name in deliveries.done or bool(deliveries.refused))
+                await asyncio.sleep(0)
+            await deliveries.until_true(lambda: len(deliveries.done) == number)
+            assert deliveries.refused == {"bad": "no server takes it: closed by the server"}
+            assert sum(each.count("poison") for each in server.seen) >= MOST_STRIKES
+            deliveries.submit("behind", frame("behind"), source="x")
+            await deliveries.until_true(lambda: "behind" in deliveries.done)
+
+    run(test)
+
+
+def test_a_frame_that_is_alone_is_never_refused() -> None:
+    async def test() -> None:
+        server = Server()
+        server.behave = close
+        async with downstream(server) as port, forwarding(target(port)) as (deliveries, _):
+            deliveries.submit("a", frame("a"))
+            await server.until(lambda: len(server.seen) == 3 * MOST_STRIKES)
+            server.behave = None
+            await deliveries.until("a")
+            assert deliveries.refused == {}
+
+    run(test)
+
+
+def test_connections_are_renewed_without_losing_anything() -> None:
+    async def test() -> None:
+        server = Server()
+        async with downstream(server) as port, forwarding(target(port, max_age_s=0.02)) as (deliveries, retried):
+            number = 0
+            async with asyncio.timeout(TIMEOUT_S):
+                while len(server.seen) < 4:
+                    deliveries.submit(str(number), frame(str(number)), source="always the same")
+                    number += 1
+                    await asyncio.sleep(0.001)
+            await deliveries.until(*map(str, range(number)))
+            assert [each for connection in server.seen for each in connection] == list(map(str, range(number)))
+            assert retried == []
+
+    run(test)

@@ -1,178 +1,13 @@
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import socket
+import ssl
+from pathlib import Path
 
-import msgpack
+import pytest
 
-from firstseen.forward.buffers import Pool
-from firstseen.net.listener import Listener, Ticket
-
-TIMEOUT_S = 10
-
-
-def message(chunk: str | None = None, text: str = "x") -> bytes:
-    frame = ["app", 1, {"text": text}]
-    return msgpack.packb(frame if chunk is None else [*frame, {"chunk": chunk}])
-
-
-def ack(chunk: str) -> bytes:
-    return msgpack.packb({"ack": chunk})
-
-
-class Desk:
-    """Takes the tickets; the test settles them."""
-
-    def __init__(self) -> None:
-        self.tickets: list[Ticket] = []
-        self.refused = 0
-        self.pauses = 0
-        self._news = asyncio.Event()
-
-    def take(self, ticket: Ticket) -> None:
-        self.tickets.append(ticket)
-        self._news.set()
-
-    def refuse(self) -> None:
-        self.refused += 1
-
-    def paused(self) -> None:
-        self.pauses += 1
-
-    async def has(self, count: int) -> None:
-        async with asyncio.timeout(TIMEOUT_S):
-            while len(self.tickets) < count:
-                self._news.clear()
-                await self._news.wait()
-
-
-@asynccontextmanager
-async def listening(max_in_flight: int = 1 << 20) -> AsyncIterator[tuple[Listener, Desk, int]]:
-    desk = Desk()
-    listener = Listener(
-        pool=Pool(),
-        max_frame=1 << 20,
-        max_in_flight=max_in_flight,
-        handle=desk.take,
-        refuse=desk.refuse,
-        paused=desk.paused,
-    )
-    address = await listener.listen("127.0.0.1", 0)
-    try:
-        yield listener, desk, int(address.rpartition(":")[2])
-    finally:
-        await listener.drain(0)
-
-
-async def connect(port: int, data: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(data)
-    return reader, writer
-
-
-async def read(reader: asyncio.StreamReader, size: int) -> bytes:
-    async with asyncio.timeout(TIMEOUT_S):
-        return await reader.readexactly(size)
-
-
-async def read_to_end(reader: asyncio.StreamReader) -> bytes:
-    async with asyncio.timeout(TIMEOUT_S):
-        return await reader.read()
-
-
-async def turns(count: int = 50) -> None:
-    """Let the loop turn: what could happen without further input has then happened."""
-    for _ in range(count):
-        await asyncio.sleep(0)
-
-
-def run(test: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(test())
-
-
-def test_a_chunk_is_acked_when_it_is_settled_and_not_before() -> None:
-    async def test() -> None:
-        async with listening() as (_, desk, port):
-            reader, writer = await connect(port, message("one"))
-            await desk.has(1)
-            assert desk.tickets[0].chunk.tag == "app"
-            await turns()
-            assert not reader._buffer  # type: ignore[attr-defined]
-            desk.tickets[0].settle(safe=True)
-            assert await read(reader, len(ack("one"))) == ack("one")
-            writer.close()
-
-    run(test)
-
-
-def test_acks_leave_in_the_order_of_the_chunks() -> None:
-    async def test() -> None:
-        async with listening() as (_, desk, port):
-            reader, writer = await connect(port, message("a") + message() + message("b"))
-            await desk.has(3)
-            for ticket in reversed(desk.tickets):
-                ticket.settle(safe=True)
-            expected = ack("a") + ack("b")
-            assert await read(reader, len(expected)) == expected
-            writer.close()
-
-    run(test)
-
-
-def test_a_chunk_that_is_not_safe_costs_its_sender_the_connection_and_no_later_chunk_is_acked() -> None:
-    async def test() -> None:
-        async with listening() as (_, desk, port):
-            reader, writer = await connect(port, message("a") + message("b") + message("c"))
-            await desk.has(3)
-            first, second, third = desk.tickets
-            third.settle(safe=True)
-            first.settle(safe=True)
-            second.settle(safe=False)
-            assert await read_to_end(reader) == ack("a")
-            writer.close()
-
-    run(test)
-
-
-def test_chunks_before_garbage_are_acked_before_the_connection_closes() -> None:
-    async def test() -> None:
-        async with listening() as (_, desk, port):
-            reader, writer = await connect(port, message("a") + b"\xc1" + message("b"))
-            await desk.has(1)
-            await turns()
-            assert desk.refused == 1
-            desk.tickets[0].settle(safe=True)
-            assert await read_to_end(reader) == ack("a")
-            assert len(desk.tickets) == 1
-            writer.close()
-
-    run(test)
-
-
-def test_a_half_closed_connection_still_gets_its_acks() -> None:
-    async def test() -> None:
-        async with listening() as (_, desk, port):
-            reader, writer = await connect(port, message("a"))
-            writer.write_eof()
-            await desk.has(1)
-            await turns()
-            desk.tickets[0].settle(safe=True)
-            assert await read_to_end(reader) == ack("a")
-            writer.close()
-
-    run(test)
-
-
-def test_a_chunk_whose_sender_is_gone_can_be_settled() -> None:
-    async def test() -> None:
-        async with listening() as (listener, desk, port):
-            _, writer = await connect(port, message("a"))
-            await desk.has(1)
-            writer.transport.abort()
-            await turns()
-            desk.tickets[0].settle(safe=True)
-            assert await listener.drain(1)
-
-    run(test)
+from firstseen.net.tls import client_context, server_context
+from support.authority import Authority
+from support.desk import TIMEOUT_S, ack, connect, listening, message, read, read_to_end, run, turns
 
 
 def test_reading_stops_when_too_much_is_on_its_way_and_goes_on_when_it_is_not() -> None:
@@ -232,37 +67,162 @@ def test_draining_gives_up_at_its_deadline() -> None:
     run(test)
 
 
-def test_a_ticket_is_settled_once() -> None:
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_tls_of_both_versions(tmp_path: Path, version: ssl.TLSVersion) -> None:
+    root = Authority(tmp_path, "root")
+    pem = root.issue("localhost")
+    client = client_context(root.file)
+    client.minimum_version = client.maximum_version = version
+
     async def test() -> None:
-        async with listening() as (_, desk, port):
-            _, writer = await connect(port, message("a"))
-            await desk.has(1)
-            desk.tickets[0].settle(safe=True)
-            try:
-                desk.tickets[0].settle(safe=True)
-            except AssertionError:
-                pass
-            else:
-                raise AssertionError("settled twice")
+        async with listening(tls=server_context(*pem)) as (_, desk, port):
+            many = [message(str(number), "x" * 20_000) for number in range(20)]
+            reader, writer = await connect(port, b"".join(many), ssl=client, server_hostname="localhost")
+            await desk.has(20)
+            assert all(ticket.peer.secure for ticket in desk.tickets)
+            for ticket in desk.tickets:
+                ticket.settle(safe=True)
+            expected = b"".join(ack(str(number)) for number in range(20))
+            assert await read(reader, len(expected)) == expected
             writer.close()
 
     run(test)
 
 
-def test_a_flood_of_small_chunks_does_not_keep_others_waiting() -> None:
+async def is_shut_out(port: int, client: ssl.SSLContext) -> bool:
+    """Whether a connection ends without an ack, be it with an alert of TLS or with a reset."""
+    try:
+        reader, _ = await connect(port, message("a"), ssl=client, server_hostname="localhost")
+        return not await read_to_end(reader)
+    except OSError:
+        return True
+
+
+def test_a_client_without_the_certificate_that_is_asked_for_is_refused(tmp_path: Path) -> None:
+    root, other = Authority(tmp_path, "root"), Authority(tmp_path, "other")
+    server = server_context(*root.issue("localhost"), root.file)
+    bare = client_context(root.file)
+    wrong = client_context(root.file, *other.issue("other.example.com"))
+    right = client_context(root.file, *root.issue("client.example.com"))
+
     async def test() -> None:
-        async with listening(max_in_flight=1 << 24) as (_, desk, port):
-            flood = message("f") * 5_000
-            reader, writer = await connect(port, flood)
+        async with listening(tls=server) as (_, desk, port):
+            for refused, client in enumerate((bare, wrong), 1):
+                assert await is_shut_out(port, client)
+                assert desk.refused == refused
+            reader, writer = await connect(port, message("a"), ssl=right, server_hostname="localhost")
             await desk.has(1)
-            first = len(desk.tickets)
-            assert first < 5_000
-            _, other = await connect(port, message("other"))
-            await desk.has(5_001)
-            for ticket in desk.tickets:
-                ticket.settle(safe=True)
-            await read(reader, 5_000 * len(ack("f")))
+            desk.tickets[0].settle(safe=True)
+            assert await read(reader, len(ack("a"))) == ack("a")
             writer.close()
-            other.close()
+
+    run(test)
+
+
+def test_who_speaks_no_tls_where_it_is_asked_for_is_refused_and_who_says_nothing_is_not(tmp_path: Path) -> None:
+    server = server_context(*Authority(tmp_path, "root").issue("localhost"))
+
+    async def test() -> None:
+        async with listening(tls=server, frame_timeout_s=0.1) as (_, desk, port):
+            _, writer = await connect(port)
+            writer.close()
+            await writer.wait_closed()
+            await turns()
+            assert desk.refused == 0
+            reader, writer = await connect(port, message("a"))
+            await read_to_end(reader)
+            writer.close()
+            assert desk.refused == 1
+            reader, writer = await connect(port)
+            await read_to_end(reader)
+            writer.close()
+            assert desk.refused == 2
+
+    run(test)
+
+
+def test_half_of_tls_is_dropped_when_the_listener_stops(tmp_path: Path) -> None:
+    server = server_context(*Authority(tmp_path, "root").issue("localhost"))
+
+    async def test() -> None:
+        async with listening(tls=server) as (listener, _, port):
+            reader, writer = await connect(port)
+            await turns()
+            assert await listener.drain(TIMEOUT_S)
+            assert await read_to_end(reader) == b""
+            writer.close()
+
+    run(test)
+
+
+def test_a_unix_socket(tmp_path: Path) -> None:
+    path = tmp_path / "forward.sock"
+
+    async def test() -> None:
+        async with listening() as (listener, desk, _):
+            assert await listener.listen_unix(path, 0o600) == f"unix:{path}"
+            assert path.stat().st_mode & 0o777 == 0o600
+            reader, writer = await asyncio.open_unix_connection(str(path))
+            writer.write(message("a"))
+            await desk.has(1)
+            (ticket,) = desk.tickets
+            assert ticket.peer.origin == f"unix:{path}"
+            assert "pid" in str(ticket.peer)
+            ticket.settle(safe=True)
+            assert await read(reader, len(ack("a"))) == ack("a")
+            writer.close()
+            assert await listener.drain(TIMEOUT_S)
+            assert not path.exists()
+
+    run(test)
+
+
+@pytest.mark.parametrize("size", [1, 128])
+def test_heartbeats_are_answered_on_the_same_port_if_that_is_wanted(size: int) -> None:
+    async def test() -> None:
+        async with listening(heartbeat=True) as (_, _, port):
+            loop = asyncio.get_running_loop()
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                probe.setblocking(False)
+                probe.connect(("127.0.0.1", port))
+                await loop.sock_sendall(probe, bytes(129))
+                await loop.sock_sendall(probe, bytes(size))
+                async with asyncio.timeout(TIMEOUT_S):
+                    assert await loop.sock_recv(probe, 100) == b"\x00"
+                with pytest.raises(BlockingIOError):
+                    probe.recv(100)
+
+    run(test)
+
+
+def test_heartbeats_are_answered_on_every_address_of_a_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        both = {"127.0.0.1": socket.AF_INET, "::1": socket.AF_INET6}
+        async with listening() as (listener, _, _):
+            with monkeypatch.context() as patch:
+                found = [(family, socket.SOCK_STREAM, 6, "", (host, 0)) for host, family in both.items()]
+                patch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+                address = await listener.listen("both.example", 0, heartbeat=True)
+            loop = asyncio.get_running_loop()
+            for host, family in both.items():
+                with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                    probe.setblocking(False)
+                    probe.connect((host, int(address.rpartition(":")[2])))
+                    await loop.sock_sendall(probe, b"\x00")
+                    async with asyncio.timeout(TIMEOUT_S):
+                        assert await loop.sock_recv(probe, 100) == b"\x00"
+
+    asyncio.run(test())  # uvloop resolves names itself
+
+
+def test_a_silent_connection_is_neither_refused_nor_counted() -> None:
+    async def test() -> None:
+        async with listening() as (_, desk, port):
+            for _ in range(3):
+                _, writer = await connect(port)
+                writer.close()
+                await writer.wait_closed()
+            await turns()
+            assert (desk.refused, desk.tickets) == (0, [])
 
     run(test)

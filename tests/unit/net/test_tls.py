@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import trustme
@@ -18,33 +17,9 @@ from cryptography.hazmat.primitives.serialization import (
 from firstseen import config
 from firstseen.errors import ConfigError
 from firstseen.net.tls import TlsError, client_context, contexts, server_context
+from support.authority import Authority
 
 HOST = "collector.example.com"
-
-
-class Pem(NamedTuple):
-    """The files of one certificate."""
-
-    cert: Path
-    key: Path
-
-
-class Authority:
-    """A root and what it issues, written to a folder."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self._folder = folder
-        self._root = trustme.CA()
-        self.file = folder / f"{name}.ca.pem"
-        self._root.cert_pem.write_to_path(str(self.file))
-
-    def issue(self, name: str, key_type: trustme.KeyType = trustme.KeyType.ECDSA) -> Pem:
-        issued = self._root.issue_cert(name, key_type=key_type)
-        pem = Pem(self._folder / f"{name}.crt", self._folder / f"{name}.key")
-        for part in issued.cert_chain_pems:
-            part.write_to_path(str(pem.cert), append=True)
-        issued.private_key_pem.write_to_path(str(pem.key))
-        return pem
 
 
 @pytest.fixture

@@ -4,19 +4,8 @@ import struct
 
 import pytest
 
-from firstseen.record.eventtime import GROUP_END, GROUP_START, event_time, is_group_marker, read_time_ms
-
-
-@pytest.mark.parametrize(
-    ("seconds", "nanoseconds", "raw"),
-    [
-        (0, 0, "d7 00 00 00 00 00 00 00 00 00"),
-        (1_700_000_000, 123_456_789, "d7 00 65 53 f1 00 07 5b cd 15"),
-        (0xFFFFFFFF, 999_999_999, "d7 00 ff ff ff ff 3b 9a c9 ff"),
-    ],
-)
-def test_event_time(seconds, nanoseconds, raw):
-    assert event_time(seconds, nanoseconds) == bytes.fromhex(raw)
+from firstseen.forward.times import event_time
+from firstseen.record.eventtime import read_time_ms
 
 
 @pytest.mark.parametrize(
@@ -76,23 +65,3 @@ def test_floats_are_rounded_down_but_not_below_what_they_say(value, ms):
 def test_no_time_where_the_bytes_end():
     assert read_time_ms(b"", 0, 0) is None
     assert read_time_ms(event_time(1, 0), 0, 9) is None
-
-
-@pytest.mark.parametrize(
-    ("raw", "marker"),
-    [
-        (event_time(GROUP_START, 0), True),
-        (event_time(GROUP_END, 0), True),
-        (b"\xc7\x08" + event_time(GROUP_START, 0)[1:], True),
-        (event_time(GROUP_START, 1), False),
-        (event_time(GROUP_END - 1, 0), False),
-        (event_time(0, 0), False),
-        (b"\xd7\x01\xff\xff\xff\xff\x00\x00\x00\x00", False),
-        (b"\xce\xff\xff\xff\xff", False),
-        (b"\xc4\x08\xff\xff\xff\xff\x00\x00\x00\x00", False),
-        (b"\xc0", False),
-        (b"", False),
-    ],
-)
-def test_group_marker(raw, marker):
-    assert is_group_marker(raw, 0, len(raw)) is marker

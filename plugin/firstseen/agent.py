@@ -1,0 +1,179 @@
+"""What happens to a chunk from its arrival to its ack: deliver, commit, ack, in that order.
+
+A chunk that cannot be read, or that no server takes, is refused; or it is kept in the quarantine, and acked because it
+is safe there. A chunk that came before and is on its way waits for that one, and shares what becomes of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+from firstseen.engine import Engine
+from firstseen.errors import FirstseenError, ProtocolError, QuarantineFullError, StoreError
+from firstseen.forward.repeats import Arrival, Identity, Repeats, identity
+from firstseen.logs import event
+from firstseen.metrics import Counts
+from firstseen.net.connection import Ticket
+from firstseen.net.delivery import Delivery
+from firstseen.net.forwarder import Forwarder
+from firstseen.pipeline import Outcome, Pipeline
+from firstseen.quarantine import Note, Quarantine
+from firstseen.store.base import Store
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Passage:
+    """One chunk on its way: settled once, through its ticket, with all that came after it and are the same."""
+
+    ticket: Ticket
+    identity: Identity | None
+
+
+class Agent:
+    """Moves chunks through the pipeline and settles them; lives in the event loop, and is called in it."""
+
+    def __init__(
+        self,
+        *,
+        pipeline: Pipeline,
+        engine: Engine,
+        store: Store,
+        forwarder: Forwarder,
+        repeats: Repeats[Ticket],
+        quarantine: Quarantine | None,
+        counts: Counts,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._pipeline = pipeline
+        self._engine = engine
+        self._store = store
+        self._forwarder = forwarder
+        self._repeats = repeats
+        self._quarantine = quarantine
+        self._counts = counts
+        self._now_ms = now_ms
+        self._loop = asyncio.get_running_loop()
+
+    def handle(self, ticket: Ticket) -> None:
+        """A chunk came."""
+        chunk = ticket.chunk
+        self._counts.chunks_in += 1
+        passage = _Passage(ticket, identity(ticket.peer.origin, chunk))
+        if passage.identity is not None:
+            arrival = self._repeats.arrived(passage.identity, ticket, _steady_ms())
+            if arrival is not Arrival.NEW:
+                self._counts.chunks_repeated += 1
+                if arrival is Arrival.DELIVERED:
+                    ticket.settle(safe=True)
+                else:
+                    ticket.lighten()
+                return
+        try:
+            outcome = self._pipeline.process(chunk, self._now_ms())
+        except ProtocolError as error:
+            self._counts.records_in += chunk.count
+            self._keep_or_refuse(passage, chunk.count, error.reason)
+            return
+        except StoreError as error:
+            self._counts.records_in += chunk.count
+            self._refuse(passage, chunk.count, str(error))
+            return
+        self._counts.records_in += outcome.records
+        ticket.weighs(outcome.held)
+        if not outcome.frames:
+            self._delivered(passage, outcome)
+            return
+        self._forwarder.submit(
+            Delivery(
+                outcome.frames,
+                functools.partial(self._delivered, passage, outcome),
+                functools.partial(self._not_taken, passage, outcome),
+                source=ticket.source,
+            )
+        )
+
+    def _delivered(self, passage: _Passage, outcome: Outcome) -> None:
+        if not outcome.claims:
+            self._finish(passage, outcome)
+            return
+        committed = self._store.confirm(outcome.claims)
+        committed.add_done_callback(
+            lambda future: self._loop.call_soon_threadsafe(self._committed, passage, outcome, future)
+        )
+
+    def _committed(self, passage: _Passage, outcome: Outcome, future: Future[None]) -> None:
+        error = future.exception()
+        if error is None:
+            self._finish(passage, outcome)
+        elif isinstance(error, StoreError):
+            # Delivered but not remembered: the sender sends it again, and at worst the alert is repeated.
+            self._refuse(passage, outcome.records, str(error))
+        else:
+            raise error
+
+    def _not_taken(self, passage: _Passage, outcome: Outcome, reason: str) -> None:
+        """No server takes it: its alerts are not delivered, and so nothing of it may be remembered."""
+        self._engine.release(outcome.claims)
+        self._keep_or_refuse(passage, outcome.records, reason)
+
+    def _keep_or_refuse(self, passage: _Passage, records: int, reason: str) -> None:
+        if self._quarantine is None:
+            self._refuse(passage, records, reason)
+            return
+        chunk = passage.ticket.chunk
+        note = Note(peer=str(passage.ticket.peer), tag=chunk.tag, time_ms=self._now_ms(), reason=reason)
+        raw = memoryview(chunk.data)[chunk.start : chunk.stop]
+        kept = self._loop.run_in_executor(None, self._quarantine.keep, raw, note)
+        kept.add_done_callback(lambda future: self._kept(passage, records, reason, future))
+
+    def _kept(self, passage: _Passage, records: int, reason: str, future: asyncio.Future[Path]) -> None:
+        error = future.exception()
+        chunk = passage.ticket.chunk
+        if error is None:
+            self._counts.chunks_quarantined += 1
+            self._counts.records_rejected += records
+            self._tell("chunk_quarantined", passage, reason, file=str(future.result()))
+            self._settle(passage, safe=True)
+        elif isinstance(error, FirstseenError):
+            name = "quarantine_full" if isinstance(error, QuarantineFullError) else "quarantine_failed"
+            event(log, logging.ERROR, name, tag=chunk.tag, reason=str(error))
+            self._refuse(passage, records, reason)
+        else:
+            raise error
+
+    def _refuse(self, passage: _Passage, records: int, reason: str) -> None:
+        """A chunk that cannot be read, or not now, is not acked: its sender keeps it."""
+        self._counts.chunks_rejected += 1
+        self._counts.records_rejected += records
+        self._tell("chunk_rejected", passage, reason)
+        self._settle(passage, safe=False)
+
+    def _tell(self, name: str, passage: _Passage, reason: str, file: str | None = None) -> None:
+        peer, chunk = passage.ticket.peer, passage.ticket.chunk
+        event(log, logging.ERROR, name, peer=str(peer), tag=chunk.tag, size=chunk.size, reason=reason, file=file)
+
+    def _finish(self, passage: _Passage, outcome: Outcome) -> None:
+        self._counts.chunks_out += 1
+        self._counts.records_out += outcome.records
+        self._settle(passage, safe=True)
+
+    def _settle(self, passage: _Passage, *, safe: bool) -> None:
+        waiting: Sequence[Ticket] = ()
+        if passage.identity is not None:
+            waiting = self._repeats.settled(passage.identity, safe=safe, now_ms=_steady_ms())
+        passage.ticket.settle(safe=safe)
+        for ticket in waiting:
+            ticket.settle(safe=safe)
+
+
+def _steady_ms() -> int:
+    return time.monotonic_ns() // 1_000_000

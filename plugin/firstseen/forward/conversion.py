@@ -1,0 +1,193 @@
+"""Frames for peers that read less than Fluent Bit sends: ``[time, record]`` entries only, no float times.
+
+Fluentd up to 1.19 takes an entry with metadata for invalid, and drops it although it acks the chunk; it takes a group
+marker for a record of the year 2106, and drops what has a float for a time. Fluent Bit closes the connection on a
+Message frame with a float time. What need not change stays byte for byte, chunk id and other options included.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import msgpack
+
+from firstseen.forward.compression import Algorithm, algorithm, deflate, inflate
+from firstseen.forward.entries import Entries, behind, walk
+from firstseen.forward.frames import FrameReader
+from firstseen.forward.groups import is_group_marker
+from firstseen.forward.messages import Chunk, Mode, option_pairs, read_tag
+from firstseen.forward.outgoing import Body, Frame, outgoing
+from firstseen.forward.times import event_time_of
+from firstseen.packing import Buffer, Head, Kind, read_head
+
+_PLAIN_OPENING = b"\x92\xd7\x00"
+"""An array of two that begins with an EventTime as fixext8."""
+
+_MARKS = 0xFF
+"""The first byte of the seconds of a group marker, and of times that are still a century away."""
+
+_EMPTY_METADATA = re.compile(
+    rb"\x92\x92(\xd7\x00[^\xff].{7})(?:\xdf\x00\x00\x00\x00|\x80)(?=[\x80-\x8f\xde\xdf])", re.DOTALL
+)
+"""An entry up to its record as Fluent Bit sends nearly all of them: only the time in it is worth keeping."""
+
+_TIMES = frozenset((Kind.INT, Kind.FLOAT, Kind.EXT))
+
+_HEADERS = 16
+"""Bytes of a frame's own header, its tag's and its carrier's, at the most."""
+
+
+def as_v1(frame: Frame, max_decompressed: int) -> Frame:
+    """``frame`` with each record as ``[time, record]``: without metadata and group markers, float times as EventTime.
+
+    The same object where that changes nothing. Entries that are none stay as they are, and so do frames that carry no
+    logs. Raises `ProtocolError` for entries that cannot be walked, or inflate beyond ``max_decompressed`` bytes.
+    """
+    chunk = _chunk(frame)
+    if chunk.options.signal:
+        return frame
+    if chunk.mode is Mode.MESSAGE:
+        return _message(frame, chunk, "metadata")
+    compressed = algorithm(chunk.options.compressed, _blob(chunk)) if chunk.mode is Mode.PACKED else None
+    entries = _entries(chunk, compressed, max_decompressed)
+    edits = list(_edits(entries))
+    return _rebuilt(frame, chunk, _body(compressed, entries, edits)) if edits else frame
+
+
+def with_event_time(frame: Frame) -> Frame:
+    """``frame`` with an EventTime where it is a Message with a float time; the same object, and quickly, where not."""
+    return _message(frame, _chunk(frame)) if _carrier_kind(frame) is Kind.FLOAT else frame
+
+
+def _chunk(frame: Frame) -> Chunk:
+    data = bytearray().join(frame.pieces)
+    chunk = FrameReader(len(data)).next_frame(data, 0, len(data))
+    if chunk is None:
+        raise AssertionError("a frame that goes out is whole")
+    return chunk
+
+
+def _carrier_kind(frame: Frame) -> Kind | None:
+    """The type of the frame's second element, which tells a Message by its time."""
+    left = _HEADERS + 4 * len(frame.tag)  # no character has more bytes
+    opening = bytearray()
+    for piece in frame.pieces:
+        opening += piece[: left - len(opening)]
+        if len(opening) == left:
+            break
+    outer = read_head(opening, 0, len(opening))
+    tag = read_tag(opening, outer.payload, len(opening)) if outer else None
+    head = read_head(opening, tag[1], len(opening)) if tag else None
+    return head.kind if head else None
+
+
+def _message(frame: Frame, chunk: Chunk, *without: str) -> Frame:
+    """A Message frame with an EventTime for a float, and no options of these names."""
+    present = [] if chunk.option is None else option_pairs(chunk.data, chunk.option, chunk.option_stop)
+    unwanted = {name for name, _, _ in present if name in without}
+    head = read_head(chunk.data, chunk.body, chunk.body_stop)
+    body = None
+    if head and head.kind is Kind.FLOAT:
+        record = memoryview(chunk.data)[head.payload + head.size : chunk.body_stop]
+        body = Body((_float_as_event_time(chunk.data, head), record), 1)
+    return _rebuilt(frame, chunk, body, unwanted) if body or unwanted else frame
+
+
+def _entries(chunk: Chunk, compressed: Algorithm | None, max_decompressed: int) -> Entries:
+    if chunk.mode is Mode.FORWARD:
+        return Entries(chunk.data, chunk.body, chunk.body_stop, chunk.offsets)
+    if compressed is None:
+        return walk(chunk.data, chunk.body, chunk.body_stop)
+    plain = inflate(compressed, _blob(chunk), max_decompressed).data
+    return walk(plain, 0, len(plain))
+
+
+def _blob(chunk: Chunk) -> memoryview:
+    return memoryview(chunk.data)[chunk.body : chunk.body_stop]
+
+
+def _body(compressed: Algorithm | None, entries: Entries, edits: Sequence[_Edit]) -> Body:
+    """The entries anew, compressed as they came unless none are left."""
+    pieces = _spliced(entries, edits)
+    dropped = sum(not edit.content for edit in edits)
+    count = entries.count - dropped
+    if compressed is not None and count:
+        return Body((deflate(compressed, pieces),), count, compressed=True, shortened=dropped > 0)
+    return Body((b"".join(pieces),), count, shortened=dropped > 0)
+
+
+def _rebuilt(frame: Frame, chunk: Chunk, body: Body | None, without: Collection[str] = ()) -> Frame:
+    # No ack is asked for here, because the id that the frame waits for is among its options already.
+    made = outgoing(chunk, require_ack=False, random_bytes=bytes, body=body, without=without)
+    return replace(frame, pieces=made.pieces, size=made.size)
+
+
+class _Edit(NamedTuple):
+    """``data[start:stop]`` becomes ``content``; nothing, where it is an entry that is taken out."""
+
+    start: int
+    stop: int
+    content: Buffer
+
+
+def _edits(entries: Entries) -> Iterator[_Edit]:
+    data = entries.data
+    for start, stop in entries.every():
+        if data.startswith(_PLAIN_OPENING, start) and data[start + 3] != _MARKS:
+            continue
+        usual = _EMPTY_METADATA.match(data, start, stop)
+        edit = _Edit(start + 1, usual.end(), usual[1]) if usual else _edit(data, start, stop)
+        if edit is not None:
+            yield edit
+
+
+def _edit(data: bytes | bytearray, start: int, stop: int) -> _Edit | None:
+    """What has to change in the entry ``data[start:stop]``, which may be no entry at all."""
+    outer = _pair(data, start, stop)
+    if outer is None:
+        return None
+    inner = _pair(data, outer.payload, stop)
+    time = inner.payload if inner else outer.payload
+    head = read_head(data, time, stop)
+    if head is None or head.kind not in _TIMES:
+        return None
+    if is_group_marker(data, time, stop):
+        return _Edit(start, stop, b"")
+    time_stop = head.payload + head.size
+    if inner and not _is_map(data, time_stop, stop):
+        return None
+    record = behind(data, time_stop, stop) if inner else time_stop
+    if not _is_map(data, record, stop) or not (inner or head.kind is Kind.FLOAT):
+        return None
+    content = _float_as_event_time(data, head) if head.kind is Kind.FLOAT else data[time:time_stop]
+    return _Edit(outer.payload, record, content)
+
+
+def _pair(data: Buffer, at: int, stop: int) -> Head | None:
+    """The header of an array of two, if it is one that begins at ``at``."""
+    head = read_head(data, at, stop)
+    return head if head and head.kind is Kind.ARRAY and head.size == 2 else None
+
+
+def _is_map(data: Buffer, at: int, stop: int) -> bool:
+    head = read_head(data, at, stop)
+    return head is not None and head.kind is Kind.MAP
+
+
+def _float_as_event_time(data: Buffer, head: Head) -> bytes:
+    return event_time_of(msgpack.unpackb(data[head.payload - 1 : head.payload + head.size]))
+
+
+def _spliced(entries: Entries, edits: Sequence[_Edit]) -> list[Buffer]:
+    """The entries' bytes with each edit in place."""
+    view = memoryview(entries.data)
+    pieces: list[Buffer] = []
+    at = entries.start
+    for edit in edits:
+        pieces += (view[at : edit.start], edit.content)
+        at = edit.stop
+    pieces.append(view[at : entries.stop])
+    return pieces

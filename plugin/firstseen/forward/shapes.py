@@ -1,0 +1,171 @@
+"""In which frames a chunk leaves: as it came wherever it can, and only what has to be new is new.
+
+It leaves in another shape where a default Fluent Bit would lose a part of the one it came in, in several frames where
+one would be too large, and labelled records in a frame of their own where they go under another tag. The ids of frames
+that take a chunk's place come from the chunk's own, so that a chunk that comes again leaves under the same ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from firstseen.forward.compression import deflate, travels
+from firstseen.forward.content import Content
+from firstseen.forward.conversion import with_event_time
+from firstseen.forward.entries import Entries
+from firstseen.forward.groups import Kept, bracketed, groups
+from firstseen.forward.messages import Chunk, Mode
+from firstseen.forward.outgoing import (
+    Body,
+    Frame,
+    RandomBytes,
+    derived_id,
+    forward_frame,
+    new_chunk_id,
+    outgoing,
+    usable_id,
+)
+from firstseen.packing import Buffer
+
+PIECE = 1_000_000
+"""Bytes of the frames that a chunk is cut into: some servers take memory by the frame, and a retry costs less."""
+
+FLOATS = frozenset((0xCA, 0xCB))
+"""First bytes of a float: a Fluent Bit reads no Message frame with one for its time."""
+
+SPARE = 256
+"""Bytes kept free in a frame for what its header and its options may grow by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """The entry at ``start`` to ``stop`` becomes ``entry``; empty bytes take it out."""
+
+    start: int
+    stop: int
+    entry: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Shaper:
+    """Makes frames of at most ``max_frame`` bytes, or of one entry that is larger.
+
+    ``tag_prefix`` is put in front of the tag of edited entries, which then leave on their own; ``require_ack`` says
+    that every frame must have a chunk id.
+    """
+
+    max_frame: int
+    tag_prefix: str
+    require_ack: bool
+    random_bytes: RandomBytes
+
+    def as_it_came(self, chunk: Chunk) -> Frame:
+        """The frame of a chunk that nobody looked into."""
+        return self._frame(chunk, None)
+
+    def frames(self, content: Content, edits: Sequence[Edit]) -> Sequence[Frame]:
+        """What to deliver for a chunk with these ascending ``edits`` of its entries; nothing where it holds nothing."""
+        if not content.entries.count:
+            return ()
+        if not edits or not self.tag_prefix:
+            return self._together(content, edits)
+        if content.chunk.mode is Mode.MESSAGE:
+            return self._together(content, edits, self.tag_prefix + content.chunk.tag)
+        apart = self._apart(content, edits)
+        if len(edits) == content.records:
+            return apart
+        return [*apart, *self._together(content, [Edit(edit.start, edit.stop, b"") for edit in edits])]
+
+    def _together(self, content: Content, edits: Sequence[Edit], tag: str | None = None) -> Sequence[Frame]:
+        chunk = content.chunk
+        if not edits and content.travels and chunk.size <= self.max_frame:
+            return (self._frame(chunk, None),)
+        pieces = _spliced(content.entries, edits)
+        size = sum(map(len, pieces))
+        if chunk.mode is Mode.MESSAGE:
+            return (self._frame(chunk, Body(pieces, 1), tag=tag),)
+        taken_out = sum(not edit.entry for edit in edits)
+        if size <= self._room(chunk, self.max_frame):
+            body = Body(pieces, content.entries.count - taken_out, shortened=bool(taken_out))
+            return (self._frame(chunk, _compressed_again(content, body, size) if edits else body),)
+        return [
+            self._frame(chunk, body, chunk_id=self._derived(chunk, f"part {number}"))
+            for number, body in enumerate(self._cut(content, _kept(content.entries, edits)))
+        ]
+
+    def _apart(self, content: Content, edits: Sequence[Edit]) -> list[Frame]:
+        """Forward frames of the edited entries alone, under their own tag."""
+        chunk = content.chunk
+        return [
+            forward_frame(self.tag_prefix + chunk.tag, body, chunk_id=self._derived(chunk, f"apart {number}"))
+            for number, body in enumerate(
+                self._cut(content, (((edit.start, edit.stop, edit.entry), 1) for edit in edits))
+            )
+        ]
+
+    def _cut(self, content: Content, kept: Iterator[tuple[Kept, int]]) -> Iterator[Body]:
+        """Bodies of a piece each, every record in its log group."""
+        found = groups(content.entries)
+        room = self._room(content.chunk, min(PIECE, self.max_frame))
+        part: list[Kept] = []
+        size = count = 0
+
+        def body() -> Body:
+            whole = bracketed(content.entries.data, found, part)
+            return Body(tuple(whole.pieces), count + whole.added, shortened=True)
+
+        for entry, entries in kept:
+            if part and size + len(entry[2]) > room:
+                yield body()
+                part, size, count = [], 0, 0
+            part.append(entry)
+            size += len(entry[2])
+            count += entries
+        if part:
+            yield body()
+
+    def _room(self, chunk: Chunk, most: int) -> int:
+        """Bytes of entries that a frame of ``most`` bytes has room for, beside the chunk's tag and options."""
+        return most - (chunk.size - (chunk.body_stop - chunk.body)) - len(self.tag_prefix.encode()) - SPARE
+
+    def _derived(self, chunk: Chunk, what: str) -> str | None:
+        if not self.require_ack:
+            return None
+        chunk_id = usable_id(chunk)
+        return new_chunk_id(self.random_bytes) if chunk_id is None else derived_id(chunk_id, what)
+
+    def _frame(self, chunk: Chunk, body: Body | None, *, tag: str | None = None, chunk_id: str | None = None) -> Frame:
+        frame = outgoing(
+            chunk, require_ack=self.require_ack, random_bytes=self.random_bytes, body=body, tag=tag, chunk_id=chunk_id
+        )
+        return with_event_time(frame) if chunk.data[chunk.carrier] in FLOATS else frame
+
+
+def _compressed_again(content: Content, body: Body, size: int) -> Body:
+    """A new body as the chunk's own was compressed, where every peer reads that."""
+    if content.algorithm is None or not content.is_named or not travels(content.algorithm, size, 1):
+        return body
+    return replace(body, pieces=(deflate(content.algorithm, body.pieces),), compressed=True)
+
+
+def _spliced(entries: Entries, edits: Sequence[Edit]) -> tuple[Buffer, ...]:
+    """The entries' bytes with each edit in place: views of what stays, and what is new between them."""
+    view = memoryview(entries.data)
+    pieces: list[Buffer] = []
+    behind = entries.start
+    for edit in edits:
+        pieces += (view[behind : edit.start], edit.entry)
+        behind = edit.stop
+    pieces.append(view[behind : entries.stop])
+    return tuple(piece for piece in pieces if len(piece))
+
+
+def _kept(entries: Entries, edits: Sequence[Edit]) -> Iterator[tuple[Kept, int]]:
+    """Each entry with its edit in place, and that it is one; those that are taken out are left out."""
+    view = memoryview(entries.data)
+    edited = {edit.start: edit.entry for edit in edits}
+    for start, stop in entries.every():
+        content: Buffer = edited.get(start, view[start:stop])
+        if len(content):
+            yield (start, stop, content), 1

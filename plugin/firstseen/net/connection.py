@@ -1,0 +1,350 @@
+"""One client's connection, and the tickets of the chunks that came on it.
+
+A `Ticket` is one chunk on its way: whoever settles it says whether it is safe, and only then the sender hears of it.
+Acks leave a connection in the order in which its chunks came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol, cast
+
+from firstseen.errors import ProtocolError
+from firstseen.forward.buffers import Pool
+from firstseen.forward.handshake import ServerHandshake
+from firstseen.forward.messages import Chunk
+from firstseen.forward.server import Received, Receiver, ack
+from firstseen.logs import event
+from firstseen.net.peers import Peer
+
+log = logging.getLogger(__name__)
+
+LINGER_S = 1.0
+"""How long a connection that is being closed drops what its peer still sends."""
+
+CHUNK_COST = 1 << 10
+"""Bytes that a chunk on its way takes beside its own; most of the memory, where chunks are small."""
+
+OFFSET_COST = 8
+"""Bytes for each entry of a chunk whose place is known."""
+
+_DISCARDED = memoryview(bytearray(1 << 16))
+"""Where bytes go that nobody will read."""
+
+
+class Host(Protocol):
+    """Where connections live, and what they all share. The timeouts are in seconds."""
+
+    pool: Pool
+    max_frame: int
+    frame_timeout_s: float
+    idle_timeout_s: float
+    handshake: Callable[[], ServerHandshake] | None
+    paused: bool
+
+    def opened(self, connection: Connection) -> None:
+        """A client connected."""
+
+    def closed(self, connection: Connection) -> None:
+        """It is gone."""
+
+    def took(self, ticket: Ticket) -> None:
+        """A chunk came."""
+
+    def weighs(self, more: int) -> None:
+        """What is on its way takes that many bytes more, or less."""
+
+    def let_go(self, ticket: Ticket) -> None:
+        """A ticket is settled and out of its connection's queue."""
+
+    def may_grow(self, connection: Connection, size: int) -> bool:
+        """Whether the connection may take that much memory for a frame; if not, it is steered when it may."""
+
+    def grew(self, connection: Connection) -> None:
+        """The frame that the connection may have waited for memory for is there."""
+
+    def refused(self, peer: Peer, tag: str | None, reason: str) -> None:
+        """A connection has to close because of what its peer sent, or did not."""
+
+
+class Ticket:
+    """One chunk from one connection, until it is settled, exactly once."""
+
+    __slots__ = ("_connection", "_extra", "_light", "_received", "safe")
+
+    def __init__(self, connection: Connection, received: Received) -> None:
+        self._connection = connection
+        self._received = received
+        self._extra = 0
+        self._light = False
+        self.safe: bool | None = None
+
+    @property
+    def chunk(self) -> Chunk:
+        """The chunk; its bytes may be read until the ticket is settled."""
+        return self._received.chunk
+
+    @property
+    def peer(self) -> Peer:
+        """Who sent it."""
+        return self._connection.peer
+
+    @property
+    def source(self) -> Connection:
+        """What it came on; chunks of one source keep their order."""
+        return self._connection
+
+    @property
+    def cost(self) -> int:
+        """Bytes of memory that it takes until it is settled."""
+        if self._light:
+            return CHUNK_COST
+        return self.chunk.size + CHUNK_COST + OFFSET_COST * len(self.chunk.offsets) + self._extra
+
+    def weighs(self, more: int) -> None:
+        """It takes so many bytes more: content that was inflated, and goes on so."""
+        self._extra += more
+        self._connection.host.weighs(more)
+
+    def lighten(self) -> None:
+        """Give its memory back: nobody will read the chunk's bytes, and only its ack is waited for."""
+        before = self.cost
+        self._light = True
+        self._received.slab.release()
+        self._connection.host.weighs(self.cost - before)
+
+    def settle(self, *, safe: bool) -> None:
+        """The chunk is delivered and what it changed is durable (``safe``), or it will not be: then it is never acked.
+
+        The sender of a chunk that is not safe loses its connection, and so learns that it must send it again.
+        """
+        if self.safe is not None:
+            raise AssertionError("a ticket is settled once")
+        self.safe = safe
+        if not self._light:
+            self._received.slab.release()
+        self._connection.settled()
+
+    @property
+    def reply(self) -> bytes | None:
+        """The ack, if the sender asked for one."""
+        chunk_id = self._received.chunk.options.chunk
+        return None if chunk_id is None else ack(chunk_id)
+
+
+class Connection(asyncio.BufferedProtocol):
+    """One client."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.peer = Peer.unknown()
+        self._receiver = Receiver(host.pool, host.max_frame)
+        self._handshake = host.handshake() if host.handshake is not None else None
+        self._tickets: deque[Ticket] = deque()
+        self._transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
+        self._progress_s = self._loop.time()
+        self._finishing = False
+        self._ended = False
+        self._choked = False
+        self._reading = False
+        self._turn: asyncio.Handle | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        self._lingering: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client connected, and agreed on TLS where that is asked for."""
+        self._transport = cast(asyncio.Transport, transport)
+        self.peer = Peer.of(transport)
+        self.host.opened(self)
+        if self._handshake is not None:
+            self._transport.write(self._handshake.helo)
+        self._keep_watch()
+        self._loop.call_soon(self.steer)  # not now: uvloop starts to read behind this call
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the next bytes go; straight into the memory of the frame."""
+        return self._receiver.buffer() if self._lingering is None else _DISCARDED
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Bytes came."""
+        if self._lingering is not None:
+            return
+        self._progress_s = self._loop.time()
+        if self._handshake is not None:
+            self._greet(self._handshake, bytes(self._receiver.buffer()[:nbytes]))
+        else:
+            self._take(nbytes)
+        self._keep_watch()
+        self.steer()
+
+    def _take(self, nbytes: int) -> None:
+        for received in self._receiver.received(nbytes):
+            ticket = Ticket(self, received)
+            self._tickets.append(ticket)
+            self.host.took(ticket)
+        if not self._receiver.inside_frame:
+            self.host.grew(self)
+        if self._receiver.error is not None and not self._finishing:
+            self._refuse(self._receiver.error)
+
+    def _greet(self, handshake: ServerHandshake, data: bytes) -> None:
+        """Go on with the handshake; no frame is read before it is over."""
+        greeting = handshake.feed(data)
+        if greeting is None or self._transport is None:
+            return
+        self._transport.write(greeting.reply)
+        if greeting.refusal is not None:
+            self._refuse(ProtocolError(greeting.refusal))
+            return
+        self._handshake = None
+        event(log, logging.DEBUG, "client_greeted", peer=str(self.peer), hostname=greeting.hostname, user=greeting.user)
+        rest = handshake.rest
+        while rest:
+            buffer = self._receiver.buffer()
+            part = len(buffer[: len(rest)])
+            buffer[:part] = rest[:part]
+            self._take(part)
+            rest = rest[part:]
+
+    def _refuse(self, error: ProtocolError) -> None:
+        self.host.refused(self.peer, error.tag, error.reason)
+        self.finish()
+
+    def _go_on(self) -> None:
+        """Look at the rest of what was read, everybody else having been served."""
+        self._turn = None
+        if self._may_go_on():
+            self._take(0)
+            self.steer()
+
+    def pause_writing(self) -> None:
+        """The client does not read its acks: it has to before it may send more."""
+        self._choked = True
+        self.steer()
+
+    def resume_writing(self) -> None:
+        """The client read its acks."""
+        self._choked = False
+        self.steer()
+
+    def eof_received(self) -> bool:
+        """The client will send no more, but may still wait for acks; not so under TLS, which ends as a whole."""
+        self._ended = True
+        if self._lingering is not None:
+            return False
+        if self._receiver.inside_frame and self._handshake is None:
+            event(log, logging.WARNING, "frame_cut_short", peer=str(self.peer), tag=self._receiver.tag)
+        self.finish()
+        return not self.peer.secure
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone; chunks on their way go on, nobody hears of them."""
+        self._transport = None
+        for timer in (self._lingering, self._watch):
+            if timer is not None:
+                timer.cancel()
+        self._receiver.close()
+        self.host.grew(self)
+        self.host.closed(self)
+
+    def settled(self) -> None:
+        """One of the tickets was settled: ack all that are safe and have nothing unsettled before them."""
+        while self._tickets and self._tickets[0].safe is not None:
+            ticket = self._tickets.popleft()
+            self.host.let_go(ticket)
+            if not ticket.safe:
+                self._close()
+            elif self._transport is not None and self._lingering is None and ticket.reply is not None:
+                self._transport.write(ticket.reply)
+        self._progress_s = self._loop.time()
+        if self._finishing and not self._tickets:
+            self._close()
+
+    def finish(self) -> None:
+        """Read no more; close once every chunk that came is settled."""
+        self._finishing = True
+        self.steer()
+        if not self._tickets:
+            self._close()
+
+    def _close(self) -> None:
+        """Say that no more will come, and drop what still comes for a moment.
+
+        Closing at once with bytes unread would reset the connection, and an ack on its way could be lost with it.
+        """
+        if self._transport is None or self._lingering is not None:
+            return
+        self._finishing = True
+        self._lingering = self._loop.call_later(LINGER_S, self._transport.abort)
+        if self._ended or self.peer.secure:
+            self._transport.close()  # which waits until the peer has read its acks, or until the linger ends
+            return
+        try:
+            self._transport.write_eof()
+        except OSError:  # the peer is gone already, and nobody told us yet
+            self._transport.abort()
+            return
+        if not self._transport.is_reading():
+            self._transport.resume_reading()
+
+    def abort(self) -> None:
+        """Close at once, whatever is on its way."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def steer(self) -> None:
+        """Read, or do not: then the peer's sends fill its socket and wait."""
+        if self._transport is None or self._lingering is not None:
+            return
+        reading = self._may_go_on()
+        if reading and self._receiver.has_more:
+            if self._turn is None:
+                self._turn = self._loop.call_soon(self._go_on)
+            reading = False
+        if reading:
+            if not self._reading:
+                self._progress_s = self._loop.time()  # that nothing came was our doing
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
+        self._reading = reading
+
+    def _may_go_on(self) -> bool:
+        stopped = self._transport is None or self._finishing or self._choked
+        return not stopped and not self.host.paused and self._may_grow()
+
+    def _may_grow(self) -> bool:
+        needs = self._receiver.needs
+        return not needs or self.host.may_grow(self, needs)
+
+    def _keep_watch(self) -> None:
+        """See to it that somebody looks whether the peer stands still, where it must not."""
+        if self._watch is None and self._limit_s():
+            self._watch = self._loop.call_later(self._limit_s(), self._check_progress)
+
+    def _limit_s(self) -> float:
+        """How long nothing may come; 0 for as long as may be."""
+        if self._handshake is not None or self._receiver.inside_frame:
+            return self.host.frame_timeout_s
+        return self.host.idle_timeout_s
+
+    def _check_progress(self) -> None:
+        self._watch = None
+        limit_s = self._limit_s()
+        if self._transport is None or self._lingering is not None or not limit_s:
+            return
+        left_s = self._progress_s + limit_s - self._loop.time()
+        if left_s > 0 or not self._reading or self._tickets:
+            self._watch = self._loop.call_later(max(left_s, limit_s / 2), self._check_progress)
+        elif self._handshake is not None:
+            self._refuse(ProtocolError(f"no handshake within {limit_s:g}s (input.frame_timeout)"))
+        elif self._receiver.inside_frame:
+            reason = f"half a message and then nothing for {limit_s:g}s (input.frame_timeout)"
+            self._refuse(ProtocolError(reason, tag=self._receiver.tag))
+        else:
+            event(log, logging.DEBUG, "connection_idle", peer=str(self.peer))
+            self.finish()

@@ -1,0 +1,236 @@
+"""One connection to a server: the handshake where one is asked for, frames out, acks in."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from firstseen.errors import ProtocolError
+from firstseen.forward.client import AckReader, Unsettled
+from firstseen.forward.handshake import ClientHandshake
+from firstseen.forward.outgoing import Frame
+from firstseen.net.delivery import Parcel
+from firstseen.notation import Endpoint
+
+GOODBYE_S = 2.0
+"""How long a connection under TLS that is empty is waited for to be closed from the other end, too."""
+
+
+def unchanged(frame: Frame) -> Frame:
+    """What most servers read: the frame as it is."""
+    return frame
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to, and how.
+
+    ``ack_timeout_s`` is how long an ack may take once its frame is on its way, ``max_age_s`` how long a connection is
+    used (0: for ever). ``handshake`` makes the client's end of one where the server wants a shared key, ``form`` turns
+    a frame into one that this server reads, ``server_name`` stands in for the host name in TLS.
+    """
+
+    endpoint: Endpoint
+    require_ack: bool
+    ack_timeout_s: float
+    connect_timeout_s: float = 10.0
+    max_age_s: float = 0.0
+    handshake: Callable[[], ClientHandshake] | None = None
+    tls: ssl.SSLContext | None = None
+    server_name: str | None = None
+    form: Callable[[Frame], Frame] = unchanged
+
+    def __str__(self) -> str:
+        return str(self.endpoint)
+
+
+async def connect(target: Target, settled: Callable[[Parcel], None]) -> Downstream:
+    """A connection that frames may be sent on. Raises `OSError`, `TimeoutError`, `ProtocolError`."""
+    loop = asyncio.get_running_loop()
+    connection = Downstream(target, settled, loop)
+    endpoint = target.endpoint
+    async with asyncio.timeout(target.connect_timeout_s):
+        if endpoint.path is not None:
+            await loop.create_unix_connection(lambda: connection, str(endpoint.path))
+        else:
+            await loop.create_connection(
+                lambda: connection,
+                endpoint.host,
+                endpoint.port,
+                ssl=target.tls,
+                # A str itself, not one of its kind: uvloop takes no other.
+                server_hostname=str(target.server_name or endpoint.host) if target.tls else None,
+                ssl_shutdown_timeout=GOODBYE_S if target.tls else None,
+            )
+        try:
+            await connection.ready
+        except BaseException:
+            connection.abort()
+            raise
+    return connection
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A frame on its way: ``end`` is how many bytes the connection has carried once its last byte is out."""
+
+    parcel: Parcel
+    end: int
+
+
+class Downstream(asyncio.Protocol):
+    """A connection: ``ready`` is resolved once frames may be sent, ``lost`` with the reason when it is over.
+
+    ``settled`` is called for each parcel whose frame is acked or, where there are no acks, with the kernel.
+    """
+
+    def __init__(self, target: Target, settled: Callable[[Parcel], None], loop: asyncio.AbstractEventLoop) -> None:
+        self._target = target
+        self._settled = settled
+        self._loop = loop
+        self._handshake = target.handshake() if target.handshake else None
+        self._transport: asyncio.Transport | None = None
+        self._acks = AckReader()
+        self._unsettled: Unsettled[_Sent] = Unsettled()
+        self._queued = 0
+        self._carried = 0
+        self._progress_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._reason = "closed by the server"
+        self.ready: asyncio.Future[None] = loop.create_future()
+        self.lost: asyncio.Future[str] = loop.create_future()
+
+    def __len__(self) -> int:
+        """How many frames are on their way."""
+        return len(self._unsettled)
+
+    @property
+    def single(self) -> bool:
+        """Whether the server takes one frame a connection."""
+        return self._handshake is not None and not self._handshake.keepalive
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Connected."""
+        self._transport = cast(asyncio.Transport, transport)
+        if not self._target.require_ack:
+            # No buffer of our own: what is written is with the kernel, or the transport says when it is.
+            self._transport.set_write_buffer_limits(high=0)
+        if self._handshake is None:
+            self.ready.set_result(None)
+
+    def send(self, parcel: Parcel) -> None:
+        """Write its frame; it is settled by its ack, or by being written where there are no acks."""
+        frame = self._target.form(parcel.frame)
+        self._queued += frame.size
+        if not len(self._unsettled):
+            self._progress_s = self._loop.time()
+        self._unsettled.add(_Sent(parcel, self._queued), frame.chunk)
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._transport.writelines(frame.pieces)
+        if not self._target.require_ack:
+            self._settle_written()
+        elif self._timer is None:
+            self._timer = self._loop.call_later(self._target.ack_timeout_s, self._check_progress)
+
+    def take_unsettled(self) -> list[Parcel]:
+        """What has to be sent again, in order."""
+        return [sent.parcel for sent in self._unsettled.take_all()]
+
+    def finish(self) -> None:
+        """Close in good order: nothing is on its way."""
+        self._reason = "closed for a new one"
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """A handshake, then acks, whole or in pieces; or something that is neither."""
+        try:
+            if not self.ready.done():
+                data = self._greeted(data)
+            for chunk_id in self._acks.feed(data):
+                if self._target.require_ack:
+                    self._settle_acked(chunk_id)
+        except ProtocolError as error:
+            self._fail(error.reason)
+
+    def _greeted(self, data: bytes) -> bytes:
+        """Go on with the handshake; returns what came behind it."""
+        handshake = self._handshake
+        if handshake is None or self._transport is None:
+            return data
+        reply = handshake.feed(data)
+        if reply:
+            self._transport.write(reply)
+        if not handshake.done:
+            return b""
+        self.ready.set_result(None)
+        return handshake.rest
+
+    def resume_writing(self) -> None:
+        """All that was written is with the kernel."""
+        if not self._target.require_ack:
+            self._settle_written()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is over."""
+        self._transport = None
+        if self._timer is not None:
+            self._timer.cancel()
+        reason = str(exc) if exc else self._reason
+        if not self.ready.done():
+            self.ready.set_exception(ProtocolError(f"in the handshake: {reason}"))
+            self.ready.exception()  # whoever connected may have given up: then it is no mistake that nobody asks
+        if not self.lost.done():
+            self.lost.set_result(reason)
+
+    def _settle_acked(self, chunk_id: str) -> None:
+        oldest = self._unsettled.oldest()
+        sent = self._unsettled.waiting(chunk_id)
+        if sent.end > self._handed_over():
+            raise ProtocolError("an ack before its chunk was sent")
+        self._unsettled.acked(chunk_id)
+        if sent is oldest:
+            self._progress_s = self._loop.time()
+        self._settled(sent.parcel)
+
+    def _settle_written(self) -> None:
+        handed_over = self._handed_over()
+        while (oldest := self._unsettled.oldest()) is not None and oldest.end <= handed_over:
+            self._settled(self._unsettled.pop_oldest().parcel)
+
+    def _handed_over(self) -> int:
+        """Bytes that are with the kernel."""
+        return self._queued - (self._transport.get_write_buffer_size() if self._transport else 0)
+
+    def _check_progress(self) -> None:
+        """Give the connection up when the oldest frame made no progress for as long as an ack may take.
+
+        Its progress is that its bytes go, or that it became the oldest. What moves behind it must not hide that its ack
+        is lost: its sender would wait for ever.
+        """
+        self._timer = None
+        oldest = self._unsettled.oldest()
+        if oldest is None:
+            return
+        carried = min(self._handed_over(), oldest.end)
+        if carried != self._carried:
+            self._carried = carried
+            self._progress_s = self._loop.time()
+        left_s = self._progress_s + self._target.ack_timeout_s - self._loop.time()
+        if left_s <= 0:
+            self._fail(f"no ack within {self._target.ack_timeout_s:g}s")
+        else:
+            self._timer = self._loop.call_later(left_s, self._check_progress)
+
+    def _fail(self, reason: str) -> None:
+        self._reason = reason
+        self.abort()

@@ -1,0 +1,194 @@
+"""A lane: one connection to one server, kept up.
+
+A lane that had trouble rests for a pause that grows and varies, and is probed before it is trusted again: a new
+connection gets one frame, and the next ones when that is acked. A server that takes nothing so costs one repeat each
+time, and a frame that a server never takes is found out, because it is alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from firstseen.errors import ProtocolError
+from firstseen.logs import event
+from firstseen.net.delivery import Parcel
+from firstseen.net.downstream import Downstream, Target, connect
+
+log = logging.getLogger(__name__)
+
+
+class Backoff:
+    """Pauses that double from ``first_s`` up to ``most_s``, each a random share between half of it and all of it."""
+
+    def __init__(self, random: Callable[[], float], first_s: float = 0.25, most_s: float = 30.0) -> None:
+        self._random = random
+        self._first_s = first_s
+        self._most_s = most_s
+        self._next_s = first_s
+
+    def pause_s(self) -> float:
+        """How long to wait before the next attempt."""
+        pause = self._next_s
+        self._next_s = min(2 * pause, self._most_s)
+        return pause * (0.5 + 0.5 * self._random())
+
+    def reset(self) -> None:
+        """An attempt succeeded."""
+        self._next_s = self._first_s
+
+
+class Owner(Protocol):
+    """Whoever fills the lanes."""
+
+    def changed(self) -> None:
+        """A lane opened, delivers again, or went to rest."""
+
+    def settled(self, parcel: Parcel) -> None:
+        """A parcel is delivered, or nobody wants it any more."""
+
+    def given_back(self, parcels: Sequence[Parcel], sent: int, suspect: bool, reason: str) -> None:
+        """These have to be delivered by another lane, or by this one later; the first ``sent`` of them were sent.
+
+        ``suspect`` says that the first one may be at fault: it was the only one on the connection.
+        """
+
+
+class Lane:
+    """One connection to ``target``. Run `run` in a task for as long as it should be kept up.
+
+    ``rests`` says that the last attempt to use it failed; ``trusted`` is what gets any number of frames: a lane that is
+    new, or one that delivered something since it had trouble. While `want` was last told False, the lane is closed.
+    """
+
+    def __init__(self, target: Target, backoff: Backoff, owner: Owner) -> None:
+        self.target = target
+        self.rests = False
+        self.trusted = True
+        self._backoff = backoff
+        self._owner = owner
+        self._wanted = asyncio.Event()
+        self._wanted.set()
+        self._connection: Downstream | None = None
+        self._retiring = False
+        self._queue: deque[Parcel] = deque()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether parcels put on it leave soon."""
+        return self._connection is not None and not self._retiring
+
+    @property
+    def load(self) -> int:
+        """Parcels on it."""
+        return len(self._queue) + (len(self._connection) if self._connection is not None else 0)
+
+    def put(self, parcel: Parcel) -> None:
+        """Deliver it, behind all that were put here before."""
+        self._queue.append(parcel)
+        self._flush()
+
+    def want(self, wanted: bool) -> None:
+        """Keep the lane open, or close it once it is empty."""
+        if wanted:
+            self._wanted.set()
+        elif self._wanted.is_set():
+            self._wanted.clear()
+            self._retire()
+
+    async def run(self) -> None:
+        """Keep a connection up."""
+        while True:
+            await self._wanted.wait()
+            if await self._connected():
+                continue
+            await asyncio.sleep(self._backoff.pause_s())
+
+    async def _connected(self) -> bool:
+        """Connect, and stay so for as long as may be. Whether to connect again at once."""
+        try:
+            connection = await connect(self.target, self._settled)
+        except (OSError, TimeoutError, ProtocolError) as error:
+            reason = str(error) or f"no connection within {self.target.connect_timeout_s:g}s"
+            event(log, logging.WARNING, "downstream_unreachable", server=str(self.target), reason=reason)
+            self._rest((), suspect=False, reason=reason)
+            return False
+        event(log, logging.INFO, "downstream_connected", server=str(self.target))
+        return await self._use(connection)
+
+    async def _use(self, connection: Downstream) -> bool:
+        self._connection = connection
+        self._retiring = False
+        if not self.target.require_ack:
+            self.trusted, self.rests = True, False
+        loop = asyncio.get_running_loop()
+        aging = loop.call_later(self.target.max_age_s, self._retire) if self.target.max_age_s else None
+        if not self._wanted.is_set():
+            self._retire()
+        self._flush()
+        self._owner.changed()
+        reason = await connection.lost
+        if aging is not None:
+            aging.cancel()
+        retired, self._connection = self._retiring, None
+        unsettled = connection.take_unsettled()
+        level = logging.WARNING if unsettled else logging.INFO
+        event(log, level, "downstream_lost", server=str(self.target), reason=reason, unsettled=len(unsettled))
+        if unsettled:
+            self._rest(unsettled, suspect=not self.trusted or connection.single, reason=reason)
+            return False
+        self._backoff.reset()
+        if not self._wanted.is_set():
+            self._give_back((), suspect=False, reason=reason)
+        return retired
+
+    def _settled(self, parcel: Parcel) -> None:
+        self._backoff.reset()
+        news = not self.trusted or self.rests
+        self.trusted, self.rests = True, False
+        self._owner.settled(parcel)
+        if self._connection is not None and self._connection.single:
+            self._retire()
+        elif self._retiring:
+            self._close_if_empty()
+        else:
+            self._flush()
+        if news:
+            self._owner.changed()
+
+    def _flush(self) -> None:
+        """Send as much of the queue as may be on its way at a time."""
+        connection = self._connection
+        if connection is None or self._retiring:
+            return
+        window = sys.maxsize if self.trusted and not connection.single else 1
+        while self._queue and len(connection) < window:
+            parcel = self._queue.popleft()
+            if parcel.delivery.over:
+                self._owner.settled(parcel)
+            else:
+                connection.send(parcel)
+
+    def _retire(self) -> None:
+        """Send nothing more on this connection, and close it once it is empty."""
+        self._retiring = True
+        self._close_if_empty()
+
+    def _close_if_empty(self) -> None:
+        if self._connection is not None and not len(self._connection):
+            self._connection.finish()
+
+    def _rest(self, unsettled: Sequence[Parcel], *, suspect: bool, reason: str) -> None:
+        self.rests, self.trusted = True, False
+        self._give_back(unsettled, suspect=suspect, reason=reason)
+
+    def _give_back(self, unsettled: Sequence[Parcel], *, suspect: bool, reason: str) -> None:
+        parcels = [*unsettled, *self._queue]
+        self._queue.clear()
+        if parcels:
+            self._owner.given_back(parcels, len(unsettled), suspect, reason)
+        self._owner.changed()

@@ -1,0 +1,251 @@
+import asyncio
+
+import pytest
+
+from firstseen.forward.buffers import Pool
+from support.desk import ack, connect, listening, message, read, read_to_end, run, turns
+
+
+def test_a_chunk_is_acked_when_it_is_settled_and_not_before() -> None:
+    async def test() -> None:
+        async with listening() as (_, desk, port):
+            reader, writer = await connect(port, message("one"))
+            await desk.has(1)
+            assert desk.tickets[0].chunk.tag == "app"
+            await turns()
+            assert not reader._buffer  # type: ignore[attr-defined]
+            desk.tickets[0].settle(safe=True)
+            assert await read(reader, len(ack("one"))) == ack("one")
+            writer.close()
+
+    run(test)
+
+
+def test_acks_leave_in_the_order_of_the_chunks() -> None:
+    async def test() -> None:
+        async with listening() as (_, desk, port):
+            reader, writer = await connect(port, message("a") + message() + message("b"))
+            await desk.has(3)
+            for ticket in reversed(desk.tickets):
+                ticket.settle(safe=True)
+            expected = ack("a") + ack("b")
+            assert await read(reader, len(expected)) == expected
+            writer.close()
+
+    run(test)
+
+
+def test_a_chunk_that_is_not_safe_costs_its_sender_the_connection_and_no_later_chunk_is_acked() -> None:
+    async def test() -> None:
+        async with listening() as (_, desk, port):
+            reader, writer = await connect(port, message("a") + message("b") + message("c"))
+            await desk.has(3)
+            first, second, third = desk.tickets
+            third.settle(safe=True)
+            first.settle(safe=True)
+            second.settle(safe=False)
+            assert await read_to_end(reader) == ack("a")
+            writer.close()
+
+    run(test)
+
+
+def test_chunks_before_garbage_are_acked_before_the_connection_closes() -> None:
+    async def test() -> None:
+        async with listening() as (_, desk, port):
+            reader, writer = await connect(port, message("a") + b"\xc1" + message("b"))
+            await desk.has(1)
+            await turns()
+            assert desk.refused == 1
+            desk.tickets[0].settle(safe=True)
+            assert await read_to_end(reader) == ack("a")
+            assert len(desk.tickets) == 1
+            writer.close()
+
+    run(test)
+
+
+def test_a_half_closed_connection_still_gets_its_acks() -> None:
+    async def test() -> None:
+        async with listening() as (_, desk, port):
+            reader, writer = await connect(port, message("a"))
+            writer.write_eof()
+            await desk.has(1)
+            await turns()
+            desk.tickets[0].settle(safe=True)
+            assert await read_to_end(reader) == ack("a")
+            writer.close()
+
+    run(test)
+
+
+def test_a_chunk_whose_sender_is_gone_can_be_settled() -> None:
+    async def test() -> None:
+        async with listening() as (listener, desk, port):
+            _, writer = await connect(port, message("a"))
+            await desk.has(1)
+            writer.transport.abort()
+            await turns()
+            desk.tickets[0].settle(safe=True)
+            assert await listener.drain(1)
+
+    run(test)
+
+
+def test_a_ticket_is_settled_once() -> None:
+    async def test() -> None:
+        async with listening() as (_, desk, port):
+            _, writer = await connect(port, message("a"))
+            await desk.has(1)
+            desk.tickets[0].settle(safe=True)
+            try:
+                desk.tickets[0].settle(safe=True)
+            except AssertionError:
+                pass
+            else:
+                raise AssertionError("settled twice")
+            writer.close()
+
+    run(test)
+
+
+def test_a_flood_of_small_chunks_does_not_keep_others_waiting() -> None:
+    async def test() -> None:
+        async with listening(max_in_flight=1 << 24) as (_, desk, port):
+            flood = message("f") * 5_000
+            reader, writer = await connect(port, flood)
+            await desk.has(1)
+            first = len(desk.tickets)
+            assert first < 5_000
+            _, other = await connect(port, message("other"))
+            await desk.has(5_001)
+            for ticket in desk.tickets:
+                ticket.settle(safe=True)
+            await read(reader, 5_000 * len(ack("f")))
+            writer.close()
+            other.close()
+
+    run(test)
+
+
+def test_half_a_frame_and_then_nothing_costs_the_connection() -> None:
+    async def test() -> None:
+        async with listening(frame_timeout_s=0.05) as (_, desk, port):
+            reader, writer = await connect(port, message("a") + message("b")[:-1])
+            await desk.has(1)
+            desk.tickets[0].settle(safe=True)
+            assert await read_to_end(reader) == ack("a")
+            assert (desk.refused, len(desk.tickets)) == (1, 1)
+            writer.close()
+
+    run(test)
+
+
+def test_a_frame_that_comes_slowly_is_waited_for() -> None:
+    async def test() -> None:
+        async with listening(frame_timeout_s=0.2) as (_, desk, port):
+            _, writer = await connect(port)
+            for byte in message("a"):
+                writer.write(bytes((byte,)))
+                await asyncio.sleep(0.015)
+            await desk.has(1)
+            assert desk.refused == 0
+            writer.close()
+
+    run(test)
+
+
+def test_half_a_frame_that_we_do_not_read_on_ourselves_is_not_the_peers_fault() -> None:
+    async def test() -> None:
+        one = message("c", "x" * 10_000)
+        async with listening(max_in_flight=len(one), frame_timeout_s=0.05) as (_, desk, port):
+            _, writer = await connect(port, one + one[:-1])
+            await desk.has(1)
+            await asyncio.sleep(0.2)
+            assert desk.refused == 0
+            desk.tickets[0].settle(safe=True)
+            await turns()
+            writer.write(one[-1:])
+            await desk.has(2)
+            writer.close()
+
+    run(test)
+
+
+def test_idle_connections_are_closed_only_if_that_is_wanted() -> None:
+    async def test() -> None:
+        async with listening(frame_timeout_s=0.01) as (_, _, port):
+            kept, kept_writer = await connect(port)
+            async with listening(idle_timeout_s=0.05) as (_, desk, limited):
+                reader, writer = await connect(limited, message("a"))
+                await desk.has(1)
+                await asyncio.sleep(0.15)
+                assert not reader.at_eof(), "an ack is owed"
+                desk.tickets[0].settle(safe=True)
+                assert await read_to_end(reader) == ack("a")
+                assert desk.refused == 0
+                writer.close()
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(kept.read(1), 0.05)
+            kept_writer.close()
+
+    run(test)
+
+
+def test_large_frames_that_come_at_once_are_received_one_after_the_other() -> None:
+    async def test() -> None:
+        one = message("c", "x" * 900_000)
+        pool = Pool(limit=1 << 21)
+        async with listening(1 << 26, pool=pool) as (_, desk, port):
+            peers = [await connect(port) for _ in range(20)]
+            for _, writer in peers:
+                writer.write(one[:-1])
+            most = 0
+            for _ in range(300):
+                await asyncio.sleep(0.001)
+                most = max(most, pool.lent)
+            assert most <= (1 << 21) + (1 << 20) + (1 << 19) + 20 * (1 << 16), "what one frame takes beyond the limit"
+            for _, writer in peers:
+                writer.write(one[-1:])
+            settled = 0
+            while settled < 20:
+                await desk.has(settled + 1)
+                desk.tickets[settled].settle(safe=True)
+                settled += 1
+            for reader, writer in peers:
+                assert await read(reader, len(ack("c"))) == ack("c")
+                writer.close()
+
+    run(test)
+
+
+def test_a_ticket_that_is_made_light_weighs_next_to_nothing() -> None:
+    async def test() -> None:
+        one = message("c", "x" * 10_000)
+        async with listening(max_in_flight=3 * len(one)) as (_, desk, port):
+            reader, writer = await connect(port)
+            for number in range(10):
+                writer.write(one)
+                await desk.has(number + 1)
+                desk.tickets[number].lighten()
+            assert desk.pauses == 0
+            for ticket in desk.tickets:
+                ticket.settle(safe=True)
+            await read(reader, 10 * len(ack("c")))
+            writer.close()
+
+    run(test)
+
+
+def test_what_was_inflated_counts_as_on_its_way() -> None:
+    async def test() -> None:
+        async with listening(max_in_flight=100_000) as (listener, desk, port):
+            _, writer = await connect(port, message("c"))
+            await desk.has(1)
+            desk.tickets[0].weighs(100_000)
+            assert (listener.paused, desk.pauses) == (True, 1)
+            desk.tickets[0].settle(safe=True)
+            assert not listener.paused
+            writer.close()
+
+    run(test)

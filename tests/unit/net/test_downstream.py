@@ -1,0 +1,387 @@
+import asyncio
+import gc
+import os
+import socket
+import ssl
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pytest
+import uvloop
+
+from firstseen.errors import ProtocolError
+from firstseen.forward.handshake import ClientHandshake, ClientKeys, ServerHandshake, ServerKeys
+from firstseen.net import downstream as module
+from firstseen.net.downstream import Downstream, connect, unchanged
+from firstseen.net.tls import client_context, server_context
+from firstseen.notation import Endpoint
+from support.authority import Authority
+from support.desk import TIMEOUT_S, turns
+from support.loopback import Conversation, Settled, downstream, greeting, parcel, serve, target
+
+KEYS = ClientKeys(b"s3cret", "client.example", "alice", b"pw")
+
+
+async def lost(connection: Downstream) -> str:
+    async with asyncio.timeout(TIMEOUT_S):
+        return await connection.lost
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    uvloop.run(test())
+
+
+def test_parcels_are_settled_by_their_own_acks_in_any_order() -> None:
+    async def test() -> None:
+        async def script(peer: Conversation, _: int) -> None:
+            first, second = await peer.frame(), await peer.frame()
+            await peer.ack(second)
+            await peer.ack(first)
+            await peer.until_closed()
+
+        settled = Settled()
+        async with downstream(script) as port:
+            connection = await connect(target(port), settled)
+            sent = [parcel("one"), parcel("two")]
+            for each in sent:
+                connection.send(each)
+            assert len(connection) == 2
+            await settled.are(sent[1], sent[0])
+            assert (len(connection), connection.take_unsettled(), connection.single) == (0, [], False)
+            connection.finish()
+            assert await lost(connection) == "closed for a new one"
+
+    run(test)
+
+
+def test_a_unix_socket(tmp_path: Path) -> None:
+    async def test() -> None:
+        path = tmp_path / "forward.sock"
+        settled = Settled()
+        async with downstream(serve, path=path):
+            connection = await connect(replace(target(0), endpoint=Endpoint(f"unix:{path}")), settled)
+            sent = parcel()
+            connection.send(sent)
+            await settled.are(sent)
+            connection.abort()
+            await lost(connection)
+
+    run(test)
+
+
+@pytest.mark.parametrize("require_ack", [True, False])
+def test_tls_with_the_host_name_verified(tmp_path: Path, require_ack: bool) -> None:
+    root = Authority(tmp_path, "root")
+    server, client = server_context(*root.issue("logs.example.com")), client_context(root.file)
+    names: list[str] = []
+    server.sni_callback = lambda _, name, __: names.append(name)
+
+    async def test() -> None:
+        settled = Settled()
+        async with downstream(serve, tls=server) as port:
+            secure = target(port, tls=client, require_ack=require_ack)
+            with pytest.raises(ssl.SSLCertVerificationError):
+                await connect(secure, settled)
+            connection = await connect(replace(secure, server_name="logs.example.com"), settled)
+            sent = [parcel("one"), parcel("two", 1 << 20)]
+            for each in sent:
+                connection.send(each)
+            await settled.are(*sent)
+            connection.finish()
+            await lost(connection)
+
+    run(test)
+    assert names == [None, "logs.example.com"]
+
+
+def test_a_server_that_never_says_goodbye_under_tls_is_not_waited_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GOODBYE_S", 0.05)
+    root = Authority(tmp_path, "root")
+    server, client = server_context(*root.issue("localhost")), client_context(root.file)
+    over = threading.Event()
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def stand_still() -> None:
+        with server.wrap_socket(listening.accept()[0], server_side=True):
+            over.wait(TIMEOUT_S)
+
+    thread = threading.Thread(target=stand_still)
+    thread.start()
+
+    async def test() -> None:
+        port = listening.getsockname()[1]
+        connection = await connect(target(port, tls=client, server_name="localhost"), Settled())
+        connection.finish()
+        await lost(connection)
+
+    try:
+        with listening:
+            run(test)
+    finally:
+        over.set()
+        thread.join(TIMEOUT_S)
+
+
+@pytest.mark.parametrize("users", [{}, {"alice": b"pw"}])
+def test_a_handshake_comes_before_everything(users: dict[str, bytes]) -> None:
+    async def test() -> None:
+        settled = Settled()
+        async with downstream(greeting(ServerKeys(b"s3cret", "server.example", users))) as port:
+            connection = await connect(target(port, handshake=partial(ClientHandshake, KEYS, os.urandom)), settled)
+            sent = parcel()
+            connection.send(sent)
+            await settled.are(sent)
+            connection.finish()
+            await lost(connection)
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("keys", "reason"),
+    [
+        (ServerKeys(b"other", "server.example"), "in the handshake: the server refuses: shared_key mismatch"),
+        (ServerKeys(b"s3cret", "server.example", {"bob": b"pw"}), "the server refuses: username/password mismatch"),
+    ],
+)
+def test_a_server_that_refuses_and_stays_open_is_left_and_gets_nothing(keys: ServerKeys, reason: str) -> None:
+    async def test() -> None:
+        async with downstream(greeting(keys)) as port:
+            with pytest.raises(ProtocolError, match=reason):
+                await connect(target(port, handshake=partial(ClientHandshake, KEYS, os.urandom)), Settled())
+
+    run(test)
+
+
+def test_a_server_without_a_handshake_is_given_up_at_the_timeout() -> None:
+    async def test() -> None:
+        async with downstream(lambda peer, _: peer.until_closed()) as port:
+            keyed = target(port, handshake=partial(ClientHandshake, KEYS, os.urandom), connect_timeout_s=0.05)
+            with pytest.raises(TimeoutError):
+                await connect(keyed, Settled())
+
+    run(test)
+
+
+def test_a_server_that_closes_in_the_handshake() -> None:
+    async def test() -> None:
+        async with downstream(lambda *_: asyncio.sleep(0)) as port:
+            with pytest.raises(ProtocolError, match="in the handshake: closed by the server"):
+                await connect(target(port, handshake=partial(ClientHandshake, KEYS, os.urandom)), Settled())
+
+    run(test)
+
+
+def test_a_handshake_that_nobody_waits_for_any_more_is_no_mistake() -> None:
+    async def test() -> None:
+        faults: list[dict[str, Any]] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: faults.append(context))
+        connection = Downstream(target(1, handshake=partial(ClientHandshake, KEYS, os.urandom)), Settled(), loop)
+        connection.connection_lost(None)
+        del connection
+        gc.collect()
+        await turns()
+        assert faults == []
+
+    run(test)
+
+
+@pytest.mark.parametrize("keepalive", [True, False])
+def test_a_server_that_takes_one_frame_a_connection_is_told_apart(keepalive: bool) -> None:
+    async def test() -> None:
+        async def script(peer: Conversation, _: int) -> None:
+            handshake = ServerHandshake(ServerKeys(b"s3cret", "server.example"), bytes)
+            await peer.write(msgpack.packb(["HELO", {"nonce": bytes(16), "keepalive": keepalive}]))
+            greeted = handshake.feed(msgpack.packb(await peer.frame()))
+            assert greeted is not None
+            await peer.write(greeted.reply)
+            await peer.until_closed()
+
+        async with downstream(script) as port:
+            keyed = target(port, handshake=partial(ClientHandshake, KEYS, os.urandom))
+            connection = await connect(keyed, Settled())
+            assert connection.single is not keepalive
+            connection.abort()
+            await lost(connection)
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (msgpack.packb({"ack": "two"}), "an ack for a chunk that was not sent"),
+        (msgpack.packb({"ack": 1}), "an ack whose chunk id is no text"),
+        (msgpack.packb(["HELO", {}]), "the server asks for a shared key"),
+        (b"\xc1", "a reply that is no msgpack"),
+        (b"", "closed by the server"),
+    ],
+)
+def test_whatever_is_no_ack_ends_the_connection_and_nothing_is_settled(reply: bytes, reason: str) -> None:
+    async def test() -> None:
+        async def script(peer: Conversation, _: int) -> None:
+            await peer.frame()
+            await peer.write(reply)
+            if reply:
+                await peer.until_closed()
+
+        settled = Settled()
+        async with downstream(script) as port:
+            connection = await connect(target(port), settled)
+            sent = parcel()
+            connection.send(sent)
+            assert (await lost(connection)).startswith(reason)
+            assert (settled.parcels, connection.take_unsettled()) == ([], [sent])
+
+    run(test)
+
+
+def test_an_ack_before_its_chunk_was_sent_settles_nothing_and_loses_nothing() -> None:
+    async def test() -> None:
+        async def script(peer: Conversation, _: int) -> None:
+            await peer.write(msgpack.packb({"ack": "large"}))
+            await closed.wait()
+
+        closed = asyncio.Event()
+        settled = Settled()
+        async with downstream(script) as port:
+            connection = await connect(target(port), settled)
+            sent = [parcel("large", 1 << 25), parcel("behind")]
+            for each in sent:
+                connection.send(each)
+            assert await lost(connection) == "an ack before its chunk was sent"
+            assert (settled.parcels, connection.take_unsettled()) == ([], sent)
+            closed.set()
+
+    run(test)
+
+
+def test_no_progress_for_as_long_as_an_ack_may_take() -> None:
+    async def test() -> None:
+        async def script(peer: Conversation, _: int) -> None:
+            first = await peer.frame()
+            await peer.frame()
+            await peer.ack(first)
+            await peer.until_closed()
+
+        settled = Settled()
+        async with downstream(script) as port:
+            connection = await connect(target(port, ack_timeout_s=0.1), settled)
+            sent = [parcel("one"), parcel("two")]
+            for each in sent:
+                connection.send(each)
+            assert await lost(connection) == "no ack within 0.1s"
+            assert (settled.parcels, connection.take_unsettled()) == (sent[:1], sent[1:])
+
+    run(test)
+
+
+def test_an_idle_connection_is_not_given_up() -> None:
+    async def test() -> None:
+        settled = Settled()
+        async with downstream(serve) as port:
+            connection = await connect(target(port, ack_timeout_s=0.05), settled)
+            sent = parcel()
+            connection.send(sent)
+            await settled.are(sent)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(connection.lost), 0.15)
+            connection.abort()
+            await lost(connection)
+
+    run(test)
+
+
+def test_a_frame_that_goes_slowly_is_waited_for() -> None:
+    async def test() -> None:
+        async def script(peer: Conversation, _: int) -> None:
+            await peer.read_slowly(size)
+            await peer.write(msgpack.packb({"ack": "large"}))
+            await peer.until_closed()
+
+        settled = Settled()
+        sent = parcel("large", 1 << 24)
+        size = sent.frame.size
+        async with downstream(script) as port:
+            connection = await connect(target(port, ack_timeout_s=0.2), settled)
+            connection.send(sent)
+            await settled.are(sent)
+            connection.abort()
+            await lost(connection)
+
+    run(test)
+
+
+def test_without_acks_a_frame_is_settled_when_it_is_with_the_kernel() -> None:
+    async def test() -> None:
+        go = asyncio.Event()
+
+        async def script(peer: Conversation, _: int) -> None:
+            await go.wait()
+            await peer.until_closed()
+
+        settled = Settled()
+        async with downstream(script) as port:
+            connection = await connect(target(port, require_ack=False), settled)
+            sent = [parcel(None), parcel(None, 1 << 25), parcel(None)]
+            for each in sent:
+                connection.send(each)
+            await turns()
+            assert settled.parcels == sent[:1]
+            go.set()
+            await settled.are(*sent)
+            connection.abort()
+            await lost(connection)
+
+    run(test)
+
+
+def test_what_is_sent_on_a_connection_that_is_closing_is_not_lost() -> None:
+    async def test() -> None:
+        settled = Settled()
+        async with downstream(serve) as port:
+            connection = await connect(target(port), settled)
+            sent = [parcel("one"), parcel("two")]
+            connection.finish()
+            connection.send(sent[0])
+            await lost(connection)
+            connection.send(sent[1])
+            assert (settled.parcels, connection.take_unsettled()) == ([], sent)
+            connection.finish()
+            connection.abort()
+
+    run(test)
+
+
+def test_each_server_gets_the_form_that_it_reads() -> None:
+    async def test() -> None:
+        got: list[list[Any]] = []
+
+        async def script(peer: Conversation, _: int) -> None:
+            got.append(await peer.frame())
+            await peer.ack(got[0])
+            await peer.until_closed()
+
+        other = msgpack.packb(["app", b"another", {"chunk": "one"}])
+        settled = Settled()
+        async with downstream(script) as port:
+            changed = target(port, form=lambda frame: replace(frame, pieces=(other,), size=len(other)))
+            connection = await connect(changed, settled)
+            sent = parcel()
+            connection.send(sent)
+            await settled.are(sent)
+            connection.abort()
+            await lost(connection)
+        assert got == [["app", b"another", {"chunk": "one"}]]
+
+    run(test)
+    assert unchanged(parcel().frame).size == parcel().frame.size
+    assert str(target(24224)) == "127.0.0.1:24224"
