@@ -15,8 +15,6 @@ import msgpack
 from firstseen.forward.handshake import ServerHandshake, ServerKeys
 from firstseen.forward.outgoing import Frame
 from firstseen.net.delivery import Delivery, Parcel
-from firstseen.net.downstream import Target
-from firstseen.notation import Endpoint
 
 TIMEOUT_S = 10
 
@@ -116,10 +114,6 @@ def parcel(chunk: str | None = "one", size: int = 1) -> Parcel:
     data = msgpack.packb(["app", b"x" * size, {} if chunk is None else {"chunk": chunk}])
     frame = Frame("app", (data[:5], memoryview(data)[5:]), len(data), chunk)
     return Parcel(frame, Delivery([frame], lambda: None, lambda _: None), 0)
-
-
-def target(port: int, **settings: Any) -> Target:
-    return Target(Endpoint(f"127.0.0.1:{port}"), **{"require_ack": True, "ack_timeout_s": TIMEOUT_S, **settings})
 
 
 class Settled:

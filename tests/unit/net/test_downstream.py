@@ -21,8 +21,9 @@ from firstseen.net.downstream import Downstream, connect, unchanged
 from firstseen.net.tls import client_context, server_context
 from firstseen.notation import Endpoint
 from support.authority import Authority
+from support.deliveries import target
 from support.desk import TIMEOUT_S, turns
-from support.loopback import Conversation, Settled, downstream, greeting, parcel, serve, target
+from support.loopback import Conversation, Settled, downstream, greeting, parcel, serve
 
 KEYS = ClientKeys(b"s3cret", "client.example", "alice", b"pw")
 
