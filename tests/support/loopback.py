@@ -52,6 +52,10 @@ class Conversation:
             size -= len(await self._reader.read(1 << 16))
             await asyncio.sleep(0.002)
 
+    async def rest(self) -> bytes:
+        """All that comes until the other end is gone."""
+        return await self._reader.read()
+
     async def until_closed(self) -> None:
         """Waits until the other end is gone."""
         while await self._reader.read(1 << 16):
