@@ -1,6 +1,7 @@
 """What the agent counts. The sums must add up, and do whenever nothing is in flight:
 
 records in = records out + records rejected
+chunks in  = chunks out + chunks rejected + chunks quarantined + chunks repeated
 matches    = alerts + suppressed
 """
 
