@@ -275,11 +275,11 @@ def test_no_progress_for_as_long_as_an_ack_may_take() -> None:
 
         settled = Settled()
         async with downstream(script) as port:
-            connection = await connect(target(port, ack_timeout_s=0.1), settled)
+            connection = await connect(target(port, ack_timeout_s=0.5), settled)
             sent = [parcel("one"), parcel("two")]
             for each in sent:
                 connection.send(each)
-            assert await lost(connection) == "no ack within 0.1s"
+            assert await lost(connection) == "no ack within 0.5s"
             assert (settled.parcels, connection.take_unsettled()) == (sent[:1], sent[1:])
 
     run(test)
@@ -289,12 +289,12 @@ def test_an_idle_connection_is_not_given_up() -> None:
     async def test() -> None:
         settled = Settled()
         async with downstream(serve) as port:
-            connection = await connect(target(port, ack_timeout_s=0.05), settled)
+            connection = await connect(target(port, ack_timeout_s=0.5), settled)
             sent = parcel()
             connection.send(sent)
             await settled.are(sent)
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(connection.lost), 0.15)
+                await asyncio.wait_for(asyncio.shield(connection.lost), 0.8)
             connection.abort()
             await lost(connection)
 
@@ -309,10 +309,10 @@ def test_a_frame_that_goes_slowly_is_waited_for() -> None:
             await peer.until_closed()
 
         settled = Settled()
-        sent = parcel("large", 1 << 24)
+        sent = parcel("large", 1 << 26)
         size = sent.frame.size
         async with downstream(script) as port:
-            connection = await connect(target(port, ack_timeout_s=0.2), settled)
+            connection = await connect(target(port, ack_timeout_s=1), settled)
             connection.send(sent)
             await settled.are(sent)
             connection.abort()
