@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol, cast
 
 from firstseen.errors import ProtocolError
@@ -101,7 +102,7 @@ class Ticket:
     def cost(self) -> int:
         """Bytes of memory that it takes until it is settled."""
         if self._light:
-            return CHUNK_COST
+            return CHUNK_COST + len(self.chunk.tag) + len(self.chunk.options.chunk or b"")
         return self.chunk.size + CHUNK_COST + OFFSET_COST * len(self.chunk.offsets) + self._extra
 
     def weighs(self, more: int) -> None:
@@ -113,7 +114,10 @@ class Ticket:
         """Give its memory back: nobody will read the chunk's bytes, and only its ack is waited for."""
         before = self.cost
         self._light = True
-        self._received.slab.release()
+        chunk, slab = self._received.chunk, self._received.slab
+        slab.release()
+        # Memory is free when nobody has it any more, whatever its slab says.
+        self._received = Received(replace(chunk, data=b"", offsets=()), slab)
         self._connection.host.weighs(self.cost - before)
 
     def settle(self, *, safe: bool) -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import tracemalloc
 
 import pytest
 
@@ -232,6 +233,26 @@ def test_a_ticket_that_is_made_light_weighs_next_to_nothing() -> None:
             for ticket in desk.tickets:
                 ticket.settle(safe=True)
             await read(reader, 10 * len(ack("c")))
+            writer.close()
+
+    run(test)
+
+
+def test_the_memory_of_a_ticket_that_is_made_light_is_free() -> None:
+    async def test() -> None:
+        async with listening(pool=Pool(spare_bytes=0)) as (_, desk, port):
+            _, writer = await connect(port)
+            tracemalloc.start()
+            try:
+                for number in range(20):
+                    writer.write(message("c", "x" * 200_000))
+                    await desk.has(number + 1)
+                    desk.tickets[number].lighten()
+                taken, _ = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            assert taken < 1 << 20
+            assert {ticket.chunk.tag for ticket in desk.tickets} == {"app"}
             writer.close()
 
     run(test)
