@@ -15,6 +15,7 @@ import msgpack
 from firstseen.forward.handshake import ServerHandshake, ServerKeys
 from firstseen.forward.outgoing import Frame
 from firstseen.net.delivery import Delivery, Parcel
+from firstseen.net.downstream import Downstream
 
 TIMEOUT_S = 10
 
@@ -137,3 +138,9 @@ class Settled:
                 self._news.clear()
                 await self._news.wait()
         assert self.parcels == list(parcels)
+
+
+async def lost(connection: Downstream) -> str:
+    """Waits until the connection is over; why it is."""
+    async with asyncio.timeout(TIMEOUT_S):
+        return await connection.lost

@@ -51,26 +51,36 @@ async def connect(target: Target, settled: Callable[[Parcel], None]) -> Downstre
     """A connection that frames may be sent on. Raises `OSError`, `TimeoutError`, `ProtocolError`."""
     loop = asyncio.get_running_loop()
     connection = Downstream(target, settled, loop)
-    endpoint = target.endpoint
-    async with asyncio.timeout(target.connect_timeout_s):
-        if endpoint.path is not None:
-            await loop.create_unix_connection(lambda: connection, str(endpoint.path))
-        else:
-            await loop.create_connection(
-                lambda: connection,
-                endpoint.host,
-                endpoint.port,
-                ssl=target.tls,
-                # A str itself, not one of its kind: uvloop takes no other.
-                server_hostname=str(target.server_name or endpoint.host) if target.tls else None,
-                ssl_shutdown_timeout=GOODBYE_S if target.tls else None,
-            )
-        try:
-            await connection.ready
-        except BaseException:
-            connection.abort()
-            raise
+    try:
+        async with asyncio.timeout(target.connect_timeout_s):
+            await _open(target, connection)
+            try:
+                await connection.ready
+            except BaseException:
+                connection.abort()
+                raise
+    except TimeoutError:
+        what = "no connection"
+        if connection.opened:
+            what = "no handshake (perhaps the server asks for no shared key, and output.shared_key is too much)"
+        raise TimeoutError(f"{what} within {target.connect_timeout_s:g}s") from None
     return connection
+
+
+async def _open(target: Target, connection: Downstream) -> None:
+    endpoint, loop = target.endpoint, asyncio.get_running_loop()
+    if endpoint.path is not None:
+        await loop.create_unix_connection(lambda: connection, str(endpoint.path))
+        return
+    await loop.create_connection(
+        lambda: connection,
+        endpoint.host,
+        endpoint.port,
+        ssl=target.tls,
+        # A str itself, not one of its kind: uvloop takes no other.
+        server_hostname=str(target.server_name or endpoint.host) if target.tls else None,
+        ssl_shutdown_timeout=GOODBYE_S if target.tls else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +110,7 @@ class Downstream(asyncio.Protocol):
         self._progress_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._reason = "closed by the server"
+        self.opened = False
         self.ready: asyncio.Future[None] = loop.create_future()
         self.lost: asyncio.Future[str] = loop.create_future()
 
@@ -115,6 +126,7 @@ class Downstream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected."""
         self._transport = cast(asyncio.Transport, transport)
+        self.opened = True
         if not self._target.require_ack:
             # No buffer of our own: what is written is with the kernel, or the transport says when it is.
             self._transport.set_write_buffer_limits(high=0)

@@ -113,7 +113,7 @@ class Lane:
         try:
             connection = await connect(self.target, self._settled)
         except (OSError, TimeoutError, ProtocolError) as error:
-            reason = str(error) or f"no connection within {self.target.connect_timeout_s:g}s"
+            reason = str(error) or repr(error)
             event(log, logging.WARNING, "downstream_unreachable", server=str(self.target), reason=reason)
             self._rest((), suspect=False, reason=reason)
             return False

@@ -23,14 +23,9 @@ from firstseen.notation import Endpoint
 from support.authority import Authority
 from support.deliveries import target
 from support.desk import TIMEOUT_S, turns
-from support.loopback import Conversation, Settled, downstream, greeting, parcel, serve
+from support.loopback import Conversation, Settled, downstream, greeting, lost, parcel, serve
 
 KEYS = ClientKeys(b"s3cret", "client.example", "alice", b"pw")
-
-
-async def lost(connection: Downstream) -> str:
-    async with asyncio.timeout(TIMEOUT_S):
-        return await connection.lost
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
@@ -165,8 +160,25 @@ def test_a_server_without_a_handshake_is_given_up_at_the_timeout() -> None:
     async def test() -> None:
         async with downstream(lambda peer, _: peer.until_closed()) as port:
             keyed = target(port, handshake=partial(ClientHandshake, KEYS, os.urandom), connect_timeout_s=0.05)
-            with pytest.raises(TimeoutError):
+            with pytest.raises(TimeoutError, match=r"^no handshake \(.*output.shared_key.*\) within 0.05s$"):
                 await connect(keyed, Settled())
+
+    run(test)
+
+
+def test_a_server_that_accepts_nobody_is_given_up_at_the_timeout() -> None:
+    async def test() -> None:
+        with socket.socket() as full:
+            full.bind(("127.0.0.1", 0))
+            full.listen(0)
+            waiting = [socket.socket() for _ in range(4)]
+            for each in waiting:
+                each.setblocking(False)
+                each.connect_ex(full.getsockname())
+            with pytest.raises(TimeoutError, match=r"^no connection within 0.05s$"):
+                await connect(target(full.getsockname()[1], connect_timeout_s=0.05), Settled())
+            for each in waiting:
+                each.close()
 
     run(test)
 
