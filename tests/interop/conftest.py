@@ -1,12 +1,29 @@
-"""Sets up the npm packages that the tests talk to, once, where Node.js and npm are there."""
+"""What the tests with real peers share: a sink behind everything, certificates, and the npm packages, set up once."""
 
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from support.authority import Authority, Certificates
+from support.peers import Sink
+
 HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    authority = Authority(tmp_path_factory.mktemp("authority"), "root")
+    return Certificates(authority.file, authority.issue("127.0.0.1"), authority.issue("client.example.com"))
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    """The last of every chain that does not end in a server of somebody else's."""
+    with Sink() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
@@ -14,7 +31,8 @@ def node_peers() -> Path:
     """The folder of the scripts, their packages installed."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("needs Node.js and npm")
-    if not (HERE / "node_modules/@fluent-org/logger/package.json").exists():
+    wanted = ("@fluent-org/logger", "fluent-logger")
+    if not all((HERE / "node_modules" / name / "package.json").exists() for name in wanted):
         install = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"]
         done = subprocess.run(install, cwd=HERE, capture_output=True, text=True, timeout=120, check=False)
         if done.returncode != 0:

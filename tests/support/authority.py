@@ -15,6 +15,14 @@ class Pem(NamedTuple):
     key: Path
 
 
+class Certificates(NamedTuple):
+    """One root, and what it issued: for a server at 127.0.0.1, and for a client."""
+
+    root: Path
+    server: Pem
+    client: Pem
+
+
 class Authority:
     """A root and what it issues, written to a folder."""
 
