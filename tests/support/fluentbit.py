@@ -36,11 +36,15 @@ def forward(port: int, **settings: Any) -> Settings:
 
 
 class FluentBit(Program):
-    """``fluent-bit``, listening once it is made."""
+    """``fluent-bit``, started, and listening if it is to listen, once it is made."""
 
     def __init__(self, config: Path, **environment: str) -> None:
         super().__init__(["fluent-bit", "-c", str(config)], environment=os.environ | environment)
-        self.wait_for("] listening on ")
+        try:
+            self.wait_for("started")  # inputs are set up before the threads of outputs start
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
 
     @classmethod
     def between(cls, folder: Path, name: str, source: Settings, *sinks: Settings) -> FluentBit:

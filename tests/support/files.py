@@ -1,0 +1,25 @@
+"""A file that another program writes."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+TIMEOUT_S = 30.0
+
+
+class Lines:
+    """The lines of a file; they can only be looked at again and again."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def wait_for(self, count: int) -> list[str]:
+        """All lines, once there are so many."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while True:
+            lines = self._path.read_text().splitlines() if self._path.exists() else []
+            if len(lines) >= count:
+                return lines
+            assert time.monotonic() < deadline, f"{self._path} has {len(lines)} of {count} lines"
+            time.sleep(0.05)
