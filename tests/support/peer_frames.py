@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgpack
+import zstandard
 
 Mode = Literal["message", "forward", "packed", "compressed"]
 
@@ -175,7 +176,7 @@ def parse(raw: bytes, connection: int = 0) -> Frame:
     else:
         blob = _blob(second)
         if option.get("compressed", "text") != "text":
-            mode, blob = "compressed", gzip.decompress(blob)
+            mode, blob = "compressed", _inflated(blob)
         pairs = [elements(each) for each in split(blob)]
     entries = tuple(Entry(tag, time, record) for time, record in pairs)
     return Frame(connection, mode, tag, option, len(raw), len(entries), raw, entries)
@@ -197,6 +198,13 @@ def _option(rest: Sequence[bytes]) -> dict[str, Any]:
 def _blob(packed_blob: bytes) -> bytes:
     blob = unpack(packed_blob)
     return blob if isinstance(blob, bytes) else blob.encode(errors="surrogateescape")
+
+
+def _inflated(blob: bytes) -> bytes:
+    if blob.startswith(zstandard.FRAME_HEADER):
+        with zstandard.ZstdDecompressor().stream_reader(blob, read_across_frames=True) as reader:
+            return bytes(reader.read())
+    return gzip.decompress(blob)
 
 
 class KeepingReader:
