@@ -16,7 +16,9 @@ HERE = Path(__file__).parent
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     authority = Authority(tmp_path_factory.mktemp("authority"), "root")
-    return Certificates(authority.file, authority.issue("127.0.0.1"), authority.issue("client.example.com"))
+    return Certificates(
+        authority.file, authority.issue("127.0.0.1", "localhost"), authority.issue("client.example.com")
+    )
 
 
 @pytest.fixture

@@ -26,7 +26,9 @@ LOGIN = 'shared_key = "a key"'
 SOON = "flush_mode interval\nflush_interval 0.1\n"
 
 
-def forwarder(folder: Path, port: int, source: str, *, output: str = "", server: str = "", buffer: str = SOON) -> Path:
+def forwarder(
+    folder: Path, port: int, source: str, *, output: str = "heartbeat_type none", server: str = "", buffer: str = SOON
+) -> Path:
     """A configuration that takes what ``source`` says and sends it there; the rest is put where its name says."""
     config = folder / f"fluentd-{port}.conf"
     config.write_text(f"""
@@ -34,7 +36,6 @@ def forwarder(folder: Path, port: int, source: str, *, output: str = "", server:
         <match aws.**>
           @type forward
           require_ack_response true
-          heartbeat_type none
           {output}
           <server>
             host 127.0.0.1
@@ -110,12 +111,13 @@ def test_takes_every_mode_and_acks(kind: str, tmp_path: Path, sink: Sink, certif
     assert (totals["records_out"], totals["delivery_retries"]) == (COUNT, 0)
 
 
-@pytest.mark.parametrize("kind", ["plain", "gzip", "zstd", "users", "mtls and users"])
+@pytest.mark.parametrize("kind", ["plain", "heartbeats", "gzip", "zstd", "users", "mtls and users"])
 def test_is_acked_from_end_to_end(kind: str, tmp_path: Path, sink: Sink, certificates: Certificates) -> None:
     port = free_port()
-    output = server = ours = ""
+    output = "" if kind == "heartbeats" else "heartbeat_type none\n"
+    server = ours = ""
     if kind in {"gzip", "zstd"}:
-        output = f"compress {kind}"
+        output += f"compress {kind}"
     if "users" in kind:
         output += SECURITY.format("")
         server = "name 127.0.0.1\nusername alice\npassword secret"  # the name is what the certificate has to be for
@@ -145,7 +147,9 @@ def test_is_acked_from_end_to_end(kind: str, tmp_path: Path, sink: Sink, certifi
 def test_one_with_the_wrong_key_keeps_its_records_until_it_is_right(tmp_path: Path, sink: Sink) -> None:
     port, ours = free_port(), free_port()
     buffer = f"{SOON}retry_type periodic\nretry_wait 0.5"
-    config = forwarder(tmp_path, ours, listening(port), output=SECURITY.format(""), buffer=buffer)
+    config = forwarder(
+        tmp_path, ours, listening(port), output=f"heartbeat_type none\n{SECURITY.format('')}", buffer=buffer
+    )
 
     with Fluentd(config), Source(port) as source:
         with agent(tmp_path, f'"{sink.address}"', f"127.0.0.1:{ours}", 'input: shared_key = "another"') as process:

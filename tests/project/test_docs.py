@@ -10,6 +10,7 @@ from firstseen.config import sample, settings
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("tests/**/README.md")])
+PEERS = (ROOT / "docs/peers.md").read_text()
 DOCUMENTS = [path for path in DOCUMENTS if "node_modules" not in path.parts]
 
 
@@ -32,6 +33,19 @@ def test_no_setting_is_documented_that_does_not_exist() -> None:
     named = set(re.findall(r"^\| `([a-z]+\.[^ ]+)` \|", page, re.MULTILINE))
 
     assert named == {f"{setting.section}.{setting.key}" for setting in settings()}
+
+
+def test_every_file_in_conf_is_documented_and_no_other() -> None:
+    named = re.findall(r"^\| `(conf/[^`]+)` \|", PEERS, re.MULTILINE)
+
+    assert sorted(named) == sorted(str(path.relative_to(ROOT)) for path in (ROOT / "conf").rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("setting", sorted(set(re.findall(r"`((?:input|output)\.[a-z_.]+)", PEERS))))
+def test_settings_that_the_page_of_peers_names_exist(setting: str) -> None:
+    known = {f"{each.section}.{each.key}" for each in settings()}
+
+    assert setting in known or any(each.startswith(f"{setting}.") for each in known)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -16,7 +16,7 @@ class Pem(NamedTuple):
 
 
 class Certificates(NamedTuple):
-    """One root, and what it issued: for a server at 127.0.0.1, and for a client."""
+    """One root, and what it issued: for a server at 127.0.0.1 and localhost, and for a client."""
 
     root: Path
     server: Pem
@@ -32,8 +32,8 @@ class Authority:
         self.file = folder / f"{name}.ca.pem"
         self._root.cert_pem.write_to_path(str(self.file))
 
-    def issue(self, name: str, key_type: trustme.KeyType = trustme.KeyType.ECDSA) -> Pem:
-        issued = self._root.issue_cert(name, key_type=key_type)
+    def issue(self, name: str, *others: str, key_type: trustme.KeyType = trustme.KeyType.ECDSA) -> Pem:
+        issued = self._root.issue_cert(name, *others, key_type=key_type)
         pem = Pem(self._folder / f"{name}.crt", self._folder / f"{name}.key")
         for part in issued.cert_chain_pems:
             part.write_to_path(str(pem.cert), append=True)

@@ -12,6 +12,7 @@ import gzip
 import hashlib
 import json
 import random
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,15 @@ def day(date: datetime.date = DATE, records: int = 4000, seed: int = SEED) -> li
         planned.append((time, actor, name))
     planned.sort(key=lambda plan: plan[0])
     return [_record(rng, time, actor, CALLS[name]) for time, actor, name in planned]
+
+
+def firsts(records: Iterable[dict[str, Any]]) -> set[str]:
+    """The ids of those that are the first GetCallerIdentity of their ARN."""
+    found: dict[str, str] = {}
+    for record in records:
+        if record["eventName"] == "GetCallerIdentity":
+            found.setdefault(record["userIdentity"]["arn"], record["eventID"])
+    return set(found.values())
 
 
 def write_day(path: Path, date: datetime.date = DATE, records: int = 4000, seed: int = SEED) -> list[dict[str, Any]]:

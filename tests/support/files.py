@@ -15,11 +15,12 @@ class Lines:
         self._path = path
 
     def wait_for(self, count: int) -> list[str]:
-        """All lines, once there are so many."""
+        """All lines, once that many of them differ."""
         deadline = time.monotonic() + TIMEOUT_S
         while True:
-            lines = self._path.read_text().splitlines() if self._path.exists() else []
-            if len(lines) >= count:
+            text = self._path.read_text() if self._path.exists() else ""
+            lines = text[: text.rfind("\n") + 1].splitlines()
+            if len(set(lines)) >= count:
                 return lines
             assert time.monotonic() < deadline, f"{self._path} has {len(lines)} of {count} lines"
             time.sleep(0.05)
