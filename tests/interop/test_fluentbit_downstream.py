@@ -103,7 +103,6 @@ def test_takes_every_mode_and_acks(kind: str, tmp_path: Path, sink: Sink, certif
     [
         ("wrong key", "downstream_unreachable", ""),
         ("wrong password", "downstream_unreachable", "username/password mismatch"),
-        ("no user", "downstream_unreachable", "username/password mismatch"),
         ("no certificate", "downstream_lost", "CERTIFICATE_REQUIRED"),
         ("unknown root", "downstream_unreachable", "CERTIFICATE_VERIFY_FAILED"),
     ],
@@ -115,7 +114,6 @@ def test_nothing_is_delivered_to_one_that_refuses(
     theirs, wrong, right = {
         "wrong key": (KEY, 'output: shared_key = "another"', OUR_KEY),
         "wrong password": (USERS, OUR_USER.replace("secret", "guess"), OUR_USER),
-        "no user": (USERS, OUR_KEY, OUR_USER),
         "no certificate": (strict, our_tls(certificates), our_mtls(certificates)),
         "unknown root": (their_tls(certificates), "", our_tls(certificates)),
     }[kind]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import shutil
 import socket
 from pathlib import Path
@@ -23,10 +25,14 @@ Settings = dict[str, Any]
 
 
 def free_port() -> int:
-    """A port that nobody listens on: Fluent Bit and Fluentd cannot say which one they took."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+    """A port that nobody listens on: Fluent Bit and Fluentd cannot say which one they took.
+
+    It is none of those that the system gives to whoever connects somewhere in the meantime.
+    """
+    while True:
+        port = random.randrange(12_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def forward(port: int, **settings: Any) -> Settings:
