@@ -42,13 +42,13 @@ class Peer:
 
     @classmethod
     def of(cls, transport: asyncio.BaseTransport) -> Peer:
-        """Who connected to ``transport``."""
+        """Who connected to ``transport``; unknown if it is gone already."""
         secure = transport.get_extra_info("ssl_object") is not None
         name = transport.get_extra_info("peername")
         if isinstance(name, tuple) and len(name) > 1:
             return cls(in_brackets(str(name[0])), f":{name[1]}", secure)
         path = transport.get_extra_info("sockname")
-        if not path:
+        if not path or isinstance(path, tuple):  # a TCP client that reset its connection has no name any more
             return cls.unknown()
         raw = transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         pid, uid, _ = _CREDENTIALS.unpack(raw)
