@@ -24,7 +24,7 @@ from firstseen import __version__
 from firstseen.agent import Agent
 from firstseen.config import Config, Server
 from firstseen.engine import Engine
-from firstseen.errors import FirstseenError, ProtocolError, RuleError
+from firstseen.errors import FirstseenError, ProtocolError, RuleError, StoreError
 from firstseen.forward.buffers import Pool
 from firstseen.forward.conversion import as_v1
 from firstseen.forward.handshake import ClientHandshake, ClientKeys, ServerHandshake, ServerKeys
@@ -71,13 +71,24 @@ def _tell_of(rules: RuleSet) -> None:
             event(log, level, f"rule_{report.status}", rule=report.id, file=report.file, reason=report.reason)
 
 
+def _tell_of_trouble(problem: StoreError | None) -> None:
+    """The state cannot be written at present, or can again: meanwhile chunks wait, and what was delivered stays so.
+
+    Were they refused, their senders would send them again, and others may alert in their place before that.
+    """
+    if problem is None:
+        event(log, logging.INFO, "state_written_again")
+    else:
+        event(log, logging.ERROR, "state_not_written", reason=str(problem))
+
+
 async def _serve(config: Config, rules: RuleSet) -> int:
     counts = Counts()
     stopping = asyncio.Event()
     faults = _watch_for_faults(stopping)
     tls = contexts(config)
     async with AsyncExitStack() as stack:
-        store = LmdbStore.open(config.state.path, config.state.map_size.bytes)
+        store = LmdbStore.open(config.state.path, config.state.map_size.bytes, trouble=_tell_of_trouble)
         stack.callback(store.close)
         engine = Engine(rules, store, counts, _now_ms)
         forwarder = _forwarder(config, tls.client, counts)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from itertools import islice
@@ -162,20 +162,34 @@ class LmdbStore(_Tables):
     `claim`, `confirm`, `release` and `register` belong to one thread; the writer is another, and ends in `close`.
     """
 
-    def __init__(self, path: Path, env: lmdb.Environment, owner: OwnerLock) -> None:
+    def __init__(
+        self,
+        path: Path,
+        env: lmdb.Environment,
+        owner: OwnerLock,
+        trouble: Callable[[StoreError | None], None] | None = None,
+    ) -> None:
         super().__init__(path, env)
         self._owner = owner
         self._open = True
         self._lock = threading.Lock()
         self._ledger = Ledger(self._sighting)
-        self._writer = Writer(self._ledger, self._lock, self._write, "firstseen-state")
+        self._writer = Writer(self._ledger, self._lock, self._write, "firstseen-state", trouble)
 
     @classmethod
-    def open(cls, path: Path, map_size: int, *, durable: bool = True) -> LmdbStore:
+    def open(
+        cls,
+        path: Path,
+        map_size: int,
+        *,
+        durable: bool = True,
+        trouble: Callable[[StoreError | None], None] | None = None,
+    ) -> LmdbStore:
         """Own the state in the folder ``path``, made (mode 0700) where missing; ``map_size`` bounds it, in bytes.
 
-        Without ``durable`` nothing waits for the disk, for states that are thrown away. Raises `StoreError`, with what
-        to do about it, where another process owns it or it cannot be used.
+        Without ``durable`` nothing waits for the disk, for states that are thrown away. With ``trouble`` what finds no
+        room waits for some instead of failing: see `Writer`. Raises `StoreError`, with what to do about it, where
+        another process owns it or it cannot be used.
         """
         try:
             with ExitStack() as undo:
@@ -184,7 +198,7 @@ class LmdbStore(_Tables):
                 undo.callback(owner.release)
                 env = _writable(path, map_size, durable=durable)
                 undo.callback(env.close)
-                store = cls(path, env, owner)
+                store = cls(path, env, owner, trouble)
                 undo.pop_all()
         except lmdb.Error as error:
             raise StoreError(_explanation(path, error)) from error

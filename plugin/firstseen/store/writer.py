@@ -14,6 +14,9 @@ from concurrent.futures import Future
 from firstseen.errors import StoreError
 from firstseen.store.ledger import Change, Ledger, Outcome, resolve
 
+FIRST_PAUSE_S, MOST_PAUSE_S = 0.1, 1.0
+"""How long a patient writer waits until it tries a transaction again: at first, and at the most."""
+
 
 class CommitError(StoreError):
     """A transaction was given up as a whole, and nothing of it was written; the next one may well succeed."""
@@ -34,13 +37,22 @@ class Writer:
 
     ``lock`` guards the ledger: every call of it must hold it, here and elsewhere. ``write`` raises `CommitError` where
     only this transaction failed; after any other exception nothing is written any more, and everything fails with it.
+
+    With ``trouble`` it is patient: a transaction that failed is tried again until it succeeds or `close` is called.
+    Then ``trouble`` is told of the error when that begins, and of None when it is over, in the writing thread.
     """
 
     def __init__(
-        self, ledger: Ledger, lock: threading.Lock, write: Callable[[Sequence[Change]], None], name: str
+        self,
+        ledger: Ledger,
+        lock: threading.Lock,
+        write: Callable[[Sequence[Change]], None],
+        name: str,
+        trouble: Callable[[StoreError | None], None] | None = None,
     ) -> None:
         self._ledger = ledger
         self._write = write
+        self._trouble = trouble
         self._work = threading.Condition(lock)
         self._jobs: deque[Job] = deque()
         self._closing = False
@@ -93,20 +105,43 @@ class Writer:
                 self._work.wait()
 
     def _do(self, work: Job | Sequence[Change]) -> list[Outcome]:
-        problem: CommitError | None = None
-        try:
-            if isinstance(work, Job):
-                work.run()
-            else:
-                self._write(work)
-        except CommitError as error:
-            problem = error
+        problem = self._attempt(work)
+        if problem is not None and self._trouble is not None and not isinstance(work, Job):
+            self._trouble(problem)
+            problem = self._insist(work, problem)
+            if problem is None:
+                self._trouble(None)
         with self._work:
             self.problem = problem
             if isinstance(work, Job):
                 self._jobs.popleft()
                 return [Outcome(work.done, problem)]
             return self._ledger.committed(work) if problem is None else self._ledger.failed(work, problem)
+
+    def _attempt(self, work: Job | Sequence[Change]) -> CommitError | None:
+        """Why it could not be written, this time."""
+        try:
+            if isinstance(work, Job):
+                work.run()
+            else:
+                self._write(work)
+        except CommitError as error:
+            return error
+        return None
+
+    def _insist(self, changes: Sequence[Change], problem: CommitError) -> CommitError | None:
+        """Try again until it is written, or until the store closes: then this is why it was not."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            with self._work:
+                self.problem = problem
+                if self._work.wait_for(lambda: self._closing, pause_s):
+                    return problem
+            pause_s = min(2 * pause_s, MOST_PAUSE_S)
+            failure = self._attempt(changes)
+            if failure is None:
+                return None
+            problem = failure
 
     def _break(self, error: BaseException) -> None:
         problem = (

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -36,11 +36,11 @@ class Disk:
 class Bench:
     """A writer with its ledger, called as a store calls them."""
 
-    def __init__(self) -> None:
+    def __init__(self, trouble: Callable[[StoreError | None], None] | None = None) -> None:
         self.disk = Disk()
         self.lock = threading.Lock()
         self.ledger = Ledger(lambda key: None)
-        self.writer = Writer(self.ledger, self.lock, self.disk.write, "under test")
+        self.writer = Writer(self.ledger, self.lock, self.disk.write, "under test", trouble)
 
     def claim(self, term: str, event: str = "e1") -> Claim:
         with self.lock:
@@ -90,6 +90,56 @@ def test_a_transaction_without_room_fails_alone(bench):
     assert again.verdict is Verdict.NEW
     assert bench.confirm(again).result(LONG) is None
     assert bench.writer.problem is None
+
+
+class TestPatience:
+    def test_what_finds_no_room_is_written_when_there_is_some(self):
+        told: list[str] = []
+        bench = Bench(lambda problem: told.append(str(problem)))
+        bench.disk.fault = CommitError("no room")
+        alert = bench.claim("x")
+        future = bench.confirm(alert)
+        for _ in range(2):
+            assert bench.disk.at_the_gate.acquire(timeout=LONG)
+        assert not future.done()
+        later = bench.claim("x", "e2")
+        # Its alert is delivered, and waits for the disk: another event must not alert in its place.
+        assert (alert.verdict, later.verdict) == (Verdict.NEW, Verdict.KNOWN)
+        assert str(bench.writer.problem) == "no room"
+        bench.disk.fault = None
+        assert future.result(LONG) is None
+        assert bench.confirm(later).result(LONG) is None
+        assert (bench.disk.transactions, bench.writer.problem) == ([["x"], ["x"]], None)
+        assert told == ["no room", "None"]
+        bench.writer.close()
+
+    def test_it_ends_when_the_store_closes(self):
+        told: list[str] = []
+        bench = Bench(lambda problem: told.append(str(problem)))
+        bench.disk.fault = CommitError("no room")
+        future = bench.confirm(bench.claim("x"))
+        assert bench.disk.at_the_gate.acquire(timeout=LONG)
+        bench.writer.close()
+        with pytest.raises(StoreError, match="no room"):
+            future.result(0)
+        assert told == ["no room"]
+
+    def test_what_is_damaged_stays_so(self):
+        bench = Bench(lambda problem: None)
+        bench.disk.fault = StoreError("damaged")
+        with pytest.raises(StoreError, match="damaged"):
+            bench.confirm(bench.claim("x")).result(LONG)
+        bench.writer.close()
+
+    def test_damage_is_found_while_waiting(self):
+        bench = Bench(lambda problem: None)
+        bench.disk.fault = CommitError("no room")
+        future = bench.confirm(bench.claim("x"))
+        assert bench.disk.at_the_gate.acquire(timeout=LONG)
+        bench.disk.fault = StoreError("damaged")
+        with pytest.raises(StoreError, match="damaged"):
+            future.result(LONG)
+        bench.writer.close()
 
 
 @pytest.mark.parametrize(
