@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix bench ci clean
+.PHONY: help demo test faults check fix bench ci clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ demo: $(VENV)/.ready ## the whole job on a synthetic day of CloudTrail: first si
 
 test: $(VENV)/.ready-test ## the test suite
 	$(BIN)/python -m pytest
+
+faults: $(VENV)/.ready-test ## 2,000 random faults around a running agent, and a table of what became of the records; FAULTS=n, SEED=n
+	PYTHONPATH=tests $(BIN)/python -m support.faults --faults $(or $(FAULTS),2000) $(if $(SEED),--seed $(SEED))
 
 check: $(VENV)/.ready-check ## lint, types, import contracts, spelling
 	$(BIN)/ruff check .

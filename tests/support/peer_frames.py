@@ -207,16 +207,15 @@ def _inflated(blob: bytes) -> bytes:
     return gzip.decompress(blob)
 
 
-class KeepingReader:
-    """A connection's bytes to frames with everything in them."""
+class CuttingReader:
+    """A connection's bytes to frames as bytes, with nothing known of them."""
 
-    def __init__(self, connection: int) -> None:
-        self._connection = connection
+    def __init__(self) -> None:
         self._unpacker = unpacker()
         self._rest = bytearray()
         self._start = 0
 
-    def feed(self, data: memoryview) -> Iterator[Frame]:
+    def feed(self, data: bytes | memoryview) -> Iterator[bytes]:
         self._rest += data
         self._unpacker.feed(data)
         while True:
@@ -229,7 +228,19 @@ class KeepingReader:
             del self._rest[:size]
             self._start += size
             if raw != b"\xc0":  # nil between frames is a heartbeat
-                yield parse(raw, self._connection)
+                yield raw
+
+
+class KeepingReader:
+    """A connection's bytes to frames with everything in them."""
+
+    def __init__(self, connection: int) -> None:
+        self._connection = connection
+        self._reader = CuttingReader()
+
+    def feed(self, data: memoryview) -> Iterator[Frame]:
+        for raw in self._reader.feed(data):
+            yield parse(raw, self._connection)
 
 
 class CountingReader:
