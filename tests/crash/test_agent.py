@@ -8,6 +8,7 @@ may or may not be done (3), the sender was acked (4).
 from __future__ import annotations
 
 import random
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,29 @@ def test_a_later_sighting_does_not_outlive_the_alert_before_it(tmp_path: Path) -
             client.send(frame("first", call(1, "e-1")))
             assert client.ack() == "first"
         assert [event for event, _ in labels(records(sink))] == ["e-1", "e-1"]
+
+
+def test_a_full_disk_delays_acks_and_refuses_nothing(tmp_path: Path) -> None:
+    """Refused, the chunk would come again, its alerts with it, and another event might alert in their place."""
+    with Sink() as sink:
+        config = write_config(tmp_path / "c.toml", downstream=sink.address, state=tmp_path / "state")
+        with AgentProcess(config) as agent, Source(agent.port) as client:
+            client.send(frame("small", call(0, "e-0")))
+            assert client.ack() == "small"
+            room = (tmp_path / "state/lmdb/data.mdb").stat().st_size
+            limits = resource.prlimit(agent.pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(agent.pid, resource.RLIMIT_FSIZE, (room, limits[1]))
+            client.send(frame("large", *(call(number, f"e-{number}") for number in range(1, 1000))))
+            assert "File too large" in agent.wait_for("state_not_written")["reason"]
+            assert client.is_silent()
+            with Source(agent.port) as other:
+                other.send(frame("other", {"log": "nothing that a rule would match"}))
+                assert other.ack() == "other"
+            resource.prlimit(agent.pid, resource.RLIMIT_FSIZE, limits)
+            assert client.ack() == "large"
+            agent.wait_for("state_written_again")
+            assert agent.stop()["records_rejected"] == 0
+        assert [received.chunk for received in sink.frames] == ["small", "large", "other"]
 
 
 def test_killed_at_random_moments_with_redelivery(tmp_path: Path) -> None:

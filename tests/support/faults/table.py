@@ -26,7 +26,14 @@ WORDS = {
     "alerts_doubled": "identities that alerted for a second event",
     "ids_differ": "repeats with another id",
 }
-AGENT_SAYS = ("chunk_rejected", "frame_not_taken", "frame_cut_short", "downstream_lost", "downstream_unreachable")
+AGENT_SAYS = (
+    "state_not_written",
+    "chunk_rejected",
+    "frame_not_taken",
+    "frame_cut_short",
+    "downstream_lost",
+    "downstream_unreachable",
+)
 
 
 def table(report: Report) -> str:

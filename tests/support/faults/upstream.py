@@ -119,9 +119,10 @@ async def run(chosen: argparse.Namespace) -> None:
             channel.look()
 
     async with asyncio.TaskGroup() as tasks:
-        for channel in channels:
-            tasks.create_task(channel.run())
-        tasks.create_task(listen(obey))
+        running = [tasks.create_task(channel.run()) for channel in channels]
+        await listen(obey)
+        for task in running:
+            task.cancel()
 
 
 def main() -> None:
