@@ -42,6 +42,7 @@ class Child:
             *("-m", module, *arguments),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            env=dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path))),
         )
         return cls(process, hear)
 
@@ -49,6 +50,11 @@ class Child:
         assert self._process.stdout is not None
         async for line in self._process.stdout:
             hear(json.loads(line))
+
+    async def ended(self) -> int:
+        """Wait until it has; the code with which it did."""
+        await asyncio.shield(self._hearing)  # whoever gives up waiting must not end the hearing
+        return await self._process.wait()
 
     @property
     def runs(self) -> bool:
@@ -72,6 +78,4 @@ class Child:
     async def kill(self) -> int:
         """SIGKILL; everything it said is heard when this returns. The code with which it ended."""
         self._signal(signal.SIGKILL)
-        code = await self._process.wait()
-        await self._hearing
-        return code
+        return await self.ended()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import time
 from collections import Counter
@@ -142,11 +141,14 @@ async def spoiled(server: Server, ack: Ack, seconds: float) -> bool:
         if server.child is None:
             return False
         server.child.tell(ack=ack, seconds=seconds)
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(LINK_PATIENCE_S), server.spoiled:
-            await server.spoiled.wait_for(lambda: server.acks_spoiled[ack] > before)
-        return True
-    return False
+    try:
+        async with asyncio.timeout(LINK_PATIENCE_S):
+            while server.acks_spoiled[ack] == before:
+                server.spoiled.clear()
+                await server.spoiled.wait()
+    except TimeoutError:
+        return False
+    return True
 
 
 async def fill_disk(stage: Stage, rng: random.Random) -> bool:

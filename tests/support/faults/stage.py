@@ -32,7 +32,7 @@ class Server:
 
     def __init__(self, folder: Path, arguments: list[str]) -> None:
         self.proxy = Proxy()
-        self.spoiled = asyncio.Condition()
+        self.spoiled = asyncio.Event()
         self.acks_spoiled: Counter[str] = Counter()
         self.problems: list[str] = []
         self.lock = asyncio.Lock()
@@ -51,7 +51,12 @@ class Server:
         self._up = asyncio.get_running_loop().create_future()
         arguments = [str(self._folder / f"{self._lives:04}.journal"), *self._arguments]
         self.child = await Child.start("support.faults.downstream", arguments, self._heard)
-        self.proxy.target = await self._up
+        ended = asyncio.create_task(self.child.ended())
+        await asyncio.wait((self._up, ended), return_when=asyncio.FIRST_COMPLETED)
+        if not self._up.done():
+            raise RuntimeError(f"a downstream did not start, and ended with {await ended}")
+        ended.cancel()
+        self.proxy.target = self._up.result()
 
     async def kill(self) -> None:
         self.proxy.target = None
@@ -68,11 +73,7 @@ class Server:
             self.problems.append(told["problem"])
         if "spoiled" in told:
             self.acks_spoiled[told["spoiled"]] += 1
-            asyncio.get_running_loop().create_task(self._tell())
-
-    async def _tell(self) -> None:
-        async with self.spoiled:
-            self.spoiled.notify_all()
+            self.spoiled.set()
 
 
 class Stage:
