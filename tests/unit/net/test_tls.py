@@ -91,7 +91,7 @@ def test_clients_show_a_certificate_of_the_right_root(tmp_path: Path, root: Auth
 @pytest.mark.parametrize("key_type", list(trustme.KeyType))
 def test_the_key_of_another_certificate(root: Authority, key_type: trustme.KeyType) -> None:
     cert, _ = root.issue(HOST)
-    _, key = root.issue("other.example.com", key_type)
+    _, key = root.issue("other.example.com", key_type=key_type)
 
     with pytest.raises(TlsError) as caught:
         server_context(cert, key)
