@@ -18,8 +18,8 @@ from pathlib import Path
 from firstseen.engine import Engine
 from firstseen.errors import FirstseenError, ProtocolError, QuarantineFullError, StoreError
 from firstseen.forward.repeats import Arrival, Identity, Repeats, identity
-from firstseen.logs import event
 from firstseen.metrics import Counts
+from firstseen.net.complaints import Complaints
 from firstseen.net.connection import Ticket
 from firstseen.net.delivery import Delivery
 from firstseen.net.forwarder import Forwarder
@@ -61,6 +61,7 @@ class Agent:
         self._quarantine = quarantine
         self._counts = counts
         self._now_ms = now_ms
+        self._complaints = Complaints(log)
         self._loop = asyncio.get_running_loop()
 
     def handle(self, ticket: Ticket) -> None:
@@ -101,6 +102,10 @@ class Agent:
             )
         )
 
+    def close(self) -> None:
+        """Tell what is not told yet of chunks that were refused."""
+        self._complaints.close()
+
     def _delivered(self, passage: _Passage, outcome: Outcome) -> None:
         if not outcome.claims:
             self._finish(passage, outcome)
@@ -137,15 +142,14 @@ class Agent:
 
     def _kept(self, passage: _Passage, records: int, reason: str, future: asyncio.Future[Path]) -> None:
         error = future.exception()
-        chunk = passage.ticket.chunk
         if error is None:
             self._counts.chunks_quarantined += 1
             self._counts.records_rejected += records
             self._tell("chunk_quarantined", passage, reason, file=str(future.result()))
             self._settle(passage, safe=True)
-        elif isinstance(error, FirstseenError):
+        elif isinstance(error, FirstseenError | OSError):
             name = "quarantine_full" if isinstance(error, QuarantineFullError) else "quarantine_failed"
-            event(log, logging.ERROR, name, tag=chunk.tag, reason=str(error))
+            self._complaints.tell(logging.ERROR, name, (), tag=passage.ticket.chunk.tag, reason=str(error))
             self._refuse(passage, records, reason)
         else:
             raise error
@@ -159,7 +163,10 @@ class Agent:
 
     def _tell(self, name: str, passage: _Passage, reason: str, file: str | None = None) -> None:
         peer, chunk = passage.ticket.peer, passage.ticket.chunk
-        event(log, logging.ERROR, name, peer=str(peer), tag=chunk.tag, size=chunk.size, reason=reason, file=file)
+        same = (peer.origin, chunk.tag, reason)
+        self._complaints.tell(
+            logging.ERROR, name, same, peer=str(peer), tag=chunk.tag, size=chunk.size, reason=reason, file=file
+        )
 
     def _finish(self, passage: _Passage, outcome: Outcome) -> None:
         self._counts.chunks_out += 1

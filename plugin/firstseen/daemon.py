@@ -11,6 +11,7 @@ import functools
 import logging
 import os
 import random
+import resource
 import signal
 import ssl
 import time
@@ -33,6 +34,7 @@ from firstseen.forward.repeats import Repeats
 from firstseen.forward.shapes import Shaper
 from firstseen.logs import event, set_up
 from firstseen.metrics import Counts
+from firstseen.net.complaints import Complaints
 from firstseen.net.downstream import Target, unchanged
 from firstseen.net.forwarder import Forwarder
 from firstseen.net.lane import Backoff
@@ -58,9 +60,16 @@ MOST_TAGS = 4096
 def run(config: Config) -> int:
     """Run the agent until it is told to stop; the exit code. Raises `FirstseenError` where it cannot start."""
     set_up(config.log.level, config.log.format)
+    _have_files_for_everybody()
     rules = load_rules(config.rules.paths)
     _tell_of(rules)
     return uvloop.run(_serve(config, rules))
+
+
+def _have_files_for_everybody() -> None:
+    """Raise the limit of open files as far as it may be: clients beyond it are hung up on, and nobody is told."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _tell_of(rules: RuleSet) -> None:
@@ -114,6 +123,7 @@ async def _serve(config: Config, rules: RuleSet) -> int:
             return EXIT_FAILED
         event(log, logging.INFO, "stopping", timeout=str(config.input.drain_timeout))
         drained = await listener.drain(config.input.drain_timeout.seconds)
+        agent.close()
         event(log, logging.INFO if drained else logging.WARNING, "stopped", drained=drained, **counts.as_dict())
     return 0
 
@@ -186,11 +196,14 @@ def _forwarder(config: Config, tls: ssl.SSLContext | None, counts: Counts) -> Fo
         keys = ClientKeys(output.key, config.input.self_hostname, output.username, output.secret)
         handshake = functools.partial(ClientHandshake, keys, os.urandom)
 
+    complaints = Complaints(log)
+
     def as_fluentd_reads_it(frame: Frame) -> Frame:
         try:
             return as_v1(frame, config.input.max_decompressed.bytes)
         except ProtocolError as error:  # only what passes uninspected is not known to be readable
-            event(log, logging.WARNING, "frame_not_converted", tag=frame.tag, reason=error.reason)
+            same = (frame.tag, error.reason)
+            complaints.tell(logging.WARNING, "frame_not_converted", same, tag=frame.tag, reason=error.reason)
             return frame
 
     def target(server: Server) -> Target:

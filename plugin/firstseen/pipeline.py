@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from firstseen.engine import Engine, Moment
-from firstseen.errors import RecordError, StoreError
+from firstseen.errors import ProtocolError, RecordError, StoreError
 from firstseen.forward.compression import algorithm
 from firstseen.forward.content import Content, content_of
 from firstseen.forward.messages import Chunk, Mode
@@ -84,10 +84,10 @@ class Pipeline:
                 edit = self._look(content, span, mode or "auto", now_ms, claims)
                 if edit is not None:
                     edits.append(edit)
-        except StoreError:
+            frames = self._shaper.frames(content, edits)
+        except (StoreError, ProtocolError):
             self._engine.release(claims)
             raise
-        frames = self._shaper.frames(content, edits)
         held = sum(len(edit.entry) for edit in edits)
         if edits or not content.travels:  # else it leaves as it came, and what was inflated is not needed any more
             held += content.held

@@ -40,6 +40,10 @@ class Conversation:
                 raise EOFError
             self._unpacker.feed(data)
 
+    async def begun(self) -> None:
+        """Waits until some of a frame is there."""
+        self._unpacker.feed(await self._reader.readexactly(1))
+
     async def write(self, data: bytes) -> None:
         self._writer.write(data)
         await self._writer.drain()

@@ -453,3 +453,15 @@ def test_where_the_state_cannot_be_read_nothing_stays_claimed(bench: Bench, monk
     ((_, [_, [_, record]], _),) = bench.take(forward(OTHER, call(BOB, "e-9")))
 
     assert alerts(record) == [BOB]
+
+
+def test_what_cannot_leave_stays_unclaimed(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "state", max_frame=1 << 16)
+    large = {"log": "x" * (1 << 15)}
+    with pytest.raises(ProtocolError, match="too much to repeat"):
+        bench.process(msgpack.packb(["aws", [[1, call(ADA, "e-1")], [1, large]], {"chunk": "c", "x": "y" * (1 << 16)}]))
+
+    ((_, [[_, record]], _),) = bench.take(forward(call(ADA, "e-2")))
+
+    assert alerts(record) == [ADA]
+    bench.store.close()

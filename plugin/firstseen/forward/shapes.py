@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from firstseen.errors import ProtocolError
 from firstseen.forward.compression import deflate, travels
 from firstseen.forward.content import Content
 from firstseen.forward.conversion import with_event_time
@@ -65,7 +66,10 @@ class Shaper:
         return self._frame(chunk, None)
 
     def frames(self, content: Content, edits: Sequence[Edit]) -> Sequence[Frame]:
-        """What to deliver for a chunk with these ascending ``edits`` of its entries; nothing where it holds nothing."""
+        """What to deliver for a chunk with these ascending ``edits`` of its entries; nothing where it holds nothing.
+
+        Raises `ProtocolError` for one that has to be cut, and has a tag and options that would fill every part of it.
+        """
         if not content.entries.count:
             return ()
         if not edits or not self.tag_prefix:
@@ -107,7 +111,14 @@ class Shaper:
     def _cut(self, content: Content, kept: Iterator[tuple[Kept, int]]) -> Iterator[Body]:
         """Bodies of a piece each, every record in its log group."""
         found = groups(content.entries)
-        room = self._room(content.chunk, min(PIECE, self.max_frame))
+        most = min(PIECE, self.max_frame)
+        room = self._room(content.chunk, most)
+        if room < most // 2:
+            raise ProtocolError(
+                f"its tag and options have {most - room} bytes, which is too much to repeat: it leaves in parts of"
+                f" {most} bytes, being larger than output.max_frame"
+            )
+        view = memoryview(content.entries.data)
         part: list[Kept] = []
         size = count = 0
 
@@ -119,8 +130,12 @@ class Shaper:
             if part and size + len(entry[2]) > room:
                 yield body()
                 part, size, count = [], 0, 0
-            part.append(entry)
             size += len(entry[2])
+            if part and part[-1][1] == entry[0] and _is_unedited(part[-1]) and _is_unedited(entry):
+                start, stop = part[-1][0], entry[1]
+                part[-1] = (start, stop, view[start:stop])
+            else:
+                part.append(entry)
             count += entries
         if part:
             yield body()
@@ -147,6 +162,10 @@ def _compressed_again(content: Content, body: Body, size: int) -> Body:
     if content.algorithm is None or not content.is_named or not travels(content.algorithm, size, 1):
         return body
     return replace(body, pieces=(deflate(content.algorithm, body.pieces),), compressed=True)
+
+
+def _is_unedited(kept: Kept) -> bool:
+    return isinstance(kept[2], memoryview)
 
 
 def _spliced(entries: Entries, edits: Sequence[Edit]) -> tuple[Buffer, ...]:

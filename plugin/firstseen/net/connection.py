@@ -26,8 +26,11 @@ log = logging.getLogger(__name__)
 LINGER_S = 1.0
 """How long a connection that is being closed drops what its peer still sends."""
 
-CHUNK_COST = 1 << 10
+CHUNK_COST = 9 << 8
 """Bytes that a chunk on its way takes beside its own; most of the memory, where chunks are small."""
+
+LIGHT_COST = 1 << 10
+"""Bytes that one takes that only waits for another, and has given its own back."""
 
 OFFSET_COST = 8
 """Bytes for each entry of a chunk whose place is known."""
@@ -70,6 +73,9 @@ class Host(Protocol):
     def refused(self, peer: Peer, tag: str | None, reason: str) -> None:
         """A connection has to close because of what its peer sent, or did not."""
 
+    def cut_short(self, peer: Peer, tag: str | None) -> None:
+        """A client ended its connection inside of a message."""
+
 
 class Ticket:
     """One chunk from one connection, until it is settled, exactly once."""
@@ -102,7 +108,7 @@ class Ticket:
     def cost(self) -> int:
         """Bytes of memory that it takes until it is settled."""
         if self._light:
-            return CHUNK_COST + len(self.chunk.tag) + len(self.chunk.options.chunk or b"")
+            return LIGHT_COST + len(self.chunk.tag) + len(self.chunk.options.chunk or b"")
         return self.chunk.size + CHUNK_COST + OFFSET_COST * len(self.chunk.offsets) + self._extra
 
     def weighs(self, more: int) -> None:
@@ -206,6 +212,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         self._handshake = None
         event(log, logging.DEBUG, "client_greeted", peer=str(self.peer), hostname=greeting.hostname, user=greeting.user)
+        self._take(0)  # an idle connection holds no memory, and may be idle from now on
         rest = handshake.rest
         while rest:
             buffer = self._receiver.buffer()
@@ -240,9 +247,13 @@ class Connection(asyncio.BufferedProtocol):
         self._ended = True
         if self._lingering is not None:
             return False
+        while self._receiver.has_more and not self._finishing:  # under TLS the end may come with the last of the data
+            self._take(0)
         if self._receiver.inside_frame and self._handshake is None:
-            event(log, logging.WARNING, "frame_cut_short", peer=str(self.peer), tag=self._receiver.tag)
+            self.host.cut_short(self.peer, self._receiver.tag)
         self.finish()
+        if not any(ticket.reply for ticket in self._tickets):
+            self._close()  # nobody waits for anything, and a client may connect for each of its chunks
         return not self.peer.secure
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -327,8 +338,14 @@ class Connection(asyncio.BufferedProtocol):
 
     def _keep_watch(self) -> None:
         """See to it that somebody looks whether the peer stands still, where it must not."""
-        if self._watch is None and self._limit_s():
-            self._watch = self._loop.call_later(self._limit_s(), self._check_progress)
+        limit_s = self._limit_s()
+        if not limit_s:
+            return
+        if self._watch is not None:
+            if self._watch.when() <= self._loop.time() + limit_s:
+                return
+            self._watch.cancel()  # it waits for an idle connection, and half a message may not stand for so long
+        self._watch = self._loop.call_later(limit_s, self._check_progress)
 
     def _limit_s(self) -> float:
         """How long nothing may come; 0 for as long as may be."""

@@ -12,11 +12,19 @@ from firstseen.errors import ProtocolError
 from firstseen.forward.client import AckReader, Unsettled
 from firstseen.forward.handshake import ClientHandshake
 from firstseen.forward.outgoing import Frame
+from firstseen.net import dialer
 from firstseen.net.delivery import Parcel
 from firstseen.notation import Endpoint
 
-GOODBYE_S = 2.0
-"""How long a connection under TLS that is empty is waited for to be closed from the other end, too."""
+MOST_BUFFERED = 1 << 20
+"""Bytes that wait for a server to read; what is behind them stays in its lane, as it came, and can take another."""
+
+
+GOODBYE_S = 1.0
+"""How long a connection under TLS that is not needed any more waits for its server to agree: its lane waits, too."""
+
+_ANOTHERS_NAME = (62, 63, 64)
+"""OpenSSL's codes for a certificate of another host name, mail address or IP address."""
 
 
 def unchanged(frame: Frame) -> Frame:
@@ -47,13 +55,23 @@ class Target:
         return str(self.endpoint)
 
 
-async def connect(target: Target, settled: Callable[[Parcel], None]) -> Downstream:
+def _nothing_waits() -> None:
+    """What to do about room for more where nothing waits for it."""
+
+
+async def connect(
+    target: Target, settled: Callable[[Parcel], None], has_room: Callable[[], None] = _nothing_waits
+) -> Downstream:
     """A connection that frames may be sent on. Raises `OSError`, `TimeoutError`, `ProtocolError`."""
     loop = asyncio.get_running_loop()
-    connection = Downstream(target, settled, loop)
+    connection = Downstream(target, settled, loop, has_room)
+    endpoint = target.endpoint
     try:
         async with asyncio.timeout(target.connect_timeout_s):
-            await _open(target, connection)
+            if endpoint.path is not None:
+                await loop.create_unix_connection(lambda: connection, str(endpoint.path))
+            else:
+                await _over_tcp(target, connection, loop)
             try:
                 await connection.ready
             except BaseException:
@@ -67,20 +85,30 @@ async def connect(target: Target, settled: Callable[[Parcel], None]) -> Downstre
     return connection
 
 
-async def _open(target: Target, connection: Downstream) -> None:
-    endpoint, loop = target.endpoint, asyncio.get_running_loop()
-    if endpoint.path is not None:
-        await loop.create_unix_connection(lambda: connection, str(endpoint.path))
+async def _over_tcp(target: Target, connection: Downstream, loop: asyncio.AbstractEventLoop) -> None:
+    endpoint = target.endpoint
+    connected = await dialer.dial(endpoint.host, endpoint.port, target.connect_timeout_s)
+    if target.tls is None:
+        await loop.create_connection(lambda: connection, sock=connected)
         return
-    await loop.create_connection(
-        lambda: connection,
-        endpoint.host,
-        endpoint.port,
-        ssl=target.tls,
-        # A str itself, not one of its kind: uvloop takes no other.
-        server_hostname=str(target.server_name or endpoint.host) if target.tls else None,
-        ssl_shutdown_timeout=GOODBYE_S if target.tls else None,
-    )
+    name = str(target.server_name or endpoint.host)  # uvloop takes a str and nothing that is derived from it
+    try:
+        await loop.create_connection(
+            lambda: connection,
+            sock=connected,
+            ssl=target.tls,
+            server_hostname=name,
+            ssl_shutdown_timeout=GOODBYE_S,
+        )
+    except ssl.SSLCertVerificationError as error:
+        told = error.verify_message.rstrip(".")
+        setting = "output.tls.server_name" if error.verify_code in _ANOTHERS_NAME else "output.tls.ca"
+        raise ProtocolError(f"its certificate cannot be verified: {told} ({setting})") from error
+    except ssl.SSLError as error:
+        raise ProtocolError(f"no TLS: {(error.reason or str(error)).lower().replace('_', ' ')}") from error
+    except ConnectionError as error:
+        what = "no TLS: the server hung up; it may want a certificate that it trusts (output.tls.cert)"
+        raise ProtocolError(what) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +122,21 @@ class _Sent:
 class Downstream(asyncio.Protocol):
     """A connection: ``ready`` is resolved once frames may be sent, ``lost`` with the reason when it is over.
 
-    ``settled`` is called for each parcel whose frame is acked or, where there are no acks, with the kernel.
+    ``settled`` is called for each parcel whose frame is acked or, where there are no acks, with the kernel,
+    ``has_room`` when the server read so much that more may be sent.
     """
 
-    def __init__(self, target: Target, settled: Callable[[Parcel], None], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        target: Target,
+        settled: Callable[[Parcel], None],
+        loop: asyncio.AbstractEventLoop,
+        has_room: Callable[[], None] = _nothing_waits,
+    ) -> None:
         self._target = target
         self._settled = settled
         self._loop = loop
+        self._has_room = has_room
         self._handshake = target.handshake() if target.handshake else None
         self._transport: asyncio.Transport | None = None
         self._acks = AckReader()
@@ -109,6 +145,8 @@ class Downstream(asyncio.Protocol):
         self._carried = 0
         self._progress_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._heard = False
+        self._doubtful_until_s = loop.time() + target.connect_timeout_s
         self._reason = "closed by the server"
         self.opened = False
         self.ready: asyncio.Future[None] = loop.create_future()
@@ -127,11 +165,15 @@ class Downstream(asyncio.Protocol):
         """Connected."""
         self._transport = cast(asyncio.Transport, transport)
         self.opened = True
-        if not self._target.require_ack:
-            # No buffer of our own: what is written is with the kernel, or the transport says when it is.
-            self._transport.set_write_buffer_limits(high=0)
+        # Where there are no acks, the transport has to say when all that was written is with the kernel.
+        self._transport.set_write_buffer_limits(high=MOST_BUFFERED - 1 if self._target.require_ack else 0)
         if self._handshake is None:
             self.ready.set_result(None)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the server has to read before more is sent: what it does not read, nobody else can take."""
+        return self._transport is not None and self._transport.get_write_buffer_size() >= MOST_BUFFERED
 
     def send(self, parcel: Parcel) -> None:
         """Write its frame; it is settled by its ack, or by being written where there are no acks."""
@@ -155,6 +197,7 @@ class Downstream(asyncio.Protocol):
     def finish(self) -> None:
         """Close in good order: nothing is on its way."""
         self._reason = "closed for a new one"
+        self._doubtful_until_s = 0.0
         if self._transport is not None:
             self._transport.close()
 
@@ -165,6 +208,7 @@ class Downstream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """A handshake, then acks, whole or in pieces; or something that is neither."""
+        self._heard = True
         try:
             if not self.ready.done():
                 data = self._greeted(data)
@@ -188,9 +232,10 @@ class Downstream(asyncio.Protocol):
         return handshake.rest
 
     def resume_writing(self) -> None:
-        """All that was written is with the kernel."""
+        """Most of what was written is with the kernel; all of it, where there are no acks."""
         if not self._target.require_ack:
             self._settle_written()
+        self._has_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is over."""
@@ -198,6 +243,9 @@ class Downstream(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         reason = str(exc) if exc else self._reason
+        if self._target.tls and not self._heard and self._loop.time() < self._doubtful_until_s:
+            # So ends TLS 1.3 at a server that wants to see another certificate.
+            reason += ", which said nothing: it may want a certificate that it trusts (output.tls.cert)"
         if not self.ready.done():
             self.ready.set_exception(ProtocolError(f"in the handshake: {reason}"))
             self.ready.exception()  # whoever connected may have given up: then it is no mistake that nobody asks

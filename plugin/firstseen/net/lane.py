@@ -21,6 +21,9 @@ from firstseen.net.downstream import Downstream, Target, connect
 
 log = logging.getLogger(__name__)
 
+STEADY_S = 10.0
+"""How long a connection has to last for its server to count as one that can be reached, if nothing was delivered."""
+
 
 class Backoff:
     """Pauses that double from ``first_s`` up to ``most_s``, each a random share between half of it and all of it."""
@@ -111,7 +114,7 @@ class Lane:
     async def _connected(self) -> bool:
         """Connect, and stay so for as long as may be. Whether to connect again at once."""
         try:
-            connection = await connect(self.target, self._settled)
+            connection = await connect(self.target, self._settled, self._flush)
         except (OSError, TimeoutError, ProtocolError) as error:
             reason = str(error) or repr(error)
             event(log, logging.WARNING, "downstream_unreachable", server=str(self.target), reason=reason)
@@ -126,6 +129,7 @@ class Lane:
         if not self.target.require_ack:
             self.trusted, self.rests = True, False
         loop = asyncio.get_running_loop()
+        since_s = loop.time()
         aging = loop.call_later(self.target.max_age_s, self._retire) if self.target.max_age_s else None
         if not self._wanted.is_set():
             self._retire()
@@ -141,7 +145,8 @@ class Lane:
         if unsettled:
             self._rest(unsettled, suspect=not self.trusted or connection.single, reason=reason)
             return False
-        self._backoff.reset()
+        if loop.time() - since_s >= STEADY_S:
+            self._backoff.reset()
         if not self._wanted.is_set():
             self._give_back((), suspect=False, reason=reason)
         return retired
@@ -166,7 +171,7 @@ class Lane:
         if connection is None or self._retiring:
             return
         window = sys.maxsize if self.trusted and not connection.single else 1
-        while self._queue and len(connection) < window:
+        while self._queue and len(connection) < window and not connection.is_full:
             parcel = self._queue.popleft()
             if parcel.delivery.over:
                 self._owner.settled(parcel)

@@ -17,6 +17,7 @@ from firstseen.forward.buffers import Pool
 from firstseen.forward.handshake import ServerHandshake
 from firstseen.logs import event
 from firstseen.net import tcpsocket, unixsocket
+from firstseen.net.complaints import Complaints
 from firstseen.net.connection import Connection, Ticket
 from firstseen.net.heartbeat import Heartbeat
 from firstseen.net.peers import Peer, in_brackets
@@ -59,6 +60,7 @@ class Listener:
         self._handle = handle
         self._refuse = refuse
         self._paused_reading = paused
+        self._complaints = Complaints(log)
         self._connections: set[Connection] = set()
         self._growing: dict[Connection, None] = {}
         self._servers: list[asyncio.Server | SecureServer] = []
@@ -119,6 +121,7 @@ class Listener:
         except TimeoutError:
             self.give_up()
         await self._deserted.wait()
+        self._complaints.close()
         return self._in_flight == 0
 
     def give_up(self) -> None:
@@ -189,4 +192,11 @@ class Listener:
     def refused(self, peer: Peer, tag: str | None, reason: str) -> None:
         """Called by a connection that has to close because of what its peer sent."""
         self._refuse()
-        event(log, logging.WARNING, "connection_refused", peer=str(peer), tag=tag, reason=reason)
+        self._complain("connection_refused", peer, tag, reason)
+
+    def cut_short(self, peer: Peer, tag: str | None) -> None:
+        """Called by a connection whose peer ended it inside of a message."""
+        self._complain("frame_cut_short", peer, tag, "the client closed the connection in the middle of a message")
+
+    def _complain(self, name: str, peer: Peer, tag: str | None, reason: str) -> None:
+        self._complaints.tell(logging.WARNING, name, (peer.origin, reason), peer=str(peer), tag=tag, reason=reason)

@@ -5,6 +5,7 @@ from typing import Any
 import msgpack
 import pytest
 
+from firstseen.errors import ProtocolError
 from firstseen.forward.content import content_of
 from firstseen.forward.outgoing import Frame, derived_id
 from firstseen.forward.shapes import PIECE, Edit, Shaper
@@ -84,6 +85,24 @@ def test_an_entry_that_is_larger_than_a_frame_leaves_alone():
     frames = shaped(forward(entries))
 
     assert [entries_of(frame) for frame in frames] == [[each] for each in entries]
+
+
+def test_what_is_cut_takes_a_piece_of_memory_a_part_and_none_an_entry():
+    entries = [entry(number) for number in range(1_000)]
+    data = forward(entries)
+
+    frames = shaped(data, [edit(data, 500, entry(-1))])
+
+    assert [each for frame in frames for each in entries_of(frame)] == [*entries[:500], entry(-1), *entries[501:]]
+    assert sorted(len(frame.pieces) for frame in frames) == [6] * (len(frames) - 1) + [8]
+
+
+def test_a_tag_and_options_that_would_fill_every_part_are_refused():
+    entries = [entry(number, 400) for number in range(100)]
+
+    assert len(shaped(forward(entries, x="y" * 4_000))) > 5
+    with pytest.raises(ProtocolError, match=r"its tag and options have 5... bytes, which is too much to repeat"):
+        shaped(forward(entries, x="y" * 5_000))
 
 
 def test_pieces_are_smaller_than_what_passes_whole():

@@ -1,9 +1,14 @@
 import asyncio
 import tracemalloc
+from pathlib import Path
 
 import pytest
 
 from firstseen.forward.buffers import Pool
+from firstseen.forward.handshake import ClientHandshake, ClientKeys, ServerHandshake, ServerKeys
+from firstseen.forward.server import MOST_FOUND
+from firstseen.net.tls import client_context, server_context
+from support.authority import Authority
 from support.desk import ack, connect, listening, message, read, read_to_end, run, turns
 
 
@@ -189,6 +194,68 @@ def test_idle_connections_are_closed_only_if_that_is_wanted() -> None:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(kept.read(1), 0.05)
             kept_writer.close()
+
+    run(test)
+
+
+def test_half_a_frame_is_not_given_the_time_of_an_idle_connection() -> None:
+    async def test() -> None:
+        async with listening(idle_timeout_s=600, frame_timeout_s=0.05) as (_, desk, port):
+            reader, writer = await connect(port, message("a"))
+            await desk.has(1)
+            desk.tickets[0].settle(safe=True)
+            assert await read(reader, len(ack("a"))) == ack("a")
+            writer.write(message("b")[:-1])
+            assert await read_to_end(reader) == b""
+            assert desk.refused == 1
+            writer.close()
+
+    run(test)
+
+
+def test_who_waits_for_no_ack_and_ends_its_connection_takes_up_none() -> None:
+    async def test() -> None:
+        async with listening() as (_, desk, port):
+            reader, writer = await connect(port, message())
+            await desk.has(1)
+            writer.write_eof()
+            assert await read_to_end(reader) == b""
+            desk.tickets[0].settle(safe=True)
+            writer.close()
+
+    run(test)
+
+
+def test_a_client_that_is_let_in_and_sends_nothing_holds_no_memory() -> None:
+    keys = ServerKeys(b"key", "server")
+
+    async def test() -> None:
+        pool = Pool()
+        async with listening(pool=pool, handshake=lambda: ServerHandshake(keys, bytes)) as (_, desk, port):
+            reader, writer = await connect(port)
+            client = ClientHandshake(ClientKeys(b"key", "client"), bytes)
+            while not client.done:
+                writer.write(client.feed(await reader.read(1 << 12)))
+            await turns()
+            assert pool.lent == 0
+            writer.write(message("c"))
+            await desk.has(1)
+            assert pool.lent > 0
+            desk.tickets[0].settle(safe=True)
+            writer.close()
+
+    run(test)
+
+
+def test_what_comes_in_one_piece_with_the_end_of_a_tls_connection_is_taken(tmp_path: Path) -> None:
+    root = Authority(tmp_path, "root")
+    server, client = server_context(*root.issue("localhost")), client_context(root.file)
+
+    async def test() -> None:
+        async with listening(tls=server) as (_, desk, port):
+            _, writer = await connect(port, message() * (3 * MOST_FOUND), ssl=client, server_hostname="localhost")
+            writer.close()
+            await desk.has(3 * MOST_FOUND)
 
     run(test)
 

@@ -1,4 +1,17 @@
-from firstseen.net.lane import Backoff
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import msgpack
+
+from firstseen.forward.outgoing import Frame
+from firstseen.net.delivery import Delivery, Parcel
+from firstseen.net.downstream import MOST_BUFFERED, Target
+from firstseen.net.lane import STEADY_S, Backoff, Lane
+from firstseen.notation import Endpoint
+from support.loopback import Conversation, downstream
+
+TIMEOUT_S = 10
 
 
 def test_pauses_double_up_to_a_limit_and_vary() -> None:
@@ -8,3 +21,114 @@ def test_pauses_double_up_to_a_limit_and_vary() -> None:
     backoff.reset()
     assert backoff.pause_s() == 1
     assert Backoff(lambda: 0.0, first_s=1, most_s=5).pause_s() == 0.5
+
+
+class Owner:
+    """Notes what a lane tells, and can be waited for."""
+
+    def __init__(self) -> None:
+        self.delivered: list[str | None] = []
+        self.returned: list[str | None] = []
+        self._news = asyncio.Event()
+
+    def changed(self) -> None:
+        self._news.set()
+
+    def settled(self, parcel: Parcel) -> None:
+        self.delivered.append(parcel.frame.chunk)
+        self._news.set()
+
+    def given_back(self, parcels: Sequence[Parcel], sent: int, suspect: bool, reason: str) -> None:
+        self.returned += [parcel.frame.chunk for parcel in parcels]
+        self._news.set()
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        async with asyncio.timeout(TIMEOUT_S):
+            while not true():
+                self._news.clear()
+                await self._news.wait()
+
+
+def parcel(name: str, size: int) -> Parcel:
+    data = msgpack.packb(["app", [[1, {"m": "x" * size}]], {"chunk": name}])
+    frame = Frame("app", (data,), len(data), name)
+    return Parcel(frame, Delivery([frame], lambda: None, lambda reason: None), 0)
+
+
+async def with_lane(target: Target, backoff: Backoff, test: Callable[[Lane, Owner], Coroutine[Any, Any, None]]) -> None:
+    owner = Owner()
+    lane = Lane(target, backoff, owner)
+    running = asyncio.create_task(lane.run())
+    try:
+        await test(lane, owner)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+def test_what_a_server_does_not_read_stays_in_the_lane_as_it_came() -> None:
+    """Else every frame would take its memory a second time where it is sent in another form."""
+
+    async def main() -> None:
+        go = asyncio.Event()
+        formed = []
+
+        def form(frame: Frame) -> Frame:
+            formed.append(frame.chunk)
+            return frame
+
+        async def script(peer: Conversation, _: int) -> None:
+            await go.wait()
+            while True:
+                await peer.ack(await peer.frame())
+
+        async def test(lane: Lane, owner: Owner) -> None:
+            await owner.until(lambda: lane.is_open)
+            names = [f"c-{number}" for number in range(60)]
+            for name in names:
+                lane.put(parcel(name, MOST_BUFFERED // 2))
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert 2 <= len(formed) < 30
+            assert lane.load == len(names)
+            go.set()
+            await owner.until(lambda: owner.delivered == names)
+            assert formed == names
+
+        async with downstream(script) as port:
+            target = Target(Endpoint(f"127.0.0.1:{port}"), True, TIMEOUT_S, form=form)
+            await with_lane(target, Backoff(lambda: 0.0, first_s=0.001), test)
+
+    asyncio.run(main())
+
+
+def test_a_server_that_closes_at_once_is_asked_less_and_less_often() -> None:
+    """A load balancer without anybody behind it takes every connection, and closes it."""
+
+    async def main() -> None:
+        gone = 0
+        pauses: list[float] = []
+        news = asyncio.Event()
+
+        async def script(peer: Conversation, number: int) -> None:
+            nonlocal gone
+            gone += 1
+            news.set()
+
+        class Pauses(Backoff):
+            def pause_s(self) -> float:
+                pauses.append(super().pause_s())
+                return 0.0
+
+        async def test(lane: Lane, owner: Owner) -> None:
+            async with asyncio.timeout(TIMEOUT_S):
+                while gone < 6:
+                    news.clear()
+                    await news.wait()
+
+        async with downstream(script) as port:
+            target = Target(Endpoint(f"127.0.0.1:{port}"), True, TIMEOUT_S)
+            await with_lane(target, Pauses(lambda: 1.0, first_s=1, most_s=STEADY_S), test)
+        assert pauses[:4] == [1, 2, 4, 8]
+
+    asyncio.run(main())

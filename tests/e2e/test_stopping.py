@@ -1,0 +1,100 @@
+"""SIGTERM: accept no more, settle what came, ack only what is safe, exit 0, whoever is connected."""
+
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from support.agent import AgentProcess
+from support.peers import Sink, Source, acked, held
+from support.weather import Wire, configure, frame
+
+pytestmark = pytest.mark.e2e
+
+
+def test_half_a_message_a_stalled_client_and_an_idle_one_do_not_hold_it_up(tmp_path: Path) -> None:
+    whole = frame("c", {"n": 1})
+    with Sink(held) as sink, AgentProcess(configure(tmp_path, sink.address)) as agent:
+        with Source(agent.port) as client, Source(agent.port) as half, Source(agent.port) as idle:
+            half.send(frame("before", {"n": 0}) + whole[:-5])
+            client.send(whole)
+            sink.wait_until(lambda: sink.chunks == 2)
+            agent.signal(signal.SIGTERM)
+            agent.wait_for("stopping")
+            sink.use(acked)
+            sink.release()
+            assert (client.ack(), half.ack()) == ("c", "before")
+            assert all(each.closes() for each in (client, half, idle))
+            assert agent.wait() == 0
+        assert agent.wait_for("stopped")["drained"] is True
+    assert sorted(each.chunk for each in sink.frames) == ["before", "c"]
+
+
+def test_nobody_is_accepted_any_more_and_nothing_that_comes_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "in.sock"
+    with Sink(held) as sink:
+        config = configure(tmp_path, sink.address, listen=f"unix:{path}")
+        config.write_text(config.read_text().replace("listen = [", 'listen = ["127.0.0.1:0", '))
+        with AgentProcess(config) as agent, Source(agent.port) as client:
+            client.send(frame("c", {"n": 1}))
+            sink.wait_until(lambda: sink.chunks == 1)
+            agent.signal(signal.SIGTERM)
+            agent.wait_for("stopping")
+            client.send(frame("too late", {"n": 2}))
+            sink.release()
+            assert client.ack() == "c"
+            assert client.closes()
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", agent.port))
+            assert agent.wait() == 0
+        assert not path.exists()
+        assert sink.chunks == 1
+
+
+def test_what_was_not_acked_comes_again_after_the_restart(tmp_path: Path) -> None:
+    with Sink() as gone:
+        address = gone.address
+    path = tmp_path / "in.sock"
+    config = configure(tmp_path, address, listen=f"unix:{path}", extra='input: drain_timeout = "100ms"')
+    with AgentProcess(config) as agent:
+        agent.wait_for("downstream_unreachable")
+        with Wire.through(path) as client, Wire.through(path) as half:
+            client.send(frame("c", {"n": 1}))
+            half.send(frame("h", {"n": 2})[:-1])
+            agent.signal(signal.SIGTERM)
+            assert client.closes()
+            assert half.closes()
+            assert agent.wait() == 0
+        assert agent.wait_for("stopped")["drained"] is False
+    with Sink(port=int(address.rpartition(":")[2])) as sink, AgentProcess(config) as agent:
+        agent.wait_for("ready")
+        with Wire.through(path) as client:
+            client.send(frame("c", {"n": 1}))
+            assert client.ack() == "c"
+        agent.stop()
+        assert [each.chunk for each in sink.frames] == ["c"]
+
+
+def test_a_second_signal_no_longer_waits(tmp_path: Path) -> None:
+    with Sink(held) as sink:
+        config = configure(tmp_path, sink.address, extra='input: drain_timeout = "1h"')
+        with AgentProcess(config) as agent, Source(agent.port) as client:
+            client.send(frame("c", {"n": 1}))
+            sink.wait_until(lambda: sink.chunks == 1)
+            started = time.monotonic()
+            agent.signal(signal.SIGTERM)
+            agent.wait_for("stopping")
+            agent.signal(signal.SIGTERM)
+            assert client.closes()
+            assert agent.wait() == 0
+            assert time.monotonic() - started < 5
+            assert agent.wait_for("stopped")["drained"] is False
+
+
+def test_a_client_that_never_reads_its_acks_does_not_hold_it_up(tmp_path: Path) -> None:
+    with Sink() as sink, AgentProcess(configure(tmp_path, sink.address)) as agent, Source(agent.port) as client:
+        client.send(b"".join(frame(f"{number:200}", {"n": number}) for number in range(3_000)))
+        sink.wait_until(lambda: sink.chunks >= 1_000)
+        assert agent.stop()["drained"] is True
