@@ -7,7 +7,7 @@ A *frame* is one msgpack object on a connection; a *chunk* is what one frame car
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 Scalar = str | int | float | bool
@@ -22,6 +22,12 @@ class Fields(Protocol):
 
     def exists(self, field: str) -> bool:
         """Whether ``field``, or any leaf below it, has an indexed value (``""`` counts)."""
+
+    def nested(self, path: str) -> Sequence[Fields]:
+        """The objects at ``path``, each seen through names relative to it; arrays flattened."""
+
+    def names(self) -> Iterable[str]:
+        """The dotted name of every leaf that is present, once; those of ``nested`` objects are among them."""
 
 
 class Verdict(enum.Enum):

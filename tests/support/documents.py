@@ -21,6 +21,29 @@ class Document:
     def exists(self, field: str) -> bool:
         return any(f"{path}.".startswith(f"{field}.") for path, _ in _leaves(self.source))
 
+    def nested(self, path: str) -> list[Document]:
+        return [Document(each) for each in _objects(self.source, path)]
+
+    def names(self) -> list[str]:
+        return list(dict.fromkeys(path for path, _ in _leaves(self.source)))
+
+
+def _objects(value: Any, path: str) -> Iterator[dict[str, Any]]:
+    """Yield every object at ``path``; a key that goes on after it makes an object of its rest."""
+    if isinstance(value, list):
+        for each in value:
+            yield from _objects(each, path)
+    elif isinstance(value, dict) and not path:
+        yield value
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            if key == path:
+                yield from _objects(each, "")
+            elif path.startswith(f"{key}."):
+                yield from _objects(each, path[len(key) + 1 :])
+            elif key.startswith(f"{path}."):
+                yield {key[len(path) + 1 :]: each}
+
 
 def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Scalar]]:
     """Yield every leaf below ``value`` with its dotted path; arrays are flat and nulls are nothing."""

@@ -8,6 +8,9 @@ value inside a list it takes in the values before it.
 A chain of ``and`` or of ``or`` is one node with all its children, two or more; parentheses keep a chain inside a chain
 apart. The trees meant here are those the parser builds: an unquoted text has no blanks at its ends and is none of
 ``true``, ``false`` and ``null``, a lone star is ``Exists`` and not a ``Pattern``, and ``*:*`` is ``MatchAll``.
+
+Three kinds of values no query can spell: ``Glob``, ``Members`` and ``Addresses`` are how the filters and exceptions of
+a rule say what they ask, so that a rule is one tree. They are printed for people, and do not parse.
 """
 
 from __future__ import annotations
@@ -53,7 +56,39 @@ class Null(_Spanned):
     """An unquoted, lower-case ``null``."""
 
 
-Value = Literal | Pattern | Boolean | Null
+@dataclass(frozen=True, slots=True)
+class Glob(_Spanned):
+    """A text as Elasticsearch's ``wildcard`` query takes it: the whole value has to fit.
+
+    ``*`` is any run of characters, ``?`` is one, and a backslash takes the next character as it is; one at the end is
+    itself. ``caseless`` makes upper and lower case the same.
+    """
+
+    text: str
+    caseless: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Members(_Spanned):
+    """A list called ``name``: a value is in it that equals one of ``texts``, each taken as a quoted literal is."""
+
+    name: str
+    texts: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses(_Spanned):
+    """A list called ``name``, of addresses: a value is in it that is an address inside one of ``ranges``.
+
+    A range is spelt as an address, as a network (``192.0.2.0/24``) or from its first to its last address
+    (``192.0.2.1-192.0.2.9``).
+    """
+
+    name: str
+    ranges: tuple[str, ...]
+
+
+Value = Literal | Pattern | Boolean | Null | Glob | Members | Addresses
 
 FieldName = str | Pattern
 """A field as the query names it: a name, or a pattern over names. A star in a quoted name is part of the name."""
@@ -134,7 +169,7 @@ _ESCAPES = {"\t": r"\t", "\r": r"\r", "\n": r"\n", "\u00a0": r"\u00a0"}
 
 
 def render(node: Node) -> str:
-    """Print ``node`` as a query; parsing that gives a tree equal to ``node``."""
+    """Print ``node`` as a query; parsing that gives a tree equal to ``node``, if a query can spell it."""
     match node:
         case MatchAll():
             return "*:*"
@@ -179,6 +214,10 @@ def _value(value: Value) -> str:
             return "true" if flag else "false"
         case Null():
             return "null"
+        case Glob(text, caseless):
+            return f"{'glob in any case' if caseless else 'glob'} {_quoted(text)}"
+        case Members(name) | Addresses(name):
+            return f"one of the list {_quoted(name)}"
         case _:
             assert_never(value)
 

@@ -13,15 +13,19 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from firstseen.errors import KqlError
+from firstseen.kql.addresses import in_ranges
 from firstseen.kql.ast import (
+    Addresses,
     And,
     Boolean,
     Exists,
     FieldName,
     FreeText,
+    Glob,
     Is,
     Literal,
     MatchAll,
+    Members,
     Nested,
     Node,
     Not,
@@ -32,6 +36,7 @@ from firstseen.kql.ast import (
     RangeOperator,
     Value,
 )
+from firstseen.kql.globs import glob_expression
 from firstseen.kql.scalars import may_be_in_scalar, text_of
 from firstseen.model import Fields, Scalar
 
@@ -56,7 +61,7 @@ def compile_query(node: Node, query: str, field_type: Callable[[str], str]) -> P
 
     ``field_type`` gives the Elasticsearch type of a field, "keyword" for one it does not know. Raises ``KqlError``,
     at the place of the fault, for a comparison with a field of another type than keyword and constant_keyword, for
-    nested blocks, free text, wildcards in field names or in ranges, and ``null``.
+    free text, wildcards in field names or in ranges, and ``null``.
     """
     return _Compiler(query, field_type).compile(node)
 
@@ -84,7 +89,7 @@ class _Compiler:
             case Range():
                 return self.range(node)
             case Nested():
-                raise self.refusal("a nested block", node)
+                return self.nested(node)
             case FreeText():
                 raise self.refusal("a value without a field", node)
             case _:
@@ -108,6 +113,13 @@ class _Compiler:
                 return _one_of(name, {_text(value)})
             case Pattern(pieces):
                 return _some_text(name, _wildcard(pieces))
+            case Glob(text, caseless):
+                expression = glob_expression(text, caseless)
+                return _some_text(name, lambda value: expression.fullmatch(value) is not None)
+            case Members(_, texts):
+                return _one_of(name, texts)
+            case Addresses(_, ranges):
+                return _some_text(name, lambda value: in_ranges(value, ranges))
             case Null():
                 raise self.refusal("null as a value", node.value)
             case _:
@@ -118,12 +130,21 @@ class _Compiler:
         match node.value:
             case Literal() | Boolean() as value:
                 return _some_text(name, _bounded(node.op, _text(value)))
-            case Pattern():
+            case Pattern() | Glob():
                 raise self.refusal("a wildcard in a range", node.value)
+            case Members() | Addresses():
+                raise self.refusal("a list in a range", node.value)
             case Null():
                 raise self.refusal("null as a value", node.value)
             case _:
                 assert_never(node.value)
+
+    def nested(self, node: Nested) -> Predicate:
+        if isinstance(node.path, Pattern):
+            raise self.refusal("a wildcard in the path of a nested block", node)
+        path = node.path
+        test = _Compiler(self.query, lambda name: self.field_type(f"{path}.{name}")).compile(node.child)
+        return lambda fields: any(map(test, fields.nested(path)))
 
     def keyword(self, node: Is | Range) -> str:
         """Return the name of the field of ``node``, which must be one whose values can be compared."""

@@ -11,14 +11,18 @@ import re
 from typing import assert_never
 
 from firstseen.errors import KqlError
+from firstseen.kql.addresses import in_ranges
 from firstseen.kql.ast import (
+    Addresses,
     And,
     Boolean,
     Exists,
     FreeText,
+    Glob,
     Is,
     Literal,
     MatchAll,
+    Members,
     Nested,
     Node,
     Not,
@@ -28,6 +32,7 @@ from firstseen.kql.ast import (
     RangeOperator,
     render,
 )
+from firstseen.kql.globs import glob_expression
 from firstseen.kql.scalars import text_of
 from firstseen.model import Fields
 
@@ -45,7 +50,9 @@ def evaluate(node: Node, fields: Fields) -> bool:
             return not evaluate(child, fields)
         case Exists(str(name)):
             return fields.exists(name)
-        case Is(str(name), Literal() | Pattern() | Boolean() as value):
+        case Nested(str(path), child):
+            return any(evaluate(child, element) for element in fields.nested(path))
+        case Is(str(name), Literal() | Pattern() | Boolean() | Glob() | Members() | Addresses() as value):
             return any(_fits(text_of(each), value) for each in fields.values(name))
         case Range(str(name), operator, Literal() | Boolean() as value):
             return any(_lies(text_of(each), operator, value) for each in fields.values(name))
@@ -55,8 +62,14 @@ def evaluate(node: Node, fields: Fields) -> bool:
             assert_never(node)
 
 
-def _fits(text: str, value: Literal | Pattern | Boolean) -> bool:
+def _fits(text: str, value: Literal | Pattern | Boolean | Glob | Members | Addresses) -> bool:
     match value:
+        case Glob(wanted, caseless):
+            return glob_expression(wanted, caseless).fullmatch(text) is not None
+        case Members(_, texts):
+            return text in texts
+        case Addresses(_, ranges):
+            return in_ranges(text, ranges)
         case Literal(wanted):
             return text == wanted
         case Boolean(wanted):

@@ -19,7 +19,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from firstseen.kql.ast import And, Is, Literal, Node, Or, Pattern
+from firstseen.kql.ast import And, Glob, Is, Literal, Members, Nested, Node, Or, Pattern
+from firstseen.kql.globs import pieces_of
 from firstseen.kql.scalars import may_be_in_scalar
 
 _SHORTEST = 3
@@ -60,8 +61,18 @@ class _Search:
                 return self.in_text(name, (text,))
             case Is(str(name), Pattern(pieces)):
                 return self.in_text(name, pieces)
+            case Is(str(name), Glob(text, False)):
+                return self.in_text(name, pieces_of(text))
+            case Is(str(name), Members(_, texts)):
+                return _union([self.in_text(name, (text,)) for text in texts])
+            case Nested(str(path), child):
+                return self.below(path).of(child)
             case _:
                 return None
+
+    def below(self, path: str) -> _Search:
+        """Return a search for names relative to ``path``."""
+        return _Search(lambda name: self.verbatim(f"{path}.{name}"), lambda name: self.field_type(f"{path}.{name}"))
 
     def in_text(self, name: str, pieces: tuple[str, ...]) -> _Found | None:
         """Find the longest run of the pieces of a value, all of which a matching value holds."""

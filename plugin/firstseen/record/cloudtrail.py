@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Final, Literal
 
-from firstseen.model import Scalar
+from firstseen.model import Fields, Scalar
 from firstseen.record import digest, endpoints, identity, parameters
 from firstseen.record.category import category_of
 from firstseen.record.ecs import first_instant
+from firstseen.record.element import elements
 from firstseen.record.fields import has_indexed, indexed_values
 from firstseen.record.javamap import java_text
 from firstseen.record.source import Source
-from firstseen.record.tree import Node, find, merge
+from firstseen.record.tree import Node, find, merge, names_of
 
 Reader = Callable[[Source], object]
 
@@ -248,6 +249,16 @@ class CloudTrailView:
         if field not in self._exists:
             self._exists[field] = has_indexed(field, self._nodes)
         return self._exists[field]
+
+    def nested(self, path: str) -> Sequence[Fields]:
+        """The objects at ``path``, in record order."""
+        return elements(path, self._nodes(path, beyond=True))
+
+    def names(self) -> Iterable[str]:
+        """The names of the leaves of every field of the table that has a value."""
+        found = ((field.name, self._value(field)) for field in FIELDS)
+        names = (name for row, value in found if value is not None for name in names_of(row, Node(value, 0)))
+        return dict.fromkeys(names)
 
     @property
     def event_id(self) -> str | None:

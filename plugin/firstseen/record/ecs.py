@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
 
-from firstseen.model import Scalar
+from firstseen.model import Fields, Scalar
+from firstseen.record.element import elements
 from firstseen.record.fields import has_indexed, indexed_values
 from firstseen.record.instant import parse_ms
-from firstseen.record.tree import Node, find, nested
+from firstseen.record.tree import Node, find, names_of, nested
 
 
 class EcsView:
@@ -34,6 +35,14 @@ class EcsView:
         if field not in self._exists:
             self._exists[field] = has_indexed(field, self._nodes)
         return self._exists[field]
+
+    def nested(self, path: str) -> Sequence[Fields]:
+        """The objects at ``path``, in record order."""
+        return elements(path, self._nodes(path, beyond=True))
+
+    def names(self) -> Iterable[str]:
+        """The names of the leaves of the record."""
+        return names_of("", Node(self._record, 0))
 
     @property
     def event_id(self) -> str | None:

@@ -98,6 +98,22 @@ def leaves(path: str, node: Node) -> Iterator[tuple[str, Scalar]]:
     return _walk(path, node, into_maps=True)
 
 
+def names_of(path: str, node: Node) -> list[str]:
+    """The name of every leaf at ``node`` or below, once; ``path`` is that of ``node``, empty for a whole record."""
+    return list(dict.fromkeys(name if path else name[1:] for name, _ in leaves(path, node)))
+
+
+def maps(node: Node) -> Iterator[Node]:
+    """The maps at ``node``: itself, or, where it is an array, those among its elements at any level."""
+    pending = [node]
+    while pending:
+        value, depth = pending.pop()
+        if isinstance(value, dict):
+            yield Node(value, depth)
+        elif is_array(value) and depth <= MAX_DEPTH:
+            pending.extend(Node(element, depth + 1) for element in reversed(value))
+
+
 def nested(record: Mapping[object, object]) -> dict[str, object]:
     """A copy of ``record`` in the nested spelling: dotted keys taken apart, bytes as text, several hits as a list."""
     return _nested_map(record, 0, 0)

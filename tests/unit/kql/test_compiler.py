@@ -97,7 +97,6 @@ def test_existence_is_asked_of_fields_of_any_type():
         ("x > null", "null as a value is not supported by this version", 4),
         ("x > y*", "a wildcard in a range is not supported by this version", 4),
         ("x*:y", "a wildcard in the name of a field is not supported by this version", 0),
-        ("x:{ y:z }", "a nested block is not supported by this version", 0),
         ("x:y and free text", "a value without a field is not supported by this version", 8),
     ],
 )

@@ -65,7 +65,7 @@ def test_differs(query):
     assert evaluate(parse(query), DOCUMENT) is False
 
 
-@pytest.mark.parametrize("query", ["foo", "a:{ b:c }", "a*:b", "a*:*", "a*>b", "a:null", "a > null", "a > b*"])
+@pytest.mark.parametrize("query", ["foo", "a*:b", "a*:*", "a*>b", "a:null", "a > null", "a > b*"])
 def test_what_the_compiler_refuses_has_no_meaning_here(query):
     with pytest.raises(KqlError, match="not supported by this version"):
         evaluate(parse(query), DOCUMENT)

@@ -11,8 +11,10 @@ from firstseen.record.tree import (
     find,
     is_array,
     leaves,
+    maps,
     members,
     merge,
+    names_of,
     nested,
     scalar_of,
     scalars,
@@ -173,3 +175,18 @@ def test_merge_puts_a_value_beside_what_is_there():
     merge(document, "a.c", {"d": 2})
     merge(document, "a.c.d", 3)
     assert document == {"a": {"b": 1, "c": {"d": [2, 3]}}}
+
+
+def test_the_names_of_leaves():
+    record = {"a": {"b": [1, {"c.d": 2}], "e": None}, b"f": {"b": True}, "a.b": 3}
+    assert names_of("", Node(record, 0)) == ["a.b", "a.b.c.d", "f.b"]
+    assert names_of("x", Node({"y": 1}, 0)) == ["x.y"]
+    assert names_of("x", Node(1, 0)) == ["x"]
+
+
+def test_the_maps_at_a_node():
+    assert [node.value for node in maps(Node([{"a": 1}, [[{"b": {"c": 2}}]], "text"], 0))] == [
+        {"a": 1},
+        {"b": {"c": 2}},
+    ]
+    assert not list(maps(Node(deep(MAX_DEPTH + 2, of="arrays"), 0)))
