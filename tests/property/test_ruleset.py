@@ -158,7 +158,7 @@ def condition(kind: str, field: str, text: str, start: int, stop: int) -> ast.No
 def fields_of(views: Sequence[View]) -> list[str]:
     """The fields that the views hold and a query can compare; those that make needles count twice."""
     held = sorted({name for view in views for name in names(view.document())} | {"event.action"})
-    comparable = [name for name in held if name and field_type(name) in ("keyword", "constant_keyword")]
+    comparable = [name for name in held if name and field_type(name) in ("keyword", "constant_keyword", "unknown")]
     return comparable + [name for name in comparable if is_verbatim(name)]
 
 

@@ -45,7 +45,7 @@ Predicate = Callable[[Fields], bool]
 
 _TextTest = Callable[[str], bool]
 
-_COMPARABLE = frozenset({"keyword", "constant_keyword"})
+_COMPARABLE = frozenset({"keyword", "constant_keyword", "unknown"})
 
 # Code points sort as their UTF-8 bytes do, so that texts can be compared as they are.
 _COMPARE: dict[RangeOperator, Callable[[str, str], bool]] = {

@@ -76,7 +76,7 @@ class _Search:
 
     def in_text(self, name: str, pieces: tuple[str, ...]) -> _Found | None:
         """Find the longest run of the pieces of a value, all of which a matching value holds."""
-        if self.field_type(name) != "keyword" or not self.verbatim(name):
+        if self.field_type(name) not in ("keyword", "unknown") or not self.verbatim(name):
             return None
         if all(map(may_be_in_scalar, pieces)):
             return None

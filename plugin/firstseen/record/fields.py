@@ -1,14 +1,14 @@
 """The type a field has in Elasticsearch, and which of a record's values are searchable under it.
 
-The types are those of the ECS fields and of the CloudTrail integration that differ from ``keyword``; a field
-that is not named here is a ``keyword``, as with Elastic's own dynamic mapping of strings.
+The types are those of the Elastic Common Schema, in a table beside this file, and those of fields that Elastic's
+integrations and rules add to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
-from itertools import product
+from collections.abc import Iterable
+from functools import cache, lru_cache
+from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from firstseen.model import Scalar
@@ -26,118 +26,85 @@ _LONGER_KEYWORDS = {
 FLATTENED_LIMIT: Final = 32_766
 """The longest term Lucene takes."""
 
-_FLATTENED_ROOTS = tuple(
-    f"aws.cloudtrail.flattened.{name}"
-    for name in (
-        "request_parameters",
-        "response_elements",
-        "additional_eventdata",
-        "service_event_details",
-        "digest",
-        "insight_details",
-    )
-)
 _MULTI_FIELDS = ("text", "caseless")
+_KEYWORDS_BELOW = "aws.cloudtrail."
+"""Where every field is a keyword that is not known as something else."""
 
-
-def _names(prefixes: str, suffixes: str) -> Iterator[str]:
-    """Each suffix behind each prefix; words apart, ``.`` for no prefix."""
-    return (f"{prefix}.{suffix}".lstrip(".") for prefix, suffix in product(prefixes.split(), suffixes.split()))
-
-
-_ENDPOINTS = "client destination server source"
-_PROCESSES = (
-    "process process.parent process.previous process.group_leader process.entry_leader process.session_leader"
-    " process.parent.group_leader process.entry_leader.parent process.session_leader.parent"
-)
-_FILES = "file process dll"
-_INDICATORS = "threat.indicator threat.enrichments.indicator"
-
-_TYPES: Final[dict[str, str]] = {
-    name: es_type
-    for es_type, names in {
-        "constant_keyword": [*_names("data_stream", "type dataset namespace"), *_names("event", "dataset module")],
-        "ip": _names(".", "network.forwarded_ip dns.resolved_ip"),
-        "long": [
-            *_names(_ENDPOINTS, "port nat.port bytes packets as.number"),
-            *_names("network http.request http.response", "bytes packets body.bytes"),
-            *_names(_PROCESSES, "pid pgid args_count exit_code uptime thread.id"),
-            *_names("event", "duration sequence severity"),
-            *_names("host", "uptime network.egress.bytes network.egress.packets network.ingress.bytes"),
-            *_names(".", "host.network.ingress.packets host.disk.read.bytes host.disk.write.bytes"),
-            *_names("log", "origin.file.line syslog.priority syslog.facility.code syslog.severity.code"),
-            *_names("file package", "size"),
-            *_names(".", "http.response.status_code url.port dns.answers.ttl threat.indicator.port"),
-            *_names(".", "kibana.alert.risk_score o365.audit.OperationCount"),
-            *_names("network_traffic.memcached.response", "status_code"),
-        ],
-        "float": _names("event vulnerability.score", "risk_score risk_score_norm base environmental temporal"),
-        "boolean": [
-            *_names(_PROCESSES, "interactive same_as_process"),
-            *_names(f"{_FILES} {_PROCESSES}", "code_signature.exists code_signature.trusted code_signature.valid"),
-            *_names(".", "tls.established tls.resumed volume.removable faas.coldstart github.repository_public"),
-            *_names(".", "azure.signinlogs.properties.is_interactive beacon_stats.is_beaconing"),
-            *_names(".", "network_traffic.memcached.request.noreply"),
-            *_names("o365.audit.ParticipantInfo", "HasForeignTenantUsers HasGuestUsers HasOtherGuestUsers"),
-            *_names("kubernetes.audit.requestObject.spec", "hostIPC hostNetwork hostPID"),
-            *_names(
-                "kubernetes.audit.requestObject.spec.containers.securityContext",
-                "privileged allowPrivilegeEscalation",
-            ),
-            *_names("aws.cloudtrail", "read_only"),
-            *_names("aws.cloudtrail.console_login.additional_eventdata", "mfa_used mobile_version"),
-        ],
-        "date": [
-            *_names(".", "@timestamp aws.cloudtrail.user_identity.session_context.creation_date"),
-            *_names("event", "created ingested start end"),
-            *_names("file", "accessed created ctime mtime"),
-            *_names(_PROCESSES, "start end"),
-            *_names(_FILES, "code_signature.timestamp"),
-            *_names("tls.client tls.server", "not_after not_before x509.not_after x509.not_before"),
-            *_names(_INDICATORS, "first_seen last_seen modified_at"),
-            *_names(".", "package.installed"),
-        ],
-        "wildcard": [
-            *_names(
-                "process process.parent process.entry_leader process.group_leader process.session_leader"
-                " process.parent.group_leader",
-                "command_line",
-            ),
-            *_names(f". {_INDICATORS}", "url.full url.original url.path registry.data.strings"),
-            *_names(".", "http.request.body.content http.response.body.content process.io.text error.stack_trace"),
-        ],
-        "text": _names(".", "message error.message powershell.file.script_block_text"),
-        "nested": [
-            *_names("elf file.elf process.elf", "sections segments"),
-            *_names("macho pe file.macho file.pe process.macho process.pe dll.pe", "sections"),
-            *_names(".", "threat.enrichments email.attachments"),
-        ],
-        "flattened": _FLATTENED_ROOTS,
-    }.items()
-    for name in names
+_BEYOND_ECS: Final = {
+    "constant_keyword": "event.dataset event.module",
+    "long": (
+        "kibana.alert.risk_score o365.audit.OperationCount network_traffic.memcached.response.status_code"
+        " process.pgid process.parent.pgid"
+    ),
+    "boolean": (
+        "aws.cloudtrail.read_only"
+        " aws.cloudtrail.console_login.additional_eventdata.mfa_used"
+        " aws.cloudtrail.console_login.additional_eventdata.mobile_version"
+        " azure.signinlogs.properties.is_interactive beacon_stats.is_beaconing github.repository_public"
+        " kubernetes.audit.requestObject.spec.hostIPC kubernetes.audit.requestObject.spec.hostNetwork"
+        " kubernetes.audit.requestObject.spec.hostPID"
+        " kubernetes.audit.requestObject.spec.containers.securityContext.privileged"
+        " kubernetes.audit.requestObject.spec.containers.securityContext.allowPrivilegeEscalation"
+        " network_traffic.memcached.request.noreply o365.audit.ParticipantInfo.HasForeignTenantUsers"
+        " o365.audit.ParticipantInfo.HasGuestUsers o365.audit.ParticipantInfo.HasOtherGuestUsers"
+    ),
+    "date": "aws.cloudtrail.user_identity.session_context.creation_date",
+    "wildcard": "process.parent.group_leader.command_line",
+    "match_only_text": "powershell.file.script_block_text",
+    "flattened": (
+        "aws.cloudtrail.flattened.request_parameters aws.cloudtrail.flattened.response_elements"
+        " aws.cloudtrail.flattened.additional_eventdata aws.cloudtrail.flattened.service_event_details"
+        " aws.cloudtrail.flattened.digest aws.cloudtrail.flattened.insight_details"
+    ),
 }
 
 
 @lru_cache(maxsize=4096)
 def field_type(name: str) -> str:
-    """The Elasticsearch type of the field ``name``; ``keyword`` for one that is not known to have another.
+    """The Elasticsearch type of the field ``name``; ``unknown`` for one of which it is not known.
 
     ``flattened`` is a whole flattened object, ``flattened_key`` a name below one; ``text`` and ``caseless`` are
     also the types of the multi-fields ``X.text`` and ``X.caseless``. A name that ends in ``.ip`` is an ``ip``.
     """
-    if name in _TYPES:
-        return _TYPES[name]
-    if name.startswith(_FLATTENED_ROOTS) and any(name.startswith(f"{root}.") for root in _FLATTENED_ROOTS):
-        return "flattened_key"
+    types = _types()
+    if name in types:
+        return types[name]
     parent, _, last = name.rpartition(".")
-    return last if last == "ip" or (parent and last in _MULTI_FIELDS) else "keyword"
+    above = parent
+    while above:
+        if types.get(above) == "flattened":
+            return "flattened_key"
+        above = above.rpartition(".")[0]
+    if last == "ip" or (parent and last in _MULTI_FIELDS):
+        return last
+    return "keyword" if name.startswith(_KEYWORDS_BELOW) else "unknown"
+
+
+@cache
+def _types() -> dict[str, str]:
+    """The type of every field that is known, read when first needed."""
+    types: dict[str, str] = {}
+    for line in Path(__file__).with_name("ecs_types.txt").read_text("utf-8").splitlines():
+        if not line.startswith("#"):
+            es_type, parents, lasts = line.split()
+            for parent in parents.split(","):
+                start = "" if parent == "." else f"{parent}."
+                types.update(dict.fromkeys([start + last for last in lasts.split(",")], es_type))
+    for es_type, names in _BEYOND_ECS.items():
+        types.update(dict.fromkeys(names.split(), es_type))
+    for parent in {name.rpartition(".")[0] for name in types}:
+        above = parent
+        while above and above not in types:
+            types[above] = "object"
+            above = above.rpartition(".")[0]
+    return types
 
 
 @lru_cache(maxsize=4096)
 def ignore_above(name: str) -> int:
     """The length, in UTF-16 units, beyond which a string under ``name`` is not indexed."""
     match field_type(name):
-        case "keyword" | "caseless":
+        case "keyword" | "caseless" | "unknown":
             return _LONGER_KEYWORDS.get(name, _KEYWORD_LIMIT)
         case "flattened" | "flattened_key":
             return FLATTENED_LIMIT

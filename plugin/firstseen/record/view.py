@@ -34,7 +34,9 @@ Kind = Literal["cloudtrail", "ecs"]
 Record = Mapping[object, object]
 
 _TEXT_KEYS: Final = ("log", "message")
-_COMPARED_AS_TEXT: Final = frozenset({"keyword", "constant_keyword", "wildcard", "flattened", "flattened_key"})
+_COMPARED_AS_TEXT: Final = frozenset(
+    {"keyword", "constant_keyword", "wildcard", "flattened", "flattened_key", "unknown"}
+)
 _LONGEST_INT: Final = 400
 """Digits beyond the range of a double, and short of where Python refuses to read an int."""
 
