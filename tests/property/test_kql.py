@@ -12,7 +12,7 @@ from firstseen.errors import KqlError
 from firstseen.kql import ast, compile_query, needles, parse, render
 from firstseen.kql.naive import evaluate
 from firstseen.kql.scalars import may_be_in_scalar, text_of
-from support import kql_trees
+from support import kql_trees, kql_typed
 from support.documents import Document
 
 
@@ -69,7 +69,16 @@ def test_compiled_equals_naive(matter):
     """For every tree and every document, the compiled predicate says what the naive evaluator says."""
     tree, source = matter
     document = Document(source)
-    assert compile_query(tree, "", keyword)(document) is evaluate(tree, document)
+    assert compile_query(tree, "", keyword)(document) is evaluate(tree, document, keyword)
+
+
+@given(kql_typed.trees(), kql_typed.documents())
+@settings(max_examples=100)
+def test_compiled_equals_naive_on_fields_of_every_type(tree, source):
+    """For every tree and every document, whatever the types of the fields: the same."""
+    document = Document(source)
+    compiled = compile_query(tree, "", kql_typed.field_type)
+    assert compiled(document) is evaluate(tree, document, kql_typed.field_type)
 
 
 @given(st.lists(st.text("ab", max_size=2), min_size=2, max_size=4), st.text("ab", max_size=5))
@@ -78,7 +87,7 @@ def test_wildcards_fit_as_the_regex_says(pieces, text):
     """Over two letters, where pieces overlap and repeat, a compiled wildcard fits what the naive one fits."""
     tree = ast.Is("a", ast.Pattern(tuple(pieces)))
     document = Document({"a": [text]})
-    assert compile_query(tree, "", keyword)(document) is evaluate(tree, document)
+    assert compile_query(tree, "", keyword)(document) is evaluate(tree, document, keyword)
 
 
 @given(st.integers() | st.floats() | st.booleans(), st.data())
@@ -117,7 +126,17 @@ def test_what_matches_holds_a_needle(matter):
     """For every tree and every document that matches, the record holds one of the needles, whatever its encoding."""
     tree, source = matter
     found = needles(tree, lambda field: True, keyword)
-    if found is not None and evaluate(tree, Document(source)):
+    if found is not None and evaluate(tree, Document(source), keyword):
+        missed = [name for name, encode in ENCODERS.items() if not any(needle in encode(source) for needle in found)]
+        assert not missed
+
+
+@given(kql_typed.trees(), kql_typed.documents())
+@settings(max_examples=100)
+def test_what_matches_holds_a_needle_whatever_the_types(tree, source):
+    """The same where the fields are of every type."""
+    found = needles(tree, lambda field: True, kql_typed.field_type)
+    if found is not None and evaluate(tree, Document(source), kql_typed.field_type):
         missed = [name for name, encode in ENCODERS.items() if not any(needle in encode(source) for needle in found)]
         assert not missed
 
@@ -129,6 +148,6 @@ def test_needles_are_sought_in_verbatim_fields_only(matter, derived):
     tree, source = matter
     found = needles(tree, lambda field: field != derived, keyword)
     document = Document(source)
-    if found is not None and evaluate(tree, document):
+    if found is not None and evaluate(tree, document, keyword):
         others = [text_of(value) for field in kql_trees.FIELDS if field != derived for value in document.values(field)]
         assert any(needle.decode() in text for needle in found for text in others)

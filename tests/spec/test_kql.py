@@ -89,7 +89,7 @@ def test_verdict(case):
     assert verdicts
     for text, expected in verdicts:
         document = Document(json.loads(text))
-        results = {"compiled": compiled(document), "naive": evaluate(tree, document)}
+        results = {"compiled": compiled(document), "naive": evaluate(tree, document, types(case))}
         assert set(results.values()) == {expected}, (
             f"\ncase     {case}\ndocument {text}\ntree     {tree}\nexpected {expected}\nresults  {results}"
         )

@@ -38,7 +38,7 @@ def _literals(texts: st.SearchStrategy[str]) -> st.SearchStrategy[ast.Literal]:
     return texts.map(_unquoted) | st.builds(ast.Literal, texts, st.just(True))
 
 
-def _chains(nodes: st.SearchStrategy[ast.Node]) -> st.SearchStrategy[ast.Node]:
+def chains(nodes: st.SearchStrategy[ast.Node]) -> st.SearchStrategy[ast.Node]:
     several = st.lists(nodes, min_size=2, max_size=3).map(tuple)
     return st.builds(ast.And, several) | st.builds(ast.Or, several) | st.builds(ast.Not, nodes)
 
@@ -71,7 +71,7 @@ def any_trees() -> st.SearchStrategy[ast.Node]:
         | st.just(ast.MatchAll())
     )
     return st.recursive(
-        leaves, lambda nodes: _chains(nodes) | st.builds(ast.Nested, names | patterns, nodes), max_leaves=6
+        leaves, lambda nodes: chains(nodes) | st.builds(ast.Nested, names | patterns, nodes), max_leaves=6
     )
 
 
@@ -93,12 +93,12 @@ def runnable_trees() -> st.SearchStrategy[ast.Node]:
         | st.builds(ast.Is, names, _booleans)
         | st.just(ast.MatchAll())
     )
-    return st.recursive(equalities() | others, _chains, max_leaves=5)
+    return st.recursive(equalities() | others, chains, max_leaves=5)
 
 
 def trees_with_needles() -> st.SearchStrategy[ast.Node]:
     """Trees of comparisons only, most of which can be told from the bytes of a record."""
-    return st.recursive(equalities(), _chains, max_leaves=4)
+    return st.recursive(equalities(), chains, max_leaves=4)
 
 
 def _documents() -> st.SearchStrategy[dict[str, Any]]:

@@ -12,5 +12,6 @@ from firstseen.kql.ast import render
 from firstseen.kql.compiler import compile_query
 from firstseen.kql.needles import needles
 from firstseen.kql.parser import parse
+from firstseen.kql.remarks import Remark, faults_of, limits_of
 
-__all__ = ["compile_query", "needles", "parse", "render"]
+__all__ = ["Remark", "compile_query", "faults_of", "limits_of", "needles", "parse", "render"]

@@ -1,19 +1,19 @@
 """From the tree of a query to a predicate: closures over ``model.Fields``, one per node.
 
 What a node means is said in ``naive``; the closures here only get there faster, and a property test holds the two
-against each other. Values are compared on keyword fields alone. Everything this version cannot decide exactly is
-refused when the query is compiled, never answered with a guess.
+against each other. How values compare, by the type of their field, is in ``kinds``. An operand that Elasticsearch
+would reject never matches; ``remarks`` tells of those.
 """
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import assert_never
 
 from firstseen.errors import KqlError
-from firstseen.kql.addresses import in_ranges
+from firstseen.kql.addresses import Networks, address_of, range_of
 from firstseen.kql.ast import (
     Addresses,
     And,
@@ -36,40 +36,35 @@ from firstseen.kql.ast import (
     RangeOperator,
     Value,
 )
-from firstseen.kql.globs import glob_expression
+from firstseen.kql.kinds import Kind, ValueTest, kind_of
+from firstseen.kql.moments import indexed_moment
 from firstseen.kql.scalars import may_be_in_scalar, text_of
+from firstseen.kql.scope import Scope
+from firstseen.kql.wildcards import LONE_STAR, Pieces, parted, wildcard
 from firstseen.model import Fields, Scalar
 
 Predicate = Callable[[Fields], bool]
 """Whether the record behind the fields matches."""
 
-_TextTest = Callable[[str], bool]
+ANY_NAME = Pattern(LONE_STAR)
 
-_COMPARABLE = frozenset({"keyword", "constant_keyword", "unknown"})
-
-# Code points sort as their UTF-8 bytes do, so that texts can be compared as they are.
-_COMPARE: dict[RangeOperator, Callable[[str, str], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
+_NAMES_KEPT = 512
 
 
 def compile_query(node: Node, query: str, field_type: Callable[[str], str]) -> Predicate:
     """Return the test whether a record matches ``node``, the tree of ``query``.
 
-    ``field_type`` gives the Elasticsearch type of a field, "keyword" for one it does not know. Raises ``KqlError``,
-    at the place of the fault, for a comparison with a field of another type than keyword and constant_keyword, for
-    free text, wildcards in field names or in ranges, and ``null``.
+    ``field_type`` gives the Elasticsearch type of a field, "unknown" for one it does not know. In dates, ``now`` is the
+    event's own ``@timestamp``. Raises ``KqlError``, at the place of the fault, for a wildcard in the path of a nested
+    block and for ``now`` inside one.
     """
-    return _Compiler(query, field_type).compile(node)
+    return _Compiler(query, Scope(field_type)).compile(node)
 
 
 @dataclass(frozen=True, slots=True)
 class _Compiler:
     query: str
-    field_type: Callable[[str], str]
+    scope: Scope
 
     def compile(self, node: Node) -> Predicate:
         match node:
@@ -81,90 +76,154 @@ class _Compiler:
                 return self.disjunction(children)
             case Not(child):
                 return _negated(self.compile(child))
-            case Is():
-                return self.equality(node)
-            case Exists():
-                name = self.name(node.field, node)
-                return lambda fields: fields.exists(name)
-            case Range():
-                return self.range(node)
+            case Is(name, value):
+                return self.named(name, value, lambda each: self.equality(each, value))
+            case Exists(name):
+                return _existing(name)
+            case Range(name, op, value):
+                return self.named(name, value, lambda each: self.range(each, op, value))
             case Nested():
                 return self.nested(node)
-            case FreeText():
-                raise self.refusal("a value without a field", node)
+            case FreeText(value):
+                return self.compile(Is(ANY_NAME, value))
             case _:
                 assert_never(node)
 
     def disjunction(self, children: Sequence[Node]) -> Predicate:
         """Any of ``children``, with all plain values of one field taken together as one look-up."""
-        texts: dict[str, set[str]] = {}
+        values: dict[str, list[Literal]] = {}
         others: list[Predicate] = []
         for child in children:
-            if isinstance(child, Is) and isinstance(child.value, Literal | Boolean):
-                texts.setdefault(self.keyword(child), set()).add(_text(child.value))
-            else:
-                others.append(self.compile(child))
-        return _any_of([_one_of(name, each) for name, each in texts.items()] + others)
+            match child:
+                case Is(str(name), Literal() | Boolean() as value) if not self.is_out_of_reach(name, value):
+                    values.setdefault(name, []).append(literal_of(value))
+                case _:
+                    others.append(self.compile(child))
+        return _any_of([self.literals(name, each) for name, each in values.items()] + others)
 
-    def equality(self, node: Is) -> Predicate:
-        name = self.keyword(node)
-        match node.value:
-            case Literal() | Boolean() as value:
-                return _one_of(name, {_text(value)})
+    def named(self, name: FieldName, value: Value, make: Callable[[str], Predicate]) -> Predicate:
+        """Make the test for ``name``, or for every field of a record whose name fits it."""
+        if isinstance(name, str):
+            return _never if self.is_out_of_reach(name, value) else make(name)
+        fits = wildcard(name.pieces)
+        test_of = lru_cache(maxsize=_NAMES_KEPT)(make)
+        return lambda fields: any(fits(each) and test_of(each)(fields) for each in fields.names())
+
+    def is_out_of_reach(self, name: str, value: Value) -> bool:
+        """Whether the field is one of nested objects and asked for outside of a block of theirs."""
+        if self.scope.path and isinstance(value, Literal) and self.kind(name).is_relative(value.text):
+            raise KqlError("now in a nested block is not supported", self.query, value.span[0])
+        return self.scope.needs_block(name) is not None
+
+    def kind(self, name: str) -> Kind:
+        return kind_of(self.scope.type_of(name))
+
+    def equality(self, name: str, value: Value) -> Predicate:
+        kind = self.kind(name)
+        match value:
+            case Literal() | Boolean():
+                return self.literals(name, [literal_of(value)])
             case Pattern(pieces):
-                return _some_text(name, _wildcard(pieces))
-            case Glob(text, caseless):
-                expression = glob_expression(text, caseless)
-                return _some_text(name, lambda value: expression.fullmatch(value) is not None)
+                return _pattern(name, kind, pieces)
+            case Glob():
+                return _some(name, kind.globbed(value))
             case Members(_, texts):
-                return _one_of(name, texts)
+                return self.literals(name, [Literal(text, quoted=True) for text in sorted(texts)])
             case Addresses(_, ranges):
-                return _some_text(name, lambda value: in_ranges(value, ranges))
+                wanted = Networks(map(range_of, ranges))
+                return _some(name, lambda each: isinstance(each, str) and address_of(each) in wanted)
             case Null():
-                raise self.refusal("null as a value", node.value)
+                return _never
             case _:
-                assert_never(node.value)
+                assert_never(value)
 
-    def range(self, node: Range) -> Predicate:
-        name = self.keyword(node)
-        match node.value:
-            case Literal() | Boolean() as value:
-                return _some_text(name, _bounded(node.op, _text(value)))
-            case Pattern() | Glob():
-                raise self.refusal("a wildcard in a range", node.value)
-            case Members() | Addresses():
-                raise self.refusal("a list in a range", node.value)
-            case Null():
-                raise self.refusal("null as a value", node.value)
-            case _:
-                assert_never(node.value)
+    def literals(self, name: str, values: Sequence[Literal]) -> Predicate:
+        """Any of ``values``."""
+        kind = self.kind(name)
+        texts: frozenset[Scalar] = frozenset(value.text for value in values)
+        if kind.exact and not any(may_be_in_scalar(value.text) for value in values):
+            return lambda fields: not texts.isdisjoint(fields.values(name))
+        if kind.exact == "as text":
+            return lambda fields: not texts.isdisjoint(map(text_of, fields.values(name)))
+        moving = [value for value in values if kind.is_relative(value.text)]
+        tests = [self.moving(name, partial(kind.equal, value)) for value in moving]
+        fixed = [value for value in values if value not in moving]
+        if fixed:
+            tests.append(_some(name, kind.equal(fixed[0]) if len(fixed) == 1 else kind.among(fixed)))
+        return _any_of(tests)
+
+    def range(self, name: str, op: RangeOperator, value: Value) -> Predicate:
+        kind, bound = self.kind(name), bound_of(value)
+        if bound is None:
+            return _never
+        if kind.is_relative(bound):
+            return self.moving(name, partial(kind.bounded, op, bound))
+        return _some(name, kind.bounded(op, bound))
+
+    def moving(self, name: str, test_at: Callable[[int], ValueTest | None]) -> Predicate:
+        """Make the test that depends on what now is."""
+        if self.scope.path:
+            return _never
+
+        def test(fields: Fields) -> bool:
+            now = now_of(fields)
+            at_now = None if now is None else test_at(now)
+            return at_now is not None and any(map(at_now, fields.values(name)))
+
+        return test
 
     def nested(self, node: Nested) -> Predicate:
         if isinstance(node.path, Pattern):
-            raise self.refusal("a wildcard in the path of a nested block", node)
+            raise KqlError("a wildcard in the path of a nested block is not supported", self.query, node.span[0])
         path = node.path
-        test = _Compiler(self.query, lambda name: self.field_type(f"{path}.{name}")).compile(node.child)
+        test = _Compiler(self.query, self.scope.inside(path)).compile(node.child)
+        if not self.scope.takes_block(path):
+            return _never
         return lambda fields: any(map(test, fields.nested(path)))
 
-    def keyword(self, node: Is | Range) -> str:
-        """Return the name of the field of ``node``, which must be one whose values can be compared."""
-        name = self.name(node.field, node)
-        type_ = self.field_type(name)
-        if type_ not in _COMPARABLE:
-            raise self.refusal(f"comparing {name}, which is of the type {type_},", node)
-        return name
 
-    def name(self, name: FieldName, node: Is | Exists | Range) -> str:
-        if isinstance(name, Pattern):
-            raise self.refusal("a wildcard in the name of a field", node)
-        return name
-
-    def refusal(self, what: str, node: Node | Value) -> KqlError:
-        return KqlError(f"{what} is not supported by this version", self.query, node.span[0])
+def literal_of(value: Literal | Boolean) -> Literal:
+    """``value`` as a text; true and false are their names."""
+    return value if isinstance(value, Literal) else Literal(text_of(value.value), quoted=False, span=value.span)
 
 
-def _text(value: Literal | Boolean) -> str:
-    return value.text if isinstance(value, Literal) else text_of(value.value)
+def bound_of(value: Value) -> str | None:
+    """What a range goes by: a star in it is a character; None for what is no bound at all."""
+    match value:
+        case Literal() | Boolean():
+            return literal_of(value).text
+        case Pattern(pieces):
+            return "*".join(pieces)
+        case _:
+            return None
+
+
+def now_of(fields: Fields) -> int | None:
+    """When the event happened, in milliseconds since 1970; None where it does not say."""
+    return next((at for value in fields.values("@timestamp") if (at := indexed_moment(value)) is not None), None)
+
+
+def _existing(name: FieldName) -> Predicate:
+    if isinstance(name, str):
+        return lambda fields: fields.exists(name)
+    fits = wildcard(name.pieces)
+    return lambda fields: any(fits(each) and fields.exists(each) for each in fields.names())
+
+
+def _pattern(name: str, kind: Kind, pieces: Pieces) -> Predicate:
+    words = parted(pieces) if kind.splits else [pieces]
+    tests: list[ValueTest] = []
+    exists = False
+    for word in words:
+        if kind.splits and word == LONE_STAR:
+            exists = True
+            continue
+        test = kind.equal(Literal(word[0], quoted=False)) if len(word) == 1 else kind.fits(word)
+        if test is None:
+            return _never
+        tests.append(test)
+    found = _any_of([_some(name, test) for test in tests])
+    return (lambda fields: fields.exists(name) or found(fields)) if exists else found
 
 
 def _all_of(tests: Sequence[Predicate]) -> Predicate:
@@ -194,36 +253,9 @@ def _negated(test: Predicate) -> Predicate:
     return lambda fields: not test(fields)
 
 
-def _one_of(name: str, texts: Set[str]) -> Predicate:
-    wanted: frozenset[Scalar] = frozenset(texts)
-    if any(map(may_be_in_scalar, texts)):
-        return lambda fields: not wanted.isdisjoint(map(text_of, fields.values(name)))
-    return lambda fields: not wanted.isdisjoint(fields.values(name))
+def _never(fields: Fields) -> bool:
+    return False
 
 
-def _some_text(name: str, test: _TextTest) -> Predicate:
-    return lambda fields: any(map(test, map(text_of, fields.values(name))))
-
-
-def _wildcard(pieces: tuple[str, ...]) -> _TextTest:
-    """Test for the pieces in order, the first and the last at the ends: linear where a regex could backtrack."""
-    first, *between, last = pieces
-    middle = [piece for piece in between if piece]
-
-    def fits(text: str) -> bool:
-        at, end = len(first), len(text) - len(last)
-        if at > end or not (text.startswith(first) and text.endswith(last)):
-            return False
-        for piece in middle:
-            found = text.find(piece, at, end)
-            if found < 0:
-                return False
-            at = found + len(piece)
-        return True
-
-    return fits
-
-
-def _bounded(op: RangeOperator, bound: str) -> _TextTest:
-    compare = _COMPARE[op]
-    return lambda text: compare(text, bound)
+def _some(name: str, test: ValueTest | None) -> Predicate:
+    return _never if test is None else lambda fields: any(map(test, fields.values(name)))

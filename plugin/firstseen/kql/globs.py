@@ -11,10 +11,23 @@ _PART = re.compile(r"\\(.)|([*?])|([^*?\\]+|\\\Z)", re.DOTALL)
 
 @lru_cache(maxsize=1024)
 def glob_expression(text: str, caseless: bool) -> re.Pattern[str]:
-    """The regular expression that a whole value must match to fit the glob ``text``."""
-    wild = {"*": ".*", "?": "."}
-    parts = (wild.get(sign) or re.escape(plain) for sign, plain in parts_of(text))
-    return re.compile("".join(parts), re.DOTALL | (re.IGNORECASE if caseless else 0))
+    """The regular expression that a whole value must match to fit the glob ``text``.
+
+    What stands between two stars has a fixed length and is best found at the first place where it is, which is not
+    taken back: so that no value takes long, however many stars there are.
+    """
+    segments = [""]
+    for sign, plain in parts_of(text):
+        if sign == "*":
+            segments.append("")
+        else:
+            segments[-1] += "." if sign else re.escape(plain)
+    first, *between = segments
+    expression = first
+    if between:
+        *middle, last = between
+        expression += "".join(f"(?>.*?{segment})" for segment in middle if segment) + f".*{last}"
+    return re.compile(expression, re.DOTALL | (re.IGNORECASE if caseless else 0))
 
 
 def parts_of(text: str) -> Iterator[tuple[str, str]]:

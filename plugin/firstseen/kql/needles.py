@@ -21,7 +21,10 @@ from dataclasses import dataclass
 
 from firstseen.kql.ast import And, Glob, Is, Literal, Members, Nested, Node, Or, Pattern
 from firstseen.kql.globs import pieces_of
+from firstseen.kql.kinds import Kind, kind_of
 from firstseen.kql.scalars import may_be_in_scalar
+from firstseen.kql.scope import Scope
+from firstseen.kql.wildcards import Pieces, parted
 
 _SHORTEST = 3
 _RUN = re.compile(r"""[ !#-.0-\[\]-~]+""")  # printable ASCII without " / \
@@ -36,7 +39,7 @@ def needles(node: Node, verbatim: Callable[[str], bool], field_type: Callable[[s
     ``verbatim`` tells whether the value of a field stands as UTF-8 in the source record however it is viewed, escapes
     of JSON aside; ``field_type`` gives the Elasticsearch type of a field. None makes every record a candidate.
     """
-    found = _Search(verbatim, field_type).of(node)
+    found = _Search(verbatim, Scope(field_type)).of(node)
     return None if found is None else found.needles
 
 
@@ -49,7 +52,7 @@ class _Found:
 @dataclass(frozen=True, slots=True)
 class _Search:
     verbatim: Callable[[str], bool]
-    field_type: Callable[[str], str]
+    scope: Scope
 
     def of(self, node: Node) -> _Found | None:
         match node:
@@ -60,23 +63,25 @@ class _Search:
             case Is(str(name), Literal(text)):
                 return self.in_text(name, (text,))
             case Is(str(name), Pattern(pieces)):
-                return self.in_text(name, pieces)
+                words = parted(pieces) if self.kind(name).splits else [pieces]
+                return _union([self.in_text(name, word) for word in words])
             case Is(str(name), Glob(text, False)):
                 return self.in_text(name, pieces_of(text))
             case Is(str(name), Members(_, texts)):
                 return _union([self.in_text(name, (text,)) for text in texts])
             case Nested(str(path), child):
-                return self.below(path).of(child)
+                return _Search(self.verbatim, self.scope.inside(path)).of(child)
             case _:
                 return None
 
-    def below(self, path: str) -> _Search:
-        """Return a search for names relative to ``path``."""
-        return _Search(lambda name: self.verbatim(f"{path}.{name}"), lambda name: self.field_type(f"{path}.{name}"))
+    def kind(self, name: str) -> Kind:
+        return kind_of(self.scope.type_of(name))
 
-    def in_text(self, name: str, pieces: tuple[str, ...]) -> _Found | None:
+    def in_text(self, name: str, pieces: Pieces) -> _Found | None:
         """Find the longest run of the pieces of a value, all of which a matching value holds."""
-        if self.field_type(name) not in ("keyword", "unknown") or not self.verbatim(name):
+        if not self.kind(name).exact or not self.verbatim(self.scope.whole(name)):
+            return None
+        if self.scope.type_of(name) == "constant_keyword":  # which every record of a source has
             return None
         if all(map(may_be_in_scalar, pieces)):
             return None

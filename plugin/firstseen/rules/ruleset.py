@@ -18,6 +18,7 @@ from ahocorasick_rs import BytesAhoCorasick, Implementation
 
 from firstseen.kql import naive
 from firstseen.model import Fields
+from firstseen.record.fields import field_type
 from firstseen.rules.rule import Report, Rule
 
 ESCAPE = rb"\u00"
@@ -82,4 +83,4 @@ class RuleSet:
 
     def matches_linear(self, view: Fields) -> list[Rule]:
         """The same for the whole set by the definition of the query language: slow, the measure of the rest."""
-        return [rule for rule in self.rules if naive.evaluate(rule.node, view)]
+        return [rule for rule in self.rules if naive.evaluate(rule.node, view, field_type)]

@@ -4,7 +4,7 @@ import ipaddress
 
 import pytest
 
-from firstseen.kql.addresses import address_of, in_ranges, network_of, range_of
+from firstseen.kql.addresses import Networks, address_of, network_of, range_of
 
 
 def test_an_ipv4_address_is_the_ipv6_address_that_maps_it():
@@ -22,6 +22,10 @@ def test_the_spellings_of_an_ipv6_address_are_one():
 )
 def test_what_is_no_address(text):
     assert address_of(text) is None
+
+
+def in_ranges(text, ranges):
+    return address_of(text) in Networks(map(range_of, ranges))
 
 
 @pytest.mark.parametrize(
@@ -62,3 +66,10 @@ def test_ranges(text, first, last):
 def test_what_is_no_range(text):
     assert range_of(text) is None
     assert not in_ranges("192.0.2.1", [text])
+
+
+def test_ranges_that_touch_or_overlap_are_one_set():
+    networks = Networks([(5, 7), None, (1, 2), (3, 3), (6, 9), (20, 20)])
+    assert [number for number in range(25) if number in networks] == [1, 2, 3, 5, 6, 7, 8, 9, 20]
+    assert None not in networks
+    assert 1 not in Networks([])

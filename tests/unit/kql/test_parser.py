@@ -114,7 +114,9 @@ def test_a_tree_at_the_limit_can_be_worked_with(innermost, around):
     assert needles(tree, lambda field: True, lambda field: "keyword") is None
     if "{" not in query:
         document = Document({"z": "z"})
-        assert compile_query(tree, query, lambda field: "keyword")(document) is naive.evaluate(tree, document)
+        assert compile_query(tree, query, lambda field: "keyword")(document) is naive.evaluate(
+            tree, document, lambda field: "keyword"
+        )
 
 
 @pytest.mark.parametrize(
