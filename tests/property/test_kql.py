@@ -76,7 +76,7 @@ def test_compiled_equals_naive(matter):
 @settings(max_examples=100)
 def test_compiled_equals_naive_on_fields_of_every_type(tree, source):
     """For every tree and every document, whatever the types of the fields: the same."""
-    document = Document(source)
+    document = Document(source, kql_typed.field_type)
     compiled = compile_query(tree, "", kql_typed.field_type)
     assert compiled(document) is evaluate(tree, document, kql_typed.field_type)
 
@@ -136,7 +136,7 @@ def test_what_matches_holds_a_needle(matter):
 def test_what_matches_holds_a_needle_whatever_the_types(tree, source):
     """The same where the fields are of every type."""
     found = needles(tree, lambda field: True, kql_typed.field_type)
-    if found is not None and evaluate(tree, Document(source), kql_typed.field_type):
+    if found is not None and evaluate(tree, Document(source, kql_typed.field_type), kql_typed.field_type):
         missed = [name for name, encode in ENCODERS.items() if not any(needle in encode(source) for needle in found)]
         assert not missed
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from firstseen.errors import KqlError
-from firstseen.kql import ast, compile_query, needles, parse, render
+from firstseen.kql import ast, compile_query, faults_of, needles, parse, render
 from firstseen.kql.naive import evaluate
 from support.documents import Document
 
@@ -18,11 +18,16 @@ CASES = Path(__file__).parent / "kql"
 RULES = Path(__file__).parents[2] / "../shared/rules"
 
 
+VERDICTS = ("keyword", "addresses", "numbers", "dates", "texts", "nested", "unknown", "rejected")
+
+
 def cases(*names: str) -> list[Any]:
+    """The cases of the files; the types of a file hold for each of its cases beside its own."""
+    files = {name: tomllib.loads((CASES / f"{name}.toml").read_text("utf-8")) for name in names}
     return [
-        pytest.param(case, id=f"{name}-{number}")
-        for name in names
-        for number, case in enumerate(tomllib.loads((CASES / f"{name}.toml").read_text("utf-8"))["case"], start=1)
+        pytest.param(case | {"types": file.get("types", {}) | case.get("types", {})}, id=f"{name}-{number}")
+        for name, file in files.items()
+        for number, case in enumerate(file["case"], start=1)
     ]
 
 
@@ -64,7 +69,7 @@ def word(value: str | ast.Value) -> Any:
 
 
 def types(case: dict[str, Any]) -> Any:
-    return lambda field: case.get("types", {}).get(field, "keyword")
+    return lambda field: case["types"].get(field, "keyword")
 
 
 @pytest.mark.parametrize("case", cases("conditions", "words", "chains"))
@@ -81,14 +86,20 @@ def test_error(case):
     assert (raised.value.what, raised.value.offset) == (case["error"], case["offset"]), f"\ncase {case}"
 
 
-@pytest.mark.parametrize("case", cases("keyword"))
+@pytest.mark.parametrize("case", cases("rejected"))
+def test_faults(case):
+    faults = faults_of(parse(case["query"]), types(case))
+    assert [case["query"][slice(*fault.span)] for fault in faults] == case["faults"], f"\ncase {case}"
+
+
+@pytest.mark.parametrize("case", cases(*VERDICTS))
 def test_verdict(case):
     tree = parse(case["query"])
     compiled = compile_query(tree, case["query"], types(case))
     verdicts = [(text, True) for text in case.get("match", [])] + [(text, False) for text in case.get("differ", [])]
     assert verdicts
     for text, expected in verdicts:
-        document = Document(json.loads(text))
+        document = Document(json.loads(text), types(case))
         results = {"compiled": compiled(document), "naive": evaluate(tree, document, types(case))}
         assert set(results.values()) == {expected}, (
             f"\ncase     {case}\ndocument {text}\ntree     {tree}\nexpected {expected}\nresults  {results}"

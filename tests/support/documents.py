@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,18 +11,26 @@ from firstseen.model import Scalar
 
 @dataclass(frozen=True)
 class Document:
-    """The fields of ``source``, a JSON object in which ``{"a.b": 1}`` and ``{"a": {"b": 1}}`` are the same."""
+    """The fields of ``source``, a JSON object in which ``{"a.b": 1}`` and ``{"a": {"b": 1}}`` are the same.
+
+    ``field_type`` tells which are flattened objects, whose leaves are their values.
+    """
 
     source: dict[str, Any]
+    field_type: Callable[[str], str] = lambda field: "keyword"
 
     def values(self, field: str) -> list[Scalar]:
-        return [leaf for path, leaf in _leaves(self.source) if path == field]
+        is_whole = self.field_type(field) == "flattened"
+        return [
+            leaf for path, leaf in _leaves(self.source) if path == field or (is_whole and path.startswith(f"{field}."))
+        ]
 
     def exists(self, field: str) -> bool:
         return any(f"{path}.".startswith(f"{field}.") for path, _ in _leaves(self.source))
 
     def nested(self, path: str) -> list[Document]:
-        return [Document(each) for each in _objects(self.source, path)]
+        types = self.field_type
+        return [Document(each, lambda field: types(f"{path}.{field}")) for each in _objects(self.source, path)]
 
     def names(self) -> list[str]:
         return list(dict.fromkeys(path for path, _ in _leaves(self.source)))

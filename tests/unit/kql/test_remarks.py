@@ -77,7 +77,7 @@ def test_a_glob_is_no_value_of_a_number():
 
 
 @pytest.mark.parametrize(
-    ("query", "whats"),
+    ("query", "limits"),
     [
         ("k:x and a:192.0.2.1", []),
         ("t:x and t:y", ["t is compared by its words, which are found approximately"]),
@@ -85,8 +85,8 @@ def test_a_glob_is_no_value_of_a_number():
         ("k*:x or l* > 1", ["a wildcard in the name of a field stands for the fields that a record has"]),
     ],
 )
-def test_what_is_answered_roughly(query, whats):
-    assert [limit.what for limit in limits_of(parse(query), field_type)] == whats
+def test_what_is_answered_roughly(query, limits):
+    assert [limit.what for limit in limits_of(parse(query), field_type)] == limits
 
 
 def test_a_limit_stands_where_it_first_applies():
