@@ -17,7 +17,7 @@ from firstseen.record.fields import field_type
 from support.second_kql import drawn, grammar
 from support.second_kql.matching import Second
 
-PAIRS = 1_500
+PAIRS = 1_300
 CHUNKS = 8
 
 second = Second(drawn.type_of)

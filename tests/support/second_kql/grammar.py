@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 Parser = Callable[[str, int], "tuple[Any, int] | None"]
@@ -184,7 +185,7 @@ _quoted_escape = made(choice(_exactly(r'\\[trn\\"]'), _exactly(r"\\u[0-9a-fA-F]{
 _inside_quotes = many(choice(_quoted_escape, _exactly(r'[^"]')))
 _quoted = made(sequence(_exactly('"'), _inside_quotes, _exactly('"')), lambda read: _value(read[1], quoted=True))
 
-_literal = choice(_quoted, _unquoted)
+_literal = lru_cache(maxsize=256)(choice(_quoted, _unquoted))  # which several alternatives ask for at one place
 _field = _literal
 
 _value_list = choice(
