@@ -220,7 +220,7 @@ _SHORT = 500
 class CloudTrailView:
     """A CloudTrail record read through ECS names. Every field is worked out when first asked for, and once."""
 
-    __slots__ = ("_exists", "_read", "_source", "_values")
+    __slots__ = ("_exists", "_names", "_read", "_source", "_values")
 
     kind: Final[Literal["cloudtrail", "ecs"]] = "cloudtrail"
 
@@ -229,6 +229,7 @@ class CloudTrailView:
         self._read: dict[str, object] = {}
         self._values: dict[str, tuple[Scalar, ...]] = {}
         self._exists: dict[str, bool] = {}
+        self._names: list[str] | None = None
 
     def values(self, field: str) -> Sequence[Scalar]:
         """The searchable values of ``field``; none for a field that is not in the table."""
@@ -256,9 +257,10 @@ class CloudTrailView:
 
     def names(self) -> Iterable[str]:
         """The names of the leaves of every field of the table that has a value."""
-        found = ((field.name, self._value(field)) for field in FIELDS)
-        names = (name for row, value in found if value is not None for name in names_of(row, Node(value, 0)))
-        return dict.fromkeys(names)
+        if self._names is None:
+            found = [(field.name, self._value(field)) for field in FIELDS]
+            self._names = [name for row, value in found if value is not None for name in names_of(row, Node(value, 0))]
+        return self._names
 
     @property
     def event_id(self) -> str | None:

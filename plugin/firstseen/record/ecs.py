@@ -15,7 +15,7 @@ from firstseen.record.tree import Node, find, names_of, nested
 class EcsView:
     """A record as it stands. Every field is read when first asked for, and once."""
 
-    __slots__ = ("_exists", "_record", "_values")
+    __slots__ = ("_exists", "_names", "_record", "_values")
 
     kind: Final[Literal["cloudtrail", "ecs"]] = "ecs"
 
@@ -23,6 +23,7 @@ class EcsView:
         self._record = record
         self._values: dict[str, tuple[Scalar, ...]] = {}
         self._exists: dict[str, bool] = {}
+        self._names: list[str] | None = None
 
     def values(self, field: str) -> Sequence[Scalar]:
         """The searchable values of ``field``, in record order."""
@@ -42,7 +43,9 @@ class EcsView:
 
     def names(self) -> Iterable[str]:
         """The names of the leaves of the record."""
-        return names_of("", Node(self._record, 0))
+        if self._names is None:
+            self._names = names_of("", Node(self._record, 0))
+        return self._names
 
     @property
     def event_id(self) -> str | None:

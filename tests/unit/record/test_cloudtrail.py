@@ -154,3 +154,18 @@ def test_accounts():
         assert CloudTrailView(accounts).values("cloud.account.id") == (expected,)
         del accounts[gone]
     assert CloudTrailView(accounts).values("cloud.account.id") == ()
+
+
+def test_names_are_those_of_the_leaves_that_are_there():
+    names = list(CloudTrailView(EVENT).names())
+    assert len(set(names)) == len(names)
+    assert "event.action" in names
+    assert "aws.cloudtrail.flattened.request_parameters.tags.key" in names
+    assert "aws.cloudtrail.error_code" not in names
+    assert "aws.cloudtrail.flattened.request_parameters" not in names
+
+
+def test_objects_in_a_field_are_seen_by_themselves():
+    (tag,) = CloudTrailView(EVENT).nested("aws.cloudtrail.flattened.request_parameters.tags")
+    assert (tag.values("key"), tag.exists("value"), list(tag.names())) == (("k",), False, ["key"])
+    assert not CloudTrailView(EVENT).nested("event.action")

@@ -37,3 +37,9 @@ def test_the_first_instant_among_values():
 def test_the_document_is_the_whole_record():
     record = {"a.b": b"x" * 2000, "c": [None, {"d.e": 1}], b"f": True}
     assert EcsView(record).document() == {"a": {"b": "x" * 2000}, "c": [None, {"d": {"e": 1}}], "f": True}
+
+
+def test_names_and_objects():
+    view = EcsView({"a": [{"b": 1, "c.d": None}, {"b": 2}], "e.f": ["x"]})
+    assert list(view.names()) == list(view.names()) == ["a.b", "e.f"]
+    assert [each.values("b") for each in view.nested("a")] == [(1,), (2,)]
