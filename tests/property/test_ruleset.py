@@ -156,10 +156,10 @@ def condition(kind: str, field: str, text: str, start: int, stop: int) -> ast.No
 
 
 def fields_of(views: Sequence[View]) -> list[str]:
-    """The fields that the views hold and a query can compare; those that make needles count twice."""
-    held = sorted({name for view in views for name in names(view.document())} | {"event.action"})
-    comparable = [name for name in held if name and field_type(name) in ("keyword", "constant_keyword", "unknown")]
-    return comparable + [name for name in comparable if is_verbatim(name)]
+    """The fields that the views hold, of every type; those that make needles count twice."""
+    held = sorted({name for view in views for name in (*names(view.document()), *view.names())} | {"event.action"})
+    asked = [name for name in held if name]
+    return asked + [name for name in asked if is_verbatim(name)]
 
 
 def chosen(number: int, among: Sequence[Any]) -> Any:

@@ -5,13 +5,16 @@ import dataclasses
 import pytest
 
 from firstseen.kql.ast import (
+    Addresses,
     And,
     Boolean,
     Exists,
     FreeText,
+    Glob,
     Is,
     Literal,
     MatchAll,
+    Members,
     Nested,
     Not,
     Null,
@@ -118,3 +121,16 @@ def test_a_keyword_at_the_end_of_a_word_is_none_before_a_blank():
 )
 def test_quoted_texts(value, printed):
     assert render(FreeText(Literal(value, True))) == printed
+
+
+@pytest.mark.parametrize(
+    ("value", "printed"),
+    [
+        (Glob('x?"*', caseless=False), 'glob "x?\\"*"'),
+        (Glob("x*", caseless=True), 'glob in any case "x*"'),
+        (Members("known admins", frozenset({"x", "y"})), 'one of the list "known admins"'),
+        (Addresses("offices", ("192.0.2.0/24",)), 'one of the list "offices"'),
+    ],
+)
+def test_what_no_query_can_spell_is_printed_for_people(value, printed):
+    assert render(Not(Is("a", value))) == f"not a: {printed}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from firstseen.errors import KqlError
+from firstseen.kql import ast
 from firstseen.kql.compiler import compile_query
 from firstseen.kql.parser import parse
 from support.documents import Document
@@ -98,3 +99,55 @@ def test_what_cannot_be_run_is_refused_with_its_place(query, what, offset):
     with pytest.raises(KqlError) as raised:
         compile_query(parse(query), query, lambda field: "date" if field == "a.b" else "keyword")
     assert (raised.value.what, raised.value.query, raised.value.offset) == (what, query, offset)
+
+
+@pytest.mark.parametrize(
+    ("value", "fits", "differs"),
+    [
+        (ast.Glob("a?c*", caseless=False), ["abc", "abcd"], ["ac", "ABC"]),
+        (ast.Glob("a?c*", caseless=True), ["ABC"], ["ac"]),
+        (ast.Members("list", frozenset({"x", "12"})), ["x", 12, "12"], ["X", 13]),
+        (ast.Members("list", frozenset()), [], ["x"]),
+        (
+            ast.Addresses("list", ("192.0.2.0/24", "2001:db8::1-2001:db8::9", "x")),
+            ["192.0.2.1", "2001:db8::5"],
+            ["x", 1],
+        ),
+    ],
+)
+def test_values_that_no_query_can_spell(value, fits, differs):
+    predicate = compile_query(ast.Is("a", value), "", lambda field: "keyword")
+    assert [text for text in fits + differs if predicate(Document({"a": text}))] == fits
+
+
+def test_members_are_typed_by_the_field():
+    tree = ast.Is("a", ast.Members("list", frozenset({"192.0.2.0/24", "2001:db8::1", "x"})))
+    predicate = compile_query(tree, "", lambda field: "ip")
+    values = ["192.0.2.9", "2001:DB8:0::1", "x", "192.0.2.0/24"]
+    assert [text for text in values if predicate(Document({"a": text}))] == ["192.0.2.9", "2001:DB8:0::1"]
+
+
+def test_a_list_of_addresses_and_networks_is_one_look_up():
+    query = "a:(192.0.2.1 or 198.51.100.0/24 or x)"
+    document = Watched(a="198.51.100.7")
+    assert compile_query(parse(query), query, lambda field: "ip")(document)
+    assert document.asked == ["a"]
+
+
+def test_a_test_for_a_field_that_fits_a_name_is_made_once():
+    made = []
+
+    def field_type(name):
+        made.append(name)
+        return "keyword"
+
+    predicate = compile_query(parse("a*:x"), "a*:x", field_type)
+    assert predicate(Document({"ab": "x"}))
+    first = list(made)
+    assert not predicate(Document({"ab": "y", "b": "x"}))
+    assert made == first
+
+
+def test_a_glob_that_could_backtrack_does_not():
+    tree = ast.Is("a", ast.Glob("*a?" * 100 + "*b", caseless=True))
+    assert not compile_query(tree, "", lambda field: "keyword")(Document({"a": "a" * 100_000}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from firstseen.kql import ast
 from firstseen.kql.needles import needles
 from firstseen.kql.parser import parse
 
@@ -55,3 +56,39 @@ def test_hundreds_of_alternatives_are_fine():
 )
 def test_what_makes_a_needle(query, expected):
     assert found(query) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (ast.Glob("*long-one?ab*", caseless=False), {b"long-one"}),
+        (ast.Glob("*long-one*", caseless=True), None),
+        (ast.Glob(r"C:\\Windows\\*", caseless=False), {b"Windows"}),
+        (ast.Members("list", frozenset({"first", "second"})), {b"first", b"second"}),
+        (ast.Members("list", frozenset({"first", "4625"})), None),
+        (ast.Members("list", frozenset()), set()),
+        (ast.Addresses("list", ("192.0.2.1",)), None),
+    ],
+)
+def test_values_that_no_query_can_spell(value, expected):
+    assert needles(ast.Is("a", value), lambda field: True, lambda field: "keyword") == expected
+
+
+@pytest.mark.parametrize(
+    ("es_type", "query", "expected"),
+    [
+        ("unknown", "a:value", {b"value"}),
+        ("unknown", "a:4625.0", None),
+        ("wildcard", "a:*value other*", {b"value", b"other"}),
+        ("wildcard", "a:*value xy*", None),
+        ("wildcard", "a:* value", None),
+        ("flattened_key", "a:value", {b"value"}),
+        ("caseless", "a:value", None),
+        ("text", "a:value", None),
+        ("date", 'a:"2026-05-24"', None),
+        ("boolean", "a:true", None),
+        ("constant_keyword", "a:value", None),
+    ],
+)
+def test_which_types_make_needles(es_type, query, expected):
+    assert found(query, types={"a": es_type}) == expected
