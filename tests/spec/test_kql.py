@@ -13,6 +13,8 @@ from firstseen.errors import KqlError
 from firstseen.kql import ast, compile_query, faults_of, needles, parse, render
 from firstseen.kql.naive import evaluate
 from support.documents import Document
+from support.second_kql import grammar
+from support.second_kql.matching import Second
 
 CASES = Path(__file__).parent / "kql"
 RULES = Path(__file__).parents[2] / "../shared/rules"
@@ -79,6 +81,11 @@ def test_tree(case):
     assert parse(render(tree)) == tree, f"\ncase   {case}\nprints {render(tree)!r}\ntree   {tree}"
 
 
+@pytest.mark.parametrize("case", cases("errors"))
+def test_what_is_no_query_is_none_in_the_second_language_either(case):
+    assert grammar.parse(case["query"]) is None
+
+
 @pytest.mark.parametrize("case", cases("errors", "unsupported"))
 def test_error(case):
     with pytest.raises(KqlError) as raised:
@@ -96,11 +103,17 @@ def test_faults(case):
 def test_verdict(case):
     tree = parse(case["query"])
     compiled = compile_query(tree, case["query"], types(case))
+    second, second_tree = Second(types(case)), grammar.parse(case["query"])
     verdicts = [(text, True) for text in case.get("match", [])] + [(text, False) for text in case.get("differ", [])]
     assert verdicts
+    assert second_tree is not None
     for text, expected in verdicts:
         document = Document(json.loads(text), types(case))
-        results = {"compiled": compiled(document), "naive": evaluate(tree, document, types(case))}
+        results = {
+            "compiled": compiled(document),
+            "naive": evaluate(tree, document, types(case)),
+            "second": second.matches(second_tree, document.source),
+        }
         assert set(results.values()) == {expected}, (
             f"\ncase     {case}\ndocument {text}\ntree     {tree}\nexpected {expected}\nresults  {results}"
         )
