@@ -19,7 +19,7 @@ from firstseen.logs import event
 from firstseen.metrics import Counts
 from firstseen.model import Verdict
 from firstseen.record.view import Mode, View, views
-from firstseen.rules.rule import Rule
+from firstseen.rules.rule import NewTerms, Rule
 from firstseen.rules.ruleset import RuleSet
 from firstseen.store.base import Claim, RuleState, Store
 
@@ -66,7 +66,8 @@ class Engine:
     def use(self, rules: RuleSet) -> None:
         """Run these rules from the next record on. Raises `StoreError` if their state cannot be registered."""
         states = {
-            rule.id: RuleState(rule_state(rule.id, rule.query, rule.fields), rule.id, rule.name) for rule in rules.rules
+            rule.id: RuleState(rule_state(rule.id, rule.query, rule.kind.fields), rule.id, rule.name)
+            for rule in rules.rules
         }
         for state in states.values():
             self._store.register(state, self._now_ms())
@@ -120,14 +121,16 @@ class Engine:
         claims: list[Claim],
     ) -> None:
         """Claim every combination of the rule's terms in this event, and label those that are new."""
-        counts = self._counts
-        combinations, dropped = terms_product([view.values(field) for field in rule.fields], MAX_TERMS)
+        counts, kind = self._counts, rule.kind
+        if not isinstance(kind, NewTerms):  # the loader lets nothing else through
+            return
+        combinations, dropped = terms_product([view.values(field) for field in kind.fields], MAX_TERMS)
         if dropped:
             counts.terms_dropped += dropped
             event(log, logging.WARNING, "terms_dropped", rule=rule.id, event_id=identity, dropped=dropped)
         time_ms = _clock(rule, view, moment)
         for terms in combinations:
-            claim = self._store.claim(self._states[rule.id], terms, time_ms, identity, rule.silence_ms)
+            claim = self._store.claim(self._states[rule.id], terms, time_ms, identity, kind.silence_ms)
             claims.append(claim)
             counts.matches += 1
             if claim.verdict is Verdict.KNOWN:
@@ -138,6 +141,7 @@ class Engine:
             labels.append(
                 new_terms_label(
                     rule,
+                    kind,
                     terms,
                     alert_id=alert_id(rule.id, terms, identity),
                     time_ms=moment.entry if event_ms is None else event_ms,

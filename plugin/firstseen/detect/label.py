@@ -7,11 +7,18 @@ from typing import Any
 
 from firstseen.model import Scalar
 from firstseen.record.instant import iso
-from firstseen.rules.rule import Rule
+from firstseen.rules.rule import NewTerms, Rule
 
 
 def new_terms_label(
-    rule: Rule, terms: Sequence[Scalar], *, alert_id: str, time_ms: int, last_seen: int | None, status: str = "open"
+    rule: Rule,
+    kind: NewTerms,
+    terms: Sequence[Scalar],
+    *,
+    alert_id: str,
+    time_ms: int,
+    last_seen: int | None,
+    status: str = "open",
 ) -> dict[str, Any]:
     """The label of one alert. ``time_ms`` is the event's time, ``last_seen`` the sighting before this one or None.
 
@@ -23,7 +30,7 @@ def new_terms_label(
         "id": alert_id,
         "status": status,
         "time": iso(time_ms),
-        "reason": f"{rule.name}: {_listed(shown)} not seen in the {_spoken(rule.window)} before",
+        "reason": f"{rule.name}: {_listed(shown)} not seen in the {_spoken(kind.window)} before",
         "rule": {
             "id": rule.id,
             "name": rule.name,
@@ -37,9 +44,9 @@ def new_terms_label(
             "hash": rule.hash,
         },
         "new_terms": {
-            "fields": list(rule.fields),
+            "fields": list(kind.fields),
             "values": shown,
-            "window": rule.window,
+            "window": kind.window,
             "last_seen": None if last_seen is None else iso(last_seen),
         },
     }

@@ -17,13 +17,14 @@ from firstseen.model import Fields
 from firstseen.notation import Duration
 from firstseen.record.fields import field_type
 from firstseen.record.view import is_verbatim
-from firstseen.rules.rule import Named, Rule, Technique, Threat
+from firstseen.rules.rule import Named, NewTerms, Rule, Technique, Threat
 from firstseen.rules.rulefile import UNSUPPORTED, RuleFile
 from firstseen.toml import KeyPath
 
 _SEVERITIES = ("low", "medium", "high", "critical")
 _MAX_FIELDS = 3
 _DEFAULT_FROM = "now-6m"
+_DEFAULT_INTERVAL_MS = 300_000
 _CLOCKS = ("event.ingested", "@timestamp")
 _CHANGES_THE_RESULT = (
     "filters",
@@ -60,12 +61,13 @@ def new_terms_rule(file: RuleFile, rule_id: str, name: str) -> Rule | None:
         references=references,
         license=license_name,
         query=query.text,
+        meaning=(query.text,),
         node=query.node,
         predicate=query.predicate,
-        fields=history.fields,
-        window=str(history.window),
-        window_ms=history.window.ms,
+        kind=NewTerms(history.fields, str(history.window), history.window.ms, history.window.ms - history.lookback.ms),
+        suppression=None,
         lookback_ms=history.lookback.ms,
+        interval_ms=_DEFAULT_INTERVAL_MS,
         timestamp_field=clock,
         needles=needles(query.node, is_verbatim, field_type),
     )

@@ -32,14 +32,72 @@ class Threat(TypedDict):
     technique: Sequence[Technique]
 
 
+@dataclass(frozen=True, slots=True)
+class NewTerms:
+    """A match whose values of ``fields`` had no other match in the last ``silence_ms`` is news.
+
+    That is the history ``window_ms`` less the rule's look-back; ``window`` is the history as the rule writes it.
+    """
+
+    fields: tuple[str, ...]
+    window: str
+    window_ms: int
+    silence_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cardinality:
+    """At least ``count`` different values of ``field``."""
+
+    field: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """``count`` matches with the same values of ``fields`` within the rule's look-back; of all matches without fields.
+
+    With ``cardinality`` they must have that many different values of its field as well.
+    """
+
+    fields: tuple[str, ...]
+    count: int
+    cardinality: Cardinality | None
+
+
+@dataclass(frozen=True, slots=True)
+class EveryMatch:
+    """Every match is an alert: what Elastic calls a query rule."""
+
+    fields: tuple[str, ...] = ()
+
+
+Kind = NewTerms | Threshold | EveryMatch
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """Of the alerts with the same values of ``fields``, one within ``duration_ms`` is enough.
+
+    An event without one of the fields is in the group of those that lack it, or with ``missing_alone`` an alert of its
+    own.
+    """
+
+    fields: tuple[str, ...]
+    duration_ms: int
+    missing_alone: bool
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Rule:
-    """A new_terms rule that runs. Compared by identity: two rules with one id are never loaded together.
+    """A rule that runs. Compared by identity: two rules with one id are never loaded together.
 
-    A match of ``predicate`` whose values of ``fields`` had no other match in the last ``silence_ms`` is news; that is
-    the history ``window_ms`` less ``lookback_ms``. ``window`` is the history as the rule writes it, ``10d``.
-    ``timestamp_field`` names the clock the rule goes by before ``@timestamp``, if any. ``hash`` is the SHA-256 of the
-    file. Every record that matches holds one of ``needles`` in its bytes; None means that there is no such set.
+    ``node`` is everything that it asks of an event, filters and exceptions included; ``predicate`` is that, compiled.
+    ``meaning`` are the texts that decide which events it has a history of: its query, its filters, its exceptions.
+    ``kind`` says what makes a match an alert. ``timestamp_field`` names the clock the rule goes by before
+    ``@timestamp``, if any. It looks back ``lookback_ms`` and would be run every ``interval_ms``. ``hash`` is the
+    SHA-256 of the file. Every record that matches holds one of ``needles`` in its bytes; None means that there is no
+    such set.
     """
 
     id: str
@@ -54,19 +112,15 @@ class Rule:
     references: tuple[str, ...]
     license: str
     query: str
+    meaning: tuple[str, ...]
     node: Node
     predicate: Callable[[Fields], bool]
-    fields: tuple[str, ...]
-    window: str
-    window_ms: int
+    kind: Kind
+    suppression: Suppression | None
     lookback_ms: int
+    interval_ms: int
     timestamp_field: str | None
     needles: frozenset[bytes] | None
-
-    @property
-    def silence_ms(self) -> int:
-        """How long a term must not have been seen to be new again."""
-        return self.window_ms - self.lookback_ms
 
 
 class Status(StrEnum):

@@ -27,7 +27,7 @@ def test_the_whole_label() -> None:
     )
     (rule,) = rule_set(text).rules
 
-    label = new_terms_label(rule, ("ada", 3), alert_id="0" * 32, time_ms=1_000, last_seen=999)
+    label = new_terms_label(rule, rule.kind, ("ada", 3), alert_id="0" * 32, time_ms=1_000, last_seen=999)
 
     assert label == {
         "id": "0" * 32,
@@ -72,7 +72,7 @@ def test_the_whole_label() -> None:
 def test_terms_that_are_no_text_are_made_readable(term: str) -> None:
     (rule,) = rule_set(rule_text()).rules
 
-    label = new_terms_label(rule, (term,), alert_id="", time_ms=0, last_seen=None)
+    label = new_terms_label(rule, rule.kind, (term,), alert_id="", time_ms=0, last_seen=None)
 
     (value,) = label["new_terms"]["values"]
     assert "\ufffd" in value
@@ -86,6 +86,6 @@ def test_terms_that_are_no_text_are_made_readable(term: str) -> None:
 def test_the_window_is_spoken(window: str, spoken: str) -> None:
     (rule,) = rule_set(rule_text(window=window)).rules
 
-    label = new_terms_label(rule, (True,), alert_id="", time_ms=0, last_seen=None)
+    label = new_terms_label(rule, rule.kind, (True,), alert_id="", time_ms=0, last_seen=None)
 
     assert label["reason"] == f"A rule for tests: true not seen in the {spoken} before"

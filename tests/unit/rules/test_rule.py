@@ -16,7 +16,7 @@ def test_rules_are_frozen_and_compared_by_identity(tmp_path):
 
 def test_silence_is_the_window_less_the_look_back(tmp_path):
     rule = rule_of("a: b", tmp_path)
-    assert (rule.window_ms, rule.lookback_ms, rule.silence_ms) == (432_000_000, 540_000, 431_460_000)
+    assert (rule.kind.window_ms, rule.lookback_ms, rule.kind.silence_ms) == (432_000_000, 540_000, 431_460_000)
 
 
 def test_a_status_is_a_text():
