@@ -17,7 +17,8 @@ class Counts:
 
     Of the chunks that came in, some are *repeated*: they had come before, and their records are not counted again. One
     that is *quarantined* was not delivered, and its records count as rejected. A *match* is one sighting of a rule's
-    terms; it is an *alert* or, where the terms were known, *suppressed*.
+    terms; it is an *alert* or *suppressed*: the terms were known, or not often enough there yet, or one alert on them
+    was enough.
     """
 
     chunks_in: int = 0

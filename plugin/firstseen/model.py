@@ -14,6 +14,10 @@ Scalar = str | int | float | bool
 """One value of a field: what JSON and msgpack leaves come down to once nulls are gone and bytes are read as text."""
 
 
+TermValue = Scalar | None
+"""One of the values under which something is remembered; None stands for a field that the event lacks."""
+
+
 class Fields(Protocol):
     """A record seen through ECS field names (what a query is evaluated on)."""
 

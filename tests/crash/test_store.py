@@ -17,10 +17,13 @@ from pathlib import Path
 
 import pytest
 
+from firstseen.detect.law import Occurrence
+from firstseen.detect.new_terms import NewTermsLaw
 from firstseen.store.base import RuleState
 from firstseen.store.lmdb import LmdbStore
 
 RULE = RuleState(b"8 bytes.", "rule", "Rule")
+LAW = NewTermsLaw(10)
 MAP_SIZE = 1 << 26
 KILLS = 12
 ON_THEIR_WAY = 4
@@ -35,9 +38,9 @@ def write_for_ever(path: Path, chunk: int) -> None:
     store = LmdbStore.open(path, MAP_SIZE)
     waiting: deque[Future[None]] = deque()
     while True:
-        time = chunk * 1_000
-        claims = [store.claim(RULE, terms, time, f"e{chunk}", 10) for terms in (("own", chunk), ("shared",))]
-        store.claim(RULE, ("pending", chunk), time, f"e{chunk}", 10)
+        occurrence = Occurrence(chunk * 1_000, f"e{chunk}")
+        claims = [store.claim(RULE, terms, occurrence, LAW) for terms in (("own", chunk), ("shared",))]
+        store.claim(RULE, ("pending", chunk), occurrence, LAW)
         say("delivered", chunk)
         future = store.confirm(claims)
         future.add_done_callback(lambda done, chunk=chunk: done.result() or say("durable", chunk))
@@ -72,7 +75,7 @@ def test_what_was_durable_is_there_and_what_was_pending_is_not(tmp_path):
         durable |= {chunk for what, chunk in said if what == "durable"}
         delivered |= {chunk for what, chunk in said if what == "delivered"}
         store = LmdbStore.open(tmp_path, MAP_SIZE)
-        found = {entry.terms: entry.sighting for entry in store.entries()}
+        found = {entry.terms: entry.memory for entry in store.entries()}
         own = {chunk for name, *rest in found if name == "own" for chunk in rest}
         assert durable <= own <= delivered
         assert not [terms for terms in found if terms[0] == "pending"]

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from firstseen.detect.keys import state_key
-from firstseen.detect.new_terms import Sighting, remember
+from firstseen.detect.law import Occurrence
+from firstseen.detect.new_terms import NewTermsLaw, Sighting
 from firstseen.errors import StoreError
 from firstseen.model import Verdict
 from firstseen.store.base import Claim, RuleState
@@ -22,6 +23,7 @@ from firstseen.store.lmdb import LmdbStore
 
 RULE = RuleState(b"8 bytes.", "rule", "Rule")
 SILENCE = 12
+LAW = NewTermsLaw(SILENCE)
 
 # Mostly one term, few events, and times a silence or so apart: that is where claims have to do with each other.
 sightings = st.lists(
@@ -144,7 +146,7 @@ class Model:
     def committed(self) -> None:
         for sight in self.flying():
             before = self.durable.get(sight.term)
-            self.durable[sight.term] = remember(before, sight.time, sight.event, sight.verdict)
+            self.durable[sight.term] = LAW.remember(before, Occurrence(sight.time, sight.event), sight.verdict)
         for sight in self.flying():
             sight.state = "written"
 
@@ -172,9 +174,9 @@ class Claims(RuleBasedStateMachine):
     def claim(self, several: list[tuple[str, str, int, int]]) -> None:
         for term, event, passing, late in several:
             self.clock += passing
-            claim = self.store.claim(RULE, (term,), self.clock - late, event, SILENCE)
+            claim = self.store.claim(RULE, (term,), Occurrence(self.clock - late, event), LAW)
             sight = self.model.claim(term, event, self.clock - late)
-            assert (claim.verdict, claim.last_seen) == (sight.verdict, sight.last_seen), sight
+            assert (claim.verdict, claim.before and claim.before.last_seen) == (sight.verdict, sight.last_seen), sight
             self.claims[claim] = sight
             self.unsettled.append(claim)
 
@@ -247,7 +249,7 @@ class LedgerMachine(Claims):
     @precondition(lambda self: self.batch)
     @rule()
     def commit(self) -> None:
-        self.disk.update((change.key, change.sighting) for change in self.batch)
+        self.disk.update((change.key, change.memory) for change in self.batch)
         self.finish(self.store.committed(self.batch))
         self.model.committed()
 
@@ -273,7 +275,7 @@ class LedgerMachine(Claims):
             self.model.end(self.model.sights, "gone")
             self.futures_end_when_and_how_they_should()
             with pytest.raises(StoreError, match="closed"):
-                self.store.claim(RULE, ("x",), 0, "e1", SILENCE)
+                self.store.claim(RULE, ("x",), Occurrence(0, "e1"), LAW)
         self.store = Ledger(self.disk.get)
         self.batch = []
         self.futures.clear()
@@ -317,7 +319,7 @@ class DiskMachine(Claims):
     def settle_down(self) -> None:
         """Wait for the writer: what is confirmed last is written last."""
         self.idle_calls += 1
-        claim = self.store.claim(RULE, ("idle", self.idle_calls), 0, "idle", SILENCE)
+        claim = self.store.claim(RULE, ("idle", self.idle_calls), Occurrence(0, "idle"), LAW)
         self.store.confirm([claim]).result(timeout=60)
         self.model.take()
         self.model.committed()
@@ -348,7 +350,7 @@ class DiskMachine(Claims):
 
     @invariant()
     def all_that_is_there_is_listed(self) -> None:
-        listed = {entry.terms: entry.sighting for entry in self.store.entries() if len(entry.terms) == 1}
+        listed = {entry.terms: entry.memory for entry in self.store.entries() if len(entry.terms) == 1}
         assert listed == {(term,): sighting for term, sighting in self.model.durable.items()}
 
     def teardown(self) -> None:

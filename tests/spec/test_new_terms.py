@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from firstseen.detect.keys import encode_terms
-from firstseen.detect.new_terms import Sighting, observe, terms_product
+from firstseen.detect.law import Occurrence
+from firstseen.detect.new_terms import NewTermsLaw, Sighting, terms_product
+from firstseen.model import Verdict
 
 FILES = sorted((Path(__file__).parent / "new_terms").glob("*.toml"))
 
@@ -21,6 +23,11 @@ def cases() -> list[Any]:
         for file in FILES
         for case in tomllib.loads(file.read_text("utf-8"))["case"]
     ]
+
+
+def observe(before: Sighting | None, occurrence: Occurrence, law: NewTermsLaw) -> tuple[Verdict, Sighting]:
+    verdict = law.judge(before, occurrence)
+    return verdict, law.remember(before, occurrence, verdict)
 
 
 def spoken(value: Any) -> str:
@@ -36,7 +43,7 @@ def test_timeline(case):
         said = []
         for terms in terms_of_event:
             before = seen.get(encode_terms(terms))
-            verdict, after = observe(before, event["at"], event["id"], case["silence"])
+            verdict, after = observe(before, Occurrence(event["at"], event["id"]), NewTermsLaw(case["silence"]))
             seen[encode_terms(terms)] = after
             told = "" if before is None else f" after {before.last_seen}"
             said.append(f"{verdict.value} {' '.join(map(spoken, terms))}{told}")

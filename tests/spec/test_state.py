@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from firstseen.detect.new_terms import Sighting
+from firstseen.detect.law import Occurrence
+from firstseen.detect.new_terms import NewTermsLaw, Sighting
 from firstseen.errors import StoreError
 from firstseen.store.base import Claim, ClaimLost, RuleState
 from firstseen.store.lmdb import LmdbStore
 
 FILES = sorted((Path(__file__).parent / "state").glob("*.toml"))
 RULE = RuleState(b"8 bytes.", "rule", "Rule")
-SILENCE = 10
+LAW = NewTermsLaw(10)
 MAP_SIZE = 1 << 20
 
 
@@ -44,8 +45,8 @@ class Script:
         words = re.sub(r" -> .*", "", line).split()
         match words:
             case ["claim", name, term, "by", event, "at", time]:
-                claim = self.claims[name] = self.store.claim(RULE, (term,), int(time), event, SILENCE)
-                return claim.verdict.value + ("" if claim.last_seen is None else f" after {claim.last_seen}")
+                claim = self.claims[name] = self.store.claim(RULE, (term,), Occurrence(int(time), event), LAW)
+                return claim.verdict.value + ("" if claim.before is None else f" after {claim.before.last_seen}")
             case ["confirm", *names]:
                 future = self.store.confirm([self.claims[name] for name in names])
                 self.futures.update(dict.fromkeys(names, future))
@@ -81,7 +82,7 @@ class Script:
     def let_the_writer_finish(self) -> None:
         """What is confirmed later is written no earlier."""
         self.idle_calls += 1
-        claim = self.store.claim(RULE, ("idle", self.idle_calls), 0, "idle", SILENCE)
+        claim = self.store.claim(RULE, ("idle", self.idle_calls), Occurrence(0, "idle"), LAW)
         self.store.confirm([claim]).result(timeout=60)
 
 

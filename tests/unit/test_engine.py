@@ -7,6 +7,8 @@ import pytest
 
 from firstseen.engine import MAX_TERMS, Engine, Moment
 from firstseen.metrics import Counts
+from firstseen.rules.rule import Cardinality, EveryMatch, Kind, Rule, Suppression, Threshold
+from firstseen.rules.ruleset import RuleSet
 from firstseen.store.lmdb import LmdbStore
 from support.rulebook import ARN, rule_id, rule_set, rule_text
 
@@ -27,10 +29,16 @@ class Fixture:
     def engine(self, *rules: str) -> Engine:
         return Engine(rule_set(*rules), self.store, self.counts, lambda: NOW_MS)
 
-    def labels(self, engine: Engine, record: dict[str, Any], moment: Moment) -> list[Any]:
+    def running(self, rule: Rule) -> Engine:
+        return Engine(RuleSet([rule]), self.store, self.counts, lambda: NOW_MS)
+
+    def all_labels(self, engine: Engine, record: dict[str, Any], moment: Moment) -> list[Any]:
         inspection = engine.inspect(record, moment, lambda: "digest")
         self.store.confirm(inspection.claims).result()
-        return [label["new_terms"]["values"] for label in inspection.labels]
+        return list(inspection.labels)
+
+    def labels(self, engine: Engine, record: dict[str, Any], moment: Moment) -> list[Any]:
+        return [label["new_terms"]["values"] for label in self.all_labels(engine, record, moment)]
 
 
 @pytest.fixture
@@ -121,7 +129,7 @@ def test_events_without_an_id_are_known_by_their_digest_and_place(state: Fixture
 
     inspection = engine.inspect({"Records": [event, event]}, LIVE, lambda: "digest")
 
-    assert [claim.event for claim in inspection.claims] == ["digest", "digest/1"]
+    assert [claim.occurrence.event for claim in inspection.claims] == ["digest", "digest/1"]
     assert len(inspection.labels) == 1
 
 
@@ -151,3 +159,114 @@ def test_no_match_touches_nothing(state: Fixture) -> None:
     inspection = engine.inspect(document(**{ARN: ADA}), LIVE, lambda: pytest.fail("no digest is needed"))
 
     assert (list(inspection.labels), list(inspection.claims)) == ([], [])
+
+
+def rule_of(kind: Kind, suppression: Suppression | None = None) -> Rule:
+    (rule,) = rule_set(rule_text("event.action: Look", ["user.name"], look_back="now-6m")).rules
+    return dataclasses.replace(rule, kind=kind, suppression=suppression)
+
+
+def numbered(number: int, **more: Any) -> dict[str, Any]:
+    return {"event": {"action": "Look", "id": f"e-{number}"}, **more}
+
+
+def later(minutes: float) -> Moment:
+    return Moment(arrival=NOW_MS + round(minutes * 60_000), entry=NOW_MS)
+
+
+def test_a_threshold_counts_every_combination_of_its_fields(state: Fixture) -> None:
+    engine = state.running(rule_of(Threshold(("user.name", "host.name"), 2, None)))
+    records = [
+        numbered(1, user={"name": ["a", "b"]}, host={"name": "h"}),
+        numbered(2, user={"name": ["b", "c"]}, host={"name": "h"}),
+        numbered(3, user={"name": "a"}, host={"name": "i"}),
+        numbered(4, user={"name": "a"}),
+    ]
+
+    labels = [state.all_labels(engine, record, LIVE) for record in records]
+
+    assert [[label["threshold"]["values"] for label in each] for each in labels] == [[], [["b", "h"]], [], []]
+    assert (state.counts.matches, state.counts.alerts, state.counts.suppressed) == (5, 1, 4)
+
+
+def test_a_threshold_without_fields_counts_everything_together(state: Fixture) -> None:
+    engine = state.running(rule_of(Threshold((), 3, None)))
+
+    labels = [state.all_labels(engine, numbered(number), LIVE) for number in range(1, 5)]
+
+    assert [len(each) for each in labels] == [0, 0, 1, 0]
+    assert labels[2][0]["threshold"] == {
+        "fields": [],
+        "values": [],
+        "count": 3,
+        "from": "2026-09-21T14:13:20.000Z",
+    }
+
+
+def test_a_threshold_counts_different_values(state: Fixture) -> None:
+    engine = state.running(rule_of(Threshold(("user.name",), 1, Cardinality("source.ip", 2))))
+    addresses = ["192.0.2.1", "192.0.2.1", "192.0.2.2"]
+
+    labels = [
+        state.all_labels(engine, numbered(number, user={"name": "a"}, source={"ip": address}), LIVE)
+        for number, address in enumerate(addresses)
+    ]
+
+    assert [len(each) for each in labels] == [0, 0, 1]
+    assert labels[2][0]["threshold"]["cardinality"] == {"field": "source.ip", "value": 2}
+
+
+def test_what_a_threshold_has_counted_is_there_after_a_restart(state: Fixture, tmp_path: Path) -> None:
+    rule = rule_of(Threshold((), 2, None))
+    assert state.all_labels(state.running(rule), numbered(1), LIVE) == []
+    state.store.close()
+    state.store = LmdbStore.open(tmp_path / "state", 1 << 24, durable=False)
+
+    assert len(state.all_labels(state.running(rule), numbered(2), LIVE)) == 1
+
+
+def test_every_match_of_a_query_is_an_alert_that_has_its_id_however_often_it_comes(state: Fixture) -> None:
+    engine = state.running(rule_of(EveryMatch()))
+
+    first, again, other = (state.all_labels(engine, numbered(number), LIVE) for number in (1, 1, 2))
+
+    assert first == again
+    assert first[0]["id"] != other[0]["id"]
+    assert (state.counts.matches, state.counts.alerts, state.store.stats().entries) == (3, 3, 0)
+
+
+def test_an_alert_of_a_group_holds_back_the_others_in_it(state: Fixture) -> None:
+    engine = state.running(rule_of(EveryMatch(), Suppression(("user.name",), 300_000, missing_alone=False)))
+    minutes_and_users = [
+        (0, {"name": "a"}),
+        (1, {"name": "a"}),
+        (2, {"name": "b"}),
+        (3, {}),
+        (4, {}),
+        (6, {"name": "a"}),
+    ]
+
+    labels = [
+        state.all_labels(engine, numbered(number, user=user), later(minutes))
+        for number, (minutes, user) in enumerate(minutes_and_users)
+    ]
+
+    groups = [[label["suppression"]["values"] for label in each] for each in labels]
+    assert groups == [[["a"]], [], [["b"]], [[None]], [], [["a"]]]
+    assert (state.counts.matches, state.counts.alerts, state.counts.suppressed) == (6, 4, 2)
+
+
+def test_without_a_field_of_the_group_a_match_can_be_an_alert_of_its_own(state: Fixture) -> None:
+    engine = state.running(rule_of(EveryMatch(), Suppression(("user.name",), 300_000, missing_alone=True)))
+
+    labels = [state.all_labels(engine, numbered(number), LIVE) for number in (1, 2)]
+
+    assert [["suppression" in label for label in each] for each in labels] == [[False], [False]]
+
+
+def test_a_rule_of_another_kind_does_not_take_over_the_memory(state: Fixture) -> None:
+    state.labels(state.engine(rule_text("event.action: Look", ["user.name"])), document(user={"name": "a"}), LIVE)
+
+    engine = state.running(rule_of(Threshold(("user.name",), 1, None)))
+
+    assert len(state.all_labels(engine, document(user={"name": "a"}), LIVE)) == 1

@@ -15,7 +15,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
-from firstseen.model import Scalar
+from firstseen.model import TermValue
 
 RULE_KEY_SIZE = 8
 """Bytes of a `rule_state`: it leads every key of the rule's history."""
@@ -26,37 +26,42 @@ _TERMS = b"firstseen/1/terms\0"
 _RULE = b"firstseen/1/rule\0"
 _ALERT = b"firstseen/1/alert\0"
 
-_STR, _INT, _FLOAT, _BOOL, _BYTES, _LIST = b"s", b"i", b"f", b"b", b"y", b"l"
+_STR, _INT, _FLOAT, _BOOL, _BYTES, _LIST, _NONE = b"s", b"i", b"f", b"b", b"y", b"l", b"n"
 _NAN = b"\x7f\xf8" + bytes(6)
 
 
-def encode_terms(terms: Iterable[Scalar]) -> bytes:
+def encode_terms(terms: Iterable[TermValue]) -> bytes:
     """``terms`` in a form that only equal terms share: same number, types, values and order."""
     return b"".join(map(_scalar, terms))
 
 
-def terms_digest(terms: Iterable[Scalar]) -> bytes:
+def terms_digest(terms: Iterable[TermValue]) -> bytes:
     """16 bytes that stand for ``terms`` in keys."""
     return sha256(_TERMS + encode_terms(terms)).digest()[:TERMS_DIGEST_SIZE]
 
 
-def rule_state(rule_id: str, query: str, fields: Sequence[str], exceptions: Iterable[str] = ()) -> bytes:
+def rule_state(
+    rule_id: str, query: str, fields: Sequence[str], exceptions: Iterable[str] = (), law: Sequence[str] = ()
+) -> bytes:
     """8 bytes that change with whatever decides the meaning of a rule's history, so that a changed rule starts anew.
 
     The order of ``fields`` is the order of the terms and counts. ``exceptions`` (in any canonical text) are a set: an
-    event is excluded if any of them matches.
+    event is excluded if any of them matches. ``law`` says which law what is remembered belongs to, and what that law
+    keeps of an event; it is empty for the law of first sightings.
     """
     excluded = sorted(set(map(_text, exceptions)))
     meaning = _text(rule_id) + _text(query) + _sequence(map(_text, fields)) + _sequence(excluded)
+    if law:
+        meaning += _sequence(map(_text, law))
     return sha256(_RULE + meaning).digest()[:RULE_KEY_SIZE]
 
 
-def state_key(rule_key: bytes, terms: Iterable[Scalar]) -> bytes:
+def state_key(rule_key: bytes, terms: Iterable[TermValue]) -> bytes:
     """The 24 bytes under which the history of ``terms`` is kept; ``rule_key`` comes from `rule_state`."""
     return rule_key + terms_digest(terms)
 
 
-def alert_id(rule_id: str, terms: Iterable[Scalar], event_identity: str | bytes) -> str:
+def alert_id(rule_id: str, terms: Iterable[TermValue], event_identity: str | bytes) -> str:
     """The id of the alert on ``terms`` by this event: 32 hex digits, the same however often the event comes."""
     identity = _framed(_BYTES, event_identity) if isinstance(event_identity, bytes) else _text(event_identity)
     return sha256(_ALERT + _text(rule_id) + _sequence(map(_scalar, terms)) + identity).hexdigest()[:32]
@@ -77,7 +82,7 @@ def _sequence(encoded: Iterable[bytes]) -> bytes:
     return _LIST + len(items).to_bytes(4, "big") + b"".join(items)
 
 
-def _scalar(value: Scalar) -> bytes:
+def _scalar(value: TermValue) -> bytes:
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, bool):  # before int: bool is one in Python, not in a record
@@ -85,6 +90,8 @@ def _scalar(value: Scalar) -> bytes:
     if isinstance(value, int):
         # One bit more than the magnitude for the sign; JSON integers may be of any size.
         return _framed(_INT, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
+    if value is None:
+        return _framed(_NONE, b"")
     return _framed(_FLOAT, _float(value))
 
 

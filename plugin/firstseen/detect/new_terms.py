@@ -1,8 +1,8 @@
 """The law of new_terms: an event alerts on terms that were not seen in the time before it.
 
-The limit of what Elasticsearch does in runs, taken to every event: with G = history window - look-back (`silence_ms`),
-an event at t alerts if and only if there is no sighting of its terms in [t - G, t). Every matching event is a sighting,
-alerting or not, late or not. The cases are in ``tests/spec/new_terms/``.
+The limit of what Elasticsearch does in runs, taken to every event: with G = history window - look-back
+(``silence_ms``), an event at t alerts if and only if there is no sighting of its terms in [t - G, t). Every matching
+event is a sighting, alerting or not, late or not. The cases are in ``tests/spec/new_terms/``.
 
 Times are milliseconds since the epoch, of whichever clock the rule names.
 """
@@ -15,7 +15,8 @@ from math import prod
 from typing import NamedTuple
 
 from firstseen.detect.keys import encode_terms
-from firstseen.model import Scalar, Verdict
+from firstseen.detect.law import Occurrence
+from firstseen.model import TermValue, Verdict
 
 
 class Sighting(NamedTuple):
@@ -31,48 +32,47 @@ class Sighting(NamedTuple):
     last_event: str
 
 
-def observe(before: Sighting | None, time_ms: int, event: str, silence_ms: int) -> tuple[Verdict, Sighting]:
-    """The whole law: what this event means after ``before`` (None: never seen), and what is remembered from then on."""
-    verdict = judge(None if before is None else before.last_seen, time_ms, silence_ms)
-    return verdict, remember(before, time_ms, event, verdict)
+class NewTermsLaw(NamedTuple):
+    """Terms are news that were not seen for ``silence_ms``."""
 
+    silence_ms: int
 
-def judge(last_seen: int | None, time_ms: int, silence_ms: int) -> Verdict:
-    """NEW where nothing was seen in [``time_ms`` - ``silence_ms``, ``time_ms``) or after it, else KNOWN.
+    def judge(self, before: Sighting | None, occurrence: Occurrence) -> Verdict:
+        """NEW where nothing was seen in [t - ``silence_ms``, t) or after it, else KNOWN.
 
-    A late event, from before ``last_seen``, is no news: the state keeps no more of the past than its end.
-    """
-    if last_seen is None or time_ms - last_seen > silence_ms:
-        return Verdict.NEW
-    return Verdict.KNOWN
+        A late event, from before the last sighting, is no news: the state keeps no more of the past than its end.
+        """
+        if before is None or occurrence.time_ms - before.last_seen > self.silence_ms:
+            return Verdict.NEW
+        return Verdict.KNOWN
 
+    def remember(self, before: Sighting | None, occurrence: Occurrence, verdict: Verdict) -> Sighting:
+        """``before`` and this event: ``first_seen`` only moves back, ``last_seen`` only forward.
 
-def remember(before: Sighting | None, time_ms: int, event: str, verdict: Verdict) -> Sighting:
-    """``before`` and this event: ``first_seen`` only moves back, ``last_seen`` only forward.
-
-    The event that alerted last or that was seen last does not count twice, unless it comes with a later time.
-    """
-    if before is None:
-        return Sighting(time_ms, time_ms, 1, event, event)
-    latest = time_ms >= before.last_seen
-    repeated = time_ms <= before.last_seen and event in (before.event, before.last_event)
-    return Sighting(
-        min(before.first_seen, time_ms),
-        max(before.last_seen, time_ms),
-        before.count if repeated else before.count + 1,
-        event if latest and verdict is not Verdict.KNOWN else before.event,
-        event if latest else before.last_event,
-    )
+        The event that alerted last or that was seen last does not count twice, unless it comes with a later time.
+        """
+        time_ms, event, _ = occurrence
+        if before is None:
+            return Sighting(time_ms, time_ms, 1, event, event)
+        latest = time_ms >= before.last_seen
+        repeated = time_ms <= before.last_seen and event in (before.event, before.last_event)
+        return Sighting(
+            min(before.first_seen, time_ms),
+            max(before.last_seen, time_ms),
+            before.count if repeated else before.count + 1,
+            event if latest and verdict is not Verdict.KNOWN else before.event,
+            event if latest else before.last_event,
+        )
 
 
 class TermsProduct(NamedTuple):
     """The terms of one event, and how many more it had: to be counted and logged where it is not 0."""
 
-    terms: list[tuple[Scalar, ...]]
+    terms: list[tuple[TermValue, ...]]
     dropped: int
 
 
-def terms_product(values_per_field: Sequence[Sequence[Scalar]], limit: int) -> TermsProduct:
+def terms_product(values_per_field: Sequence[Sequence[TermValue]], limit: int) -> TermsProduct:
     """Every combination of one value per field, in the rule's order of fields, each once; at most ``limit`` of them.
 
     A field without a value (missing, null, an empty array) leaves no terms: the event is neither alert nor history.
@@ -84,9 +84,9 @@ def terms_product(values_per_field: Sequence[Sequence[Scalar]], limit: int) -> T
     return TermsProduct(list(islice(product(*distinct), limit)), max(total - limit, 0))
 
 
-def _distinct(values: Sequence[Scalar]) -> Sequence[Scalar]:
+def _distinct(values: Sequence[TermValue]) -> Sequence[TermValue]:
     # By their encoding, not by ==, for which True, 1 and 1.0 are one value.
-    first: dict[bytes, Scalar] = {}
+    first: dict[bytes, TermValue] = {}
     for value in values:
         first.setdefault(encode_terms((value,)), value)
     return list(first.values())

@@ -16,11 +16,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from firstseen.detect.law import Law, Occurrence
 from firstseen.detect.new_terms import Sighting
+from firstseen.detect.suppression import Window
+from firstseen.detect.threshold import Bucket
 from firstseen.errors import StoreError
-from firstseen.model import Scalar, Verdict
+from firstseen.model import TermValue, Verdict
+
+Memory = Sighting | Bucket | Window
+"""What is remembered of one rule's terms, by the law of the rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +42,16 @@ class RuleState:
 class Claim:
     """One event's sighting of one rule's terms, from `Store.claim` to its confirmation or release, exactly one of them.
 
-    ``last_seen`` is the sighting before this one, None if there was none. Claims are compared by identity: the same
-    event may be on its way twice.
+    ``before`` is what was remembered, or on its way to be, when the event came; None if nothing was. Claims are
+    compared by identity: the same event may be on its way twice.
     """
 
     rule: RuleState
-    terms: tuple[Scalar, ...]
-    time_ms: int
-    event: str
+    terms: tuple[TermValue, ...]
+    occurrence: Occurrence
+    law: Law[Any]
     verdict: Verdict
-    last_seen: int | None
+    before: Any
 
 
 class ClaimLost(StoreError):  # noqa: N818  # says what happened; nothing is wrong with the store
@@ -53,11 +59,11 @@ class ClaimLost(StoreError):  # noqa: N818  # says what happened; nothing is wro
 
 
 class Entry(NamedTuple):
-    """What is remembered of one term: of which rule (`RuleState.key`), which terms, and what."""
+    """What is remembered of one list of terms: of which rule (`RuleState.key`), which terms, and what."""
 
     rule_key: bytes
-    terms: tuple[Scalar, ...]
-    sighting: Sighting
+    terms: tuple[TermValue, ...]
+    memory: Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ class Stats:
 class StateReader(Protocol):
     """What can be asked of a state, also while another process writes it. Everything raises `StoreError`."""
 
-    def get(self, rule_key: bytes, terms: Sequence[Scalar]) -> Sighting | None:
+    def get(self, rule_key: bytes, terms: Sequence[TermValue]) -> Memory | None:
         """What is durably remembered of ``terms``; None if they were never seen."""
 
     def entries(self) -> Iterator[Entry]:
@@ -98,10 +104,10 @@ class Store(StateReader, Protocol):
     def register(self, rule: RuleState, now_ms: int) -> int:
         """When this history began: ``now_ms`` if it begins here and now. Waits for the disk where it does."""
 
-    def claim(self, rule: RuleState, terms: tuple[Scalar, ...], time_ms: int, event: str, silence_ms: int) -> Claim:
-        """What this event means (see `Claim.verdict`). The caller must confirm or release the claim, once.
+    def claim(self, rule: RuleState, terms: tuple[TermValue, ...], occurrence: Occurrence, law: Law[Any]) -> Claim:
+        """What this event means by ``law`` (see `Claim.verdict`). The caller must confirm or release it, once.
 
-        ``event`` is the event's identity, ``silence_ms`` how long terms must be unseen to be new.
+        A rule has one law for as long as it has one history.
         """
 
     def confirm(self, claims: Sequence[Claim]) -> Future[None]:

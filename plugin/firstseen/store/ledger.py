@@ -19,14 +19,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from firstseen.detect.keys import state_key
-from firstseen.detect.new_terms import Sighting, judge, remember
+from firstseen.detect.law import Law, Occurrence
 from firstseen.errors import StoreError
-from firstseen.model import Scalar, Verdict
-from firstseen.store.base import Claim, ClaimLost, RuleState
-from firstseen.store.term import Confirmation, Term, Ticket
+from firstseen.model import TermValue, Verdict
+from firstseen.store.base import Claim, ClaimLost, Memory, RuleState
+from firstseen.store.term import Confirmation, Term, Ticket, remembered
 
 
 class Outcome(NamedTuple):
@@ -49,8 +49,8 @@ class Change(NamedTuple):
     """What one term becomes in a transaction. ``tickets`` are the ledger's own."""
 
     key: bytes
-    terms: tuple[Scalar, ...]
-    sighting: Sighting
+    terms: tuple[TermValue, ...]
+    memory: Memory
     tickets: set[Ticket]
 
 
@@ -60,14 +60,14 @@ class Ledger:
     The writer takes a batch, writes it, and reports with `committed` or `failed` before it takes the next.
     """
 
-    def __init__(self, read: Callable[[bytes], Sighting | None]) -> None:
+    def __init__(self, read: Callable[[bytes], Memory | None]) -> None:
         self._read = read
         self._terms: dict[bytes, Term] = {}
         self._pending: dict[Claim, Ticket | None] = {}  # None: the claim is lost, and its owner does not know yet
         self._touched: dict[Term, None] = {}  # in which something was confirmed since the last `take`
         self._closed: StoreError | None = None
 
-    def claim(self, rule: RuleState, terms: tuple[Scalar, ...], time_ms: int, event: str, silence_ms: int) -> Claim:
+    def claim(self, rule: RuleState, terms: tuple[TermValue, ...], occurrence: Occurrence, law: Law[Any]) -> Claim:
         """See `Store.claim`."""
         if self._closed is not None:
             raise _renewed(self._closed)
@@ -75,14 +75,14 @@ class Ledger:
         term = self._terms.get(key)
         if term is None:
             term = self._terms[key] = Term(key, self._read(key))
-        alert = term.undelivered(event)
+        alert = term.undelivered(occurrence.event)
         if alert is not None:
-            verdict, last_seen, relies_on = Verdict.AGAIN, alert.last_seen, alert.relies_on
+            verdict, before, relies_on = Verdict.AGAIN, alert.before, alert.relies_on
         else:
-            verdict, last_seen, relies_on = judge(term.last_seen, time_ms, silence_ms), term.last_seen, term.last_alert
+            verdict, before, relies_on = law.judge(term.memory, occurrence), term.memory, term.last_alert
             if verdict is Verdict.NEW:
-                alert = term.alert(event)
-        claim = Claim(rule, terms, time_ms, event, verdict, last_seen)
+                alert = term.alert(occurrence.event)
+        claim = Claim(rule, terms, occurrence, law, verdict, before)
         ticket = Ticket(claim, term, alert, relies_on)
         if alert is not None:
             alert.holders.append(ticket)
@@ -130,7 +130,7 @@ class Ledger:
         outcomes = []
         for change in changes:
             term = self._terms[change.key]
-            term.written(change.sighting, change.tickets)
+            term.written(change.memory, change.tickets)
             self._drop_if_idle(term)
             for confirmation in _confirmations(change.tickets):
                 confirmation.waiting -= 1
@@ -176,15 +176,10 @@ class Ledger:
 
 
 def _change(term: Term, tickets: Sequence[Ticket]) -> Change:
-    first, *others = tickets
-    sighting = _with(term.durable, first.claim)
-    for ticket in others:
-        sighting = _with(sighting, ticket.claim)
-    return Change(term.key, first.claim.terms, sighting, set(tickets))
-
-
-def _with(before: Sighting | None, claim: Claim) -> Sighting:
-    return remember(before, claim.time_ms, claim.event, claim.verdict)
+    memory = term.durable
+    for ticket in tickets:
+        memory = remembered(memory, ticket.claim)
+    return Change(term.key, tickets[0].claim.terms, memory, set(tickets))
 
 
 def _confirmations(tickets: Iterable[Ticket]) -> Iterable[Confirmation]:

@@ -1,9 +1,9 @@
 """The state in LMDB: one environment of fixed size, written by one process, readable by others meanwhile.
 
-``terms`` holds a sighting per 24-byte key (`firstseen.detect.keys.state_key`), ``rules`` what each history is called
-and when it began, ``meta`` the version of all that. Read transactions end before anything else happens: an open one
-keeps the pages it sees from being used again, and the file grows. The map is never resized while open: that corrupts
-where several processes look on.
+``terms`` holds what is remembered, per 24-byte key (`firstseen.detect.keys.state_key`), ``rules`` what each history is
+called and when it began, ``meta`` the version of all that. Read transactions end before anything else happens: an open
+one keeps the pages it sees from being used again, and the file grows. The map is never resized while open: that
+corrupts where several processes look on.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from concurrent.futures import Future
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import lmdb
 
 from firstseen.detect.keys import RULE_KEY_SIZE, state_key
-from firstseen.detect.new_terms import Sighting
+from firstseen.detect.law import Law, Occurrence
 from firstseen.errors import StoreError
-from firstseen.model import Scalar
-from firstseen.store.base import Claim, Entry, RuleState, Stats
-from firstseen.store.codec import pack_rule, pack_sighting, unpack_rule, unpack_sighting
+from firstseen.model import TermValue
+from firstseen.store.base import Claim, Entry, Memory, RuleState, Stats
+from firstseen.store.codec import pack_memory, pack_rule, unpack_memory, unpack_rule
 from firstseen.store.ledger import Change, Ledger, resolve
 from firstseen.store.lock import OwnerLock
 from firstseen.store.writer import CommitError, Writer
@@ -57,15 +57,15 @@ class _Tables:
         except lmdb.Error as error:
             raise StoreError(_explanation(path, error)) from error
 
-    def get(self, rule_key: bytes, terms: Sequence[Scalar]) -> Sighting | None:
+    def get(self, rule_key: bytes, terms: Sequence[TermValue]) -> Memory | None:
         """See `StateReader.get`."""
-        return self._sighting(state_key(rule_key, terms))
+        return self._memory(state_key(rule_key, terms))
 
     def entries(self) -> Iterator[Entry]:
         """See `StateReader.entries`."""
         for key, raw in self._items(self._terms):
-            sighting, terms = self._decoded(key, raw)
-            yield Entry(key[:RULE_KEY_SIZE], terms, sighting)
+            memory, terms = self._decoded(key, raw)
+            yield Entry(key[:RULE_KEY_SIZE], terms, memory)
 
     def rules(self) -> Iterator[tuple[RuleState, int]]:
         """See `StateReader.rules`."""
@@ -93,7 +93,7 @@ class _Tables:
         """See `StateReader.close`."""
         self._env.close()
 
-    def _sighting(self, key: bytes) -> Sighting | None:
+    def _memory(self, key: bytes) -> Memory | None:
         raw = self._raw(key, self._terms)
         return None if raw is None else self._decoded(key, raw)[0]
 
@@ -117,9 +117,9 @@ class _Tables:
         except lmdb.Error as error:
             raise StoreError(_explanation(self._path, error)) from error
 
-    def _decoded(self, key: bytes, raw: bytes) -> tuple[Sighting, tuple[Scalar, ...]]:
+    def _decoded(self, key: bytes, raw: bytes) -> tuple[Memory, tuple[TermValue, ...]]:
         try:
-            return unpack_sighting(raw)
+            return unpack_memory(raw)
         except ValueError as error:
             raise self._unreadable(key, error) from error
 
@@ -173,7 +173,7 @@ class LmdbStore(_Tables):
         self._owner = owner
         self._open = True
         self._lock = threading.Lock()
-        self._ledger = Ledger(self._sighting)
+        self._ledger = Ledger(self._memory)
         self._writer = Writer(self._ledger, self._lock, self._write, "firstseen-state", trouble)
 
     @classmethod
@@ -215,10 +215,10 @@ class LmdbStore(_Tables):
             self._writer.run(lambda: self._put(self._rules, [(rule.key, value)])).result()
         return created_ms
 
-    def claim(self, rule: RuleState, terms: tuple[Scalar, ...], time_ms: int, event: str, silence_ms: int) -> Claim:
+    def claim(self, rule: RuleState, terms: tuple[TermValue, ...], occurrence: Occurrence, law: Law[Any]) -> Claim:
         """See `Store.claim`."""
         with self._lock:
-            return self._ledger.claim(rule, terms, time_ms, event, silence_ms)
+            return self._ledger.claim(rule, terms, occurrence, law)
 
     def confirm(self, claims: Sequence[Claim]) -> Future[None]:
         """See `Store.confirm`."""
@@ -251,7 +251,7 @@ class LmdbStore(_Tables):
         self._owner.release()
 
     def _write(self, changes: Sequence[Change]) -> None:
-        packed = sorted((change.key, pack_sighting(change.sighting, change.terms)) for change in changes)
+        packed = sorted((change.key, pack_memory(change.memory, change.terms)) for change in changes)
         self._put(self._terms, packed)
 
     def _put(self, table: _Database, items: Sequence[tuple[bytes, bytes]]) -> None:

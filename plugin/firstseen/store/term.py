@@ -6,8 +6,8 @@ The rules that this follows are those of `firstseen.store.ledger`; here they are
 from __future__ import annotations
 
 from concurrent.futures import Future
+from typing import Any
 
-from firstseen.detect.new_terms import Sighting
 from firstseen.store.base import Claim
 
 
@@ -25,13 +25,16 @@ class Confirmation:
 
 
 class Alert:
-    """One event's alert on one term, while it is not durable. ``relies_on`` is the alert before it in the chain."""
+    """One event's alert on one term, while it is not durable.
 
-    __slots__ = ("event", "holders", "last_seen", "relies_on")
+    ``before`` is what it was raised on, ``relies_on`` the alert before it in the chain.
+    """
 
-    def __init__(self, event: str, last_seen: int | None, relies_on: Alert | None) -> None:
+    __slots__ = ("before", "event", "holders", "relies_on")
+
+    def __init__(self, event: str, before: Any, relies_on: Alert | None) -> None:
         self.event = event
-        self.last_seen = last_seen
+        self.before = before
         self.relies_on = relies_on
         self.holders: list[Ticket] = []
 
@@ -54,14 +57,14 @@ class Ticket:
 
 
 class Term:
-    """What is on its way for one term. ``durable`` is on disk; with all of ``tickets`` it will end at ``last_seen``."""
+    """What is on its way for one term. ``durable`` is on disk; with all of ``tickets`` it will become ``memory``."""
 
-    __slots__ = ("alerts", "by_event", "durable", "key", "last_seen", "tickets")
+    __slots__ = ("alerts", "by_event", "durable", "key", "memory", "tickets")
 
-    def __init__(self, key: bytes, durable: Sighting | None) -> None:
+    def __init__(self, key: bytes, durable: Any) -> None:
         self.key = key
         self.durable = durable
-        self.last_seen = None if durable is None else durable.last_seen
+        self.memory = durable
         self.tickets: list[Ticket] = []
         self.alerts: list[Alert] = []
         self.by_event: dict[str, Alert] = {}  # the last of each event: a chunk may hold thousands of them
@@ -73,7 +76,7 @@ class Term:
 
     def alert(self, event: str) -> Alert:
         """One alert more at the end of the chain."""
-        alert = self.by_event[event] = Alert(event, self.last_seen, self.last_alert)
+        alert = self.by_event[event] = Alert(event, self.memory, self.last_alert)
         self.alerts.append(alert)
         return alert
 
@@ -88,9 +91,8 @@ class Term:
 
     def add(self, ticket: Ticket) -> None:
         """One claim more."""
-        time_ms = ticket.claim.time_ms
         self.tickets.append(ticket)
-        self.last_seen = time_ms if self.last_seen is None else max(self.last_seen, time_ms)
+        self.memory = remembered(self.memory, ticket.claim)
 
     def writable(self) -> list[Ticket]:
         """The confirmed claims that rely on nothing unconfirmed, each behind what it relies on."""
@@ -109,9 +111,9 @@ class Term:
             ready += holders + followers.get(alert, [])
         return ready
 
-    def written(self, sighting: Sighting, tickets: set[Ticket]) -> None:
-        """``sighting``, with ``tickets`` in it, is durable."""
-        self.durable = sighting
+    def written(self, memory: Any, tickets: set[Ticket]) -> None:
+        """``memory``, with ``tickets`` in it, is durable."""
+        self.durable = memory
         self.tickets = [ticket for ticket in self.tickets if ticket not in tickets]
         delivered = {alert for alert in self.alerts if any(holder in tickets for holder in alert.holders)}
         if not delivered:
@@ -134,7 +136,7 @@ class Term:
         dead = set(self.alerts[intact:])
         self._keep_alerts(self.alerts[:intact])
         left = [ticket for ticket in self.tickets if ticket not in tickets]
-        self.tickets, self.last_seen = [], None if self.durable is None else self.durable.last_seen
+        self.tickets, self.memory = [], self.durable
         lost = set()
         for ticket in left:
             if ticket.relies_on in dead:  # so do the holders of all the dead alerts that still have one
@@ -142,3 +144,8 @@ class Term:
             else:
                 self.add(ticket)
         return lost
+
+
+def remembered(before: Any, claim: Claim) -> Any:
+    """What is remembered once the event of ``claim`` is added to ``before``."""
+    return claim.law.remember(before, claim.occurrence, claim.verdict)

@@ -31,6 +31,7 @@ LARGEST_KEY = 511  # of LMDB
         ("\ud800", "s 00000003 eda080"),
         (True, "b 00000001 01"),
         (False, "b 00000001 00"),
+        (None, "n 00000000"),
         (0, "i 00000001 00"),
         (1, "i 00000001 01"),
         (-1, "i 00000001 ff"),
@@ -93,6 +94,9 @@ def test_a_rule_starts_anew_with_whatever_changes_its_meaning():
         rule_state("rule", "a : b", ["x"]),
         rule_state("rule", "a : b", ["x", "y"], ["c : d"]),
         rule_state("rule", "a : b", ["x", "y", "c : d"]),
+        rule_state("rule", "a : b", ["x", "y"], law=["threshold", ""]),
+        rule_state("rule", "a : b", ["x", "y"], law=["threshold", "z"]),
+        rule_state("rule", "a : b", ["x", "y"], law=["suppression"]),
     ]
     assert len(set(states)) == len(states)
 

@@ -1,6 +1,10 @@
+import dataclasses
+
 import pytest
 
-from firstseen.detect.label import new_terms_label
+from firstseen.detect.label import match_label, new_terms_label, threshold_label
+from firstseen.detect.threshold import Tally
+from firstseen.rules.rule import Cardinality, Suppression, Threshold
 from support.rulebook import rule_set, rule_text
 
 THREAT = """
@@ -89,3 +93,43 @@ def test_the_window_is_spoken(window: str, spoken: str) -> None:
     label = new_terms_label(rule, rule.kind, (True,), alert_id="", time_ms=0, last_seen=None)
 
     assert label["reason"] == f"A rule for tests: true not seen in the {spoken} before"
+
+
+def test_a_threshold_says_what_it_counted() -> None:
+    (rule,) = rule_set(rule_text()).rules
+    kind = Threshold(("user.name", "cloud.account.id"), 3, None)
+
+    label = threshold_label(rule, kind, ("ada", "a\ud800"), alert_id="1", time_ms=5_000, tally=Tally(3, 0, 1_000))
+
+    assert label["reason"] == "A rule for tests: 3 matches of ada, a\ufffd\ufffd\ufffd since 1970-01-01T00:00:01.000Z"
+    assert label["threshold"] == {
+        "fields": ["user.name", "cloud.account.id"],
+        "values": ["ada", "a\ufffd\ufffd\ufffd"],
+        "count": 3,
+        "from": "1970-01-01T00:00:01.000Z",
+    }
+    assert (label["id"], label["status"], label["time"]) == ("1", "open", "1970-01-01T00:00:05.000Z")
+
+
+def test_a_threshold_says_how_many_values_there_were() -> None:
+    (rule,) = rule_set(rule_text()).rules
+    kind = Threshold((), 1, Cardinality("source.ip", 2))
+
+    label = threshold_label(rule, kind, (), alert_id="1", time_ms=0, tally=Tally(1, 2, 0))
+
+    assert label["reason"] == "A rule for tests: 1 match with 2 different source.ip since 1970-01-01T00:00:00.000Z"
+    assert label["threshold"]["cardinality"] == {"field": "source.ip", "value": 2}
+
+
+def test_a_match_has_the_group_that_it_holds_back_if_there_is_one() -> None:
+    (plain,) = rule_set(rule_text()).rules
+    grouped = dataclasses.replace(plain, suppression=Suppression(("user.name", "host.name"), 60_000, False))
+
+    bare = match_label(plain, alert_id="1", time_ms=0, group=None)
+    alone = match_label(grouped, alert_id="1", time_ms=0, group=None)
+    label = match_label(grouped, alert_id="1", time_ms=0, group=("a\ud800", None))
+
+    assert bare == alone
+    assert set(bare) == {"id", "status", "time", "reason", "rule"}
+    assert bare["reason"] == "A rule for tests"
+    assert label["suppression"] == {"fields": ["user.name", "host.name"], "values": ["a\ufffd\ufffd\ufffd", None]}

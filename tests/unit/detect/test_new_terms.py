@@ -6,16 +6,25 @@ import math
 
 import pytest
 
-from firstseen.detect.new_terms import Sighting, TermsProduct, judge, observe, remember, terms_product
+from firstseen.detect.law import Occurrence
+from firstseen.detect.new_terms import NewTermsLaw, Sighting, TermsProduct, terms_product
 from firstseen.model import Verdict
 
 BEFORE = Sighting(first_seen=100, last_seen=200, count=7, event="alerted", last_event="last")
 
 
-def test_the_law_is_judging_and_remembering():
-    verdict = judge(BEFORE.last_seen, 500, 10)
-    assert observe(BEFORE, 500, "e", 10) == (verdict, remember(BEFORE, 500, "e", verdict))
-    assert observe(None, 500, "e", 10) == (Verdict.NEW, Sighting(500, 500, 1, "e", "e"))
+def remember(before: Sighting | None, time_ms: int, event: str, verdict: Verdict) -> Sighting:
+    return NewTermsLaw(10).remember(before, Occurrence(time_ms, event), verdict)
+
+
+def test_what_was_never_seen_is_remembered_from_now_on():
+    assert NewTermsLaw(10).judge(None, Occurrence(500, "e")) is Verdict.NEW
+    assert remember(None, 500, "e", Verdict.NEW) == Sighting(500, 500, 1, "e", "e")
+
+
+@pytest.mark.parametrize(("time_ms", "verdict"), [(211, Verdict.NEW), (210, Verdict.KNOWN), (50, Verdict.KNOWN)])
+def test_a_silence_makes_news(time_ms, verdict):
+    assert NewTermsLaw(10).judge(BEFORE, Occurrence(time_ms, "e")) is verdict
 
 
 def test_a_sighting_cannot_be_changed():

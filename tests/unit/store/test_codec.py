@@ -8,8 +8,11 @@ import msgpack
 import pytest
 
 from firstseen.detect.new_terms import Sighting
-from firstseen.model import Scalar
-from firstseen.store.codec import pack_rule, pack_sighting, unpack_rule, unpack_sighting
+from firstseen.detect.suppression import Window
+from firstseen.detect.threshold import Bucket, Mark
+from firstseen.model import Scalar, TermValue
+from firstseen.store.base import Memory
+from firstseen.store.codec import pack_memory, pack_rule, unpack_memory, unpack_rule
 
 UUID = "6f1c6a1e-0d3b-4c55-9c6a-0123456789ab"
 OTHER_UUID = "00000000-0000-0000-0000-000000000000"
@@ -43,7 +46,7 @@ def spelt(terms: Sequence[Scalar]) -> list[tuple[type, str]]:
     ids=lambda terms: ascii(terms)[:40],
 )
 def test_terms_come_back_as_they_were(terms: tuple[Scalar, ...]) -> None:
-    sighting, read = unpack_sighting(pack_sighting(ONCE, terms))
+    sighting, read = unpack_memory(pack_memory(ONCE, terms))
 
     assert sighting == ONCE
     assert spelt(read) == spelt(terms)
@@ -67,7 +70,7 @@ def test_terms_come_back_as_they_were(terms: tuple[Scalar, ...]) -> None:
 )
 def test_event_ids_come_back_as_they_were(event: str) -> None:
     for sighting in (ONCE._replace(event=event), ONCE._replace(last_event=event), Sighting(1, 1, 1, event, event)):
-        assert unpack_sighting(pack_sighting(sighting, ("x",)))[0] == sighting
+        assert unpack_memory(pack_memory(sighting, ("x",)))[0] == sighting
 
 
 @pytest.mark.parametrize(
@@ -79,29 +82,30 @@ def test_event_ids_come_back_as_they_were(event: str) -> None:
     ],
 )
 def test_times_of_any_size_come_back_as_they_were(sighting: Sighting) -> None:
-    assert unpack_sighting(pack_sighting(sighting, ("x",)))[0] == sighting
+    assert unpack_memory(pack_memory(sighting, ("x",)))[0] == sighting
 
 
 def test_what_lies_on_disk() -> None:
-    packed = pack_sighting(Sighting(100, 105, 2, UUID, "e2"), ("x", True, 1 << 64))
+    packed = pack_memory(Sighting(100, 105, 2, UUID, "e2"), ("x", True, 1 << 64))
 
     big = msgpack.ExtType(1, b"\1" + bytes(8))
     assert msgpack.unpackb(packed) == [100, 5, 2, bytes.fromhex(UUID.replace("-", "")), "e2", "x", True, big]
 
 
 def test_the_last_event_is_not_written_twice() -> None:
-    assert msgpack.unpackb(pack_sighting(ONCE, ("x",))) == [100, 0, 1, "e1", None, "x"]
+    assert msgpack.unpackb(pack_memory(ONCE, ("x",))) == [100, 0, 1, "e1", None, "x"]
 
 
 def test_an_arn_and_two_uuids_are_some_110_bytes() -> None:
     arn = "arn:aws:sts::111122223333:assumed-role/deployment/i-0123456789abcdef0"
 
-    assert len(pack_sighting(Sighting(1_790_000_000_000, 1_790_500_000_000, 1_000, UUID, OTHER_UUID), (arn,))) <= 125
+    assert len(pack_memory(Sighting(1_790_000_000_000, 1_790_500_000_000, 1_000, UUID, OTHER_UUID), (arn,))) <= 125
 
 
 NO_EVENT = "its event is no event"
 NO_MSGPACK = "it is no msgpack"
 NO_NUMBERS = "its numbers are no numbers"
+NO_MEMORY = "it is no memory"
 NO_SIGHTING = "it is no sighting"
 NO_TERMS = "its terms are no terms"
 
@@ -109,11 +113,11 @@ NO_TERMS = "its terms are no terms"
 @pytest.mark.parametrize(
     ("values", "why"),
     [
-        (None, NO_SIGHTING),
-        ({"first_seen": 1}, NO_SIGHTING),
-        ([], NO_SIGHTING),
+        (None, NO_MEMORY),
+        ({"first_seen": 1}, NO_MEMORY),
+        ([], NO_MEMORY),
         ([1, 0, 1, "e1", None], NO_SIGHTING),
-        (["1", 0, 1, "e1", None, "x"], NO_NUMBERS),
+        ([None, 0, 1, "e1", None, "x"], NO_NUMBERS),
         ([1, 0.5, 1, "e1", None, "x"], NO_NUMBERS),
         ([1, 0, True, "e1", None, "x"], NO_NUMBERS),
         ([1, 0, 1, "e1", None, None], NO_TERMS),
@@ -129,13 +133,60 @@ NO_TERMS = "its terms are no terms"
 )
 def test_values_that_are_no_sighting_are_refused(values: Any, why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        unpack_sighting(msgpack.packb(values))
+        unpack_memory(msgpack.packb(values))
+
+
+BUCKET = Bucket(
+    first_seen=1_000,
+    last_seen=9_000,
+    events=4,
+    event=UUID,
+    run_ms=10_000,
+    spent_ms=None,
+    alerted_ms=9_000,
+    alert_run_ms=10_000,
+    marks=(Mark(1_000, b"8 bytes."), Mark(9_000, b"another.", frozenset((b"a value.", b"a second")))),
+)
+
+
+@pytest.mark.parametrize(
+    "memory",
+    [
+        BUCKET,
+        BUCKET._replace(event="", spent_ms=5, alerted_ms=None, alert_run_ms=None, marks=()),
+        Window(1_000, 2_000, UUID, 7),
+        Window(-(1 << 70), 1 << 70, "e", 0),
+    ],
+)
+@pytest.mark.parametrize("terms", [(), ("x", 1, None), (None,)])
+def test_what_other_laws_remember_comes_back_as_it_was(memory: Memory, terms: tuple[TermValue, ...]) -> None:
+    assert unpack_memory(pack_memory(memory, terms)) == (memory, terms)
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        (["sequence", [], "x"], "it is no memory of a law of 'sequence'"),
+        (["suppression", [1, 2, "e"], "x"], "it is no memory of a law of 'suppression'"),
+        (["suppression", [1, "2", "e", 0], "x"], "it is no memory of a law of 'suppression'"),
+        (["suppression", [1, 2, None, 0], "x"], "its event is no event"),
+        (["suppression", [1, 2, "e", 0], b"x"], "its terms are no terms"),
+        (["threshold", [1, 2, 3, "e", 4, None, None, None], "x"], "it is no memory of a law of 'threshold'"),
+        (["threshold", [1, 2, 3, "e", 4, "5", None, None, []], "x"], "its times are no times"),
+        (["threshold", [1, 2, 3, "e", 4, None, None, None, None], "x"], "its times are no times"),
+        (["threshold", [1, 2, 3, "e", 4, None, None, None, [[0, b""]]], "x"], "its marks are no marks"),
+        (["threshold", [1, 2, 3, "e", 4, None, None, None, [[0, b"7 bytes"]]], "x"], "its marks are no marks"),
+    ],
+)
+def test_values_that_no_other_law_remembers_are_refused(values: Any, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        unpack_memory(msgpack.packb(values))
 
 
 BROKEN = {
     "empty": b"",
-    "cut off": pack_sighting(ONCE, ("x",))[:-1],
-    "something behind it": pack_sighting(ONCE, ("x",)) + b"\0",
+    "cut off": pack_memory(ONCE, ("x",))[:-1],
+    "something behind it": pack_memory(ONCE, ("x",)) + b"\0",
     "no type of msgpack": b"\xc1",
     "nested for ever": b"\x91" * 5_000,
     "text that is no text": b"\xa1\xff",
@@ -145,7 +196,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("raw", BROKEN.values(), ids=BROKEN.keys())
 def test_bytes_that_are_no_msgpack_are_refused(raw: bytes) -> None:
-    for unpack in (unpack_sighting, unpack_rule):
+    for unpack in (unpack_memory, unpack_rule):
         with pytest.raises(ValueError, match=NO_MSGPACK):
             unpack(raw)
 

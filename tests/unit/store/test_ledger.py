@@ -7,7 +7,8 @@ from concurrent.futures import Future
 import pytest
 
 from firstseen.detect.keys import state_key
-from firstseen.detect.new_terms import Sighting
+from firstseen.detect.law import Occurrence
+from firstseen.detect.new_terms import NewTermsLaw, Sighting
 from firstseen.errors import StoreError
 from firstseen.model import Verdict
 from firstseen.store.base import Claim, ClaimLost, RuleState
@@ -28,12 +29,12 @@ def ledger(disk):
 
 
 def claim(ledger: Ledger, event: str = "e1", *, term: str = "x", time: int = 100) -> Claim:
-    return ledger.claim(RULE, (term,), time, event, 10)
+    return ledger.claim(RULE, (term,), Occurrence(time, event), NewTermsLaw(10))
 
 
 def write(ledger: Ledger, disk: dict[bytes, Sighting]) -> None:
     while changes := ledger.take():
-        disk.update({change.key: change.sighting for change in changes})
+        disk.update({change.key: change.memory for change in changes})
         resolve(ledger.committed(changes))
 
 
@@ -48,7 +49,7 @@ def test_many_claims_on_a_term_are_one_change(ledger, disk):
     claims = [claim(ledger, f"e{number}", time=100 + number) for number in range(5)]
     future = ledger.confirm(claims)
     (change,) = ledger.take()
-    assert (change.key, change.terms, change.sighting) == (KEY, ("x",), Sighting(100, 104, 5, "e0", "e4"))
+    assert (change.key, change.terms, change.memory) == (KEY, ("x",), Sighting(100, 104, 5, "e0", "e4"))
     assert ledger.take() == []
     assert not future.done()
     (outcome,) = ledger.committed([change])
@@ -119,10 +120,10 @@ def test_while_a_commit_is_on_its_way_claims_rely_on_it(ledger, disk):
     ledger.confirm([claim(ledger)])
     changes = ledger.take()
     follower = claim(ledger, "e2", time=105)
-    assert (follower.verdict, follower.last_seen) == (Verdict.KNOWN, 100)
+    assert (follower.verdict, follower.before.last_seen) == (Verdict.KNOWN, 100)
     assert claim(ledger).verdict is Verdict.KNOWN
     future = ledger.confirm([follower])
-    disk.update({change.key: change.sighting for change in changes})
+    disk.update({change.key: change.memory for change in changes})
     resolve(ledger.committed(changes))
     write(ledger, disk)
     assert future.result() is None
@@ -173,5 +174,5 @@ def test_a_chunk_full_of_alerts_on_one_term_takes_no_longer_per_claim(ledger):
     claims = [claim(ledger, f"e{number}", time=number * 100) for number in range(5_000)]
     ledger.confirm(claims)
     (change,) = ledger.take()
-    assert change.sighting.count == 5_000
+    assert change.memory.count == 5_000
     ledger.committed([change])

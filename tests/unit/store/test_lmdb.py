@@ -12,7 +12,8 @@ import lmdb
 import pytest
 
 from firstseen.detect.keys import state_key
-from firstseen.detect.new_terms import Sighting
+from firstseen.detect.law import Occurrence
+from firstseen.detect.new_terms import NewTermsLaw, Sighting
 from firstseen.errors import StoreError
 from firstseen.model import Verdict
 from firstseen.store.base import Claim, Entry, RuleState
@@ -31,7 +32,7 @@ def store(tmp_path):
 
 
 def claim(store: LmdbStore, term: str | int, event: str = "e1", time: int = 100) -> Claim:
-    return store.claim(RULE, (term,), time, event, 10)
+    return store.claim(RULE, (term,), Occurrence(time, event), NewTermsLaw(10))
 
 
 def remember(store: LmdbStore, *terms: str | int) -> None:
@@ -153,7 +154,7 @@ class TestKeeping:
     def test_entries_are_listed_page_by_page(self, store):
         remember(store, *range(2_500))
         other = RuleState(b"8 others", "other", "Other")
-        store.confirm([store.claim(other, ("x", True), 7, "e", 10)]).result(LONG)
+        store.confirm([store.claim(other, ("x", True), Occurrence(7, "e"), NewTermsLaw(10))]).result(LONG)
         entries = list(store.entries())
         assert len(entries) == 2_501
         assert {entry.terms for entry in entries} == {("x", True), *((number,) for number in range(2_500))}

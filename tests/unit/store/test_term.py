@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from firstseen.detect.new_terms import Sighting
+from firstseen.detect.law import Occurrence
+from firstseen.detect.new_terms import NewTermsLaw, Sighting
 from firstseen.model import Verdict
 from firstseen.store.base import Claim, RuleState
 from firstseen.store.term import Alert, Confirmation, Term, Ticket
 
 RULE = RuleState(b"8 bytes.", "rule", "Rule")
+LAW = NewTermsLaw(10)
 
 
 def arrive(term: Term, event: str, time_ms: int, *, holds: Alert | None = None) -> Ticket:
@@ -27,11 +29,15 @@ def alerting(term: Term, event: str, time_ms: int) -> tuple[Ticket, Alert]:
 
 def _add(term: Term, event: str, time_ms: int, holds: Alert | None, relies_on: Alert | None) -> Ticket:
     verdict = Verdict.KNOWN if holds is None else Verdict.NEW
-    ticket = Ticket(Claim(RULE, ("x",), time_ms, event, verdict, term.last_seen), term, holds, relies_on)
+    ticket = Ticket(Claim(RULE, ("x",), Occurrence(time_ms, event), LAW, verdict, term.memory), term, holds, relies_on)
     if holds is not None:
         holds.holders.append(ticket)
     term.add(ticket)
     return ticket
+
+
+def last_seen(term: Term) -> int | None:
+    return None if term.memory is None else term.memory.last_seen
 
 
 def confirm(*tickets: Ticket) -> None:
@@ -42,7 +48,7 @@ def confirm(*tickets: Ticket) -> None:
 def write(term: Term) -> list[Ticket]:
     """Everything that can be written becomes durable; what that was."""
     tickets = term.writable()
-    times = [ticket.claim.time_ms for ticket in tickets]
+    times = [ticket.claim.occurrence.time_ms for ticket in tickets]
     term.written(Sighting(min(times), max(times), len(times), "e", "e"), set(tickets))
     return tickets
 
@@ -58,12 +64,12 @@ def test_a_confirmation_cannot_be_cancelled() -> None:
 
 def test_last_seen_begins_with_what_is_durable_and_only_moves_forward(term: Term) -> None:
     stored = Term(b"key", Sighting(50, 100, 2, "e1", "e1"))
-    assert (term.last_seen, stored.last_seen) == (None, 100)
+    assert (term.memory, last_seen(stored)) == (None, 100)
 
     seen = []
     for time_ms in (90, 110, 105):
         arrive(stored, "e2", time_ms)
-        seen.append(stored.last_seen)
+        seen.append(last_seen(stored))
 
     assert seen == [100, 110, 110]
 
@@ -72,8 +78,8 @@ def test_an_alert_knows_the_sighting_and_the_alert_before_it(term: Term) -> None
     _, first = alerting(term, "e1", 100)
     _, second = alerting(term, "e2", 120)
 
-    assert (first.last_seen, first.relies_on) == (None, None)
-    assert (second.last_seen, second.relies_on) == (100, first)
+    assert (first.before, first.relies_on) == (None, None)
+    assert (second.before, second.relies_on) == (Sighting(100, 100, 1, "e1", "e1"), first)
     assert term.last_alert is second
 
 
@@ -171,9 +177,9 @@ def test_what_is_withdrawn_was_no_sighting() -> None:
     kept, gone = arrive(term, "e1", 70), arrive(term, "e2", 80)
 
     assert term.withdraw({gone}) == set()
-    assert (term.tickets, term.last_seen) == ([kept], 70)
+    assert (term.tickets, last_seen(term)) == ([kept], 70)
     assert term.withdraw({kept}) == set()
-    assert (term.tickets, term.last_seen) == ([], 60)
+    assert (term.tickets, last_seen(term)) == ([], 60)
 
 
 def test_an_alert_withdrawn_takes_its_dependants_along(term: Term) -> None:
@@ -182,7 +188,7 @@ def test_an_alert_withdrawn_takes_its_dependants_along(term: Term) -> None:
     dependant = arrive(term, "e2", 101)
 
     assert term.withdraw({owner}) == {dependant}
-    assert (term.tickets, term.alerts, term.last_seen) == ([before], [], 90)
+    assert (term.tickets, term.alerts, last_seen(term)) == ([before], [], 90)
     assert term.undelivered("e1") is None
 
 
@@ -204,4 +210,4 @@ def test_a_chain_is_lost_from_the_alert_that_is_withdrawn(term: Term) -> None:
     behind_third = arrive(term, "e5", 141)
 
     assert term.withdraw({second}) == {third, behind_third}
-    assert (term.alerts, term.tickets, term.last_seen) == ([alert], [first, beside_first], 101)
+    assert (term.alerts, term.tickets, last_seen(term)) == ([alert], [first, beside_first], 101)

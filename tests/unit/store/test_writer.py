@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from firstseen.detect.law import Occurrence
+from firstseen.detect.new_terms import NewTermsLaw
 from firstseen.errors import StoreError
 from firstseen.model import Verdict
 from firstseen.store.base import Claim, RuleState
@@ -44,7 +46,7 @@ class Bench:
 
     def claim(self, term: str, event: str = "e1") -> Claim:
         with self.lock:
-            return self.ledger.claim(RULE, (term,), 100, event, 10)
+            return self.ledger.claim(RULE, (term,), Occurrence(100, event), NewTermsLaw(10))
 
     def confirm(self, *claims: Claim):
         with self.lock:

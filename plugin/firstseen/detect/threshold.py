@@ -1,0 +1,170 @@
+"""The law of threshold rules: enough events with the same terms, close enough together, make one alert.
+
+Elasticsearch runs such a rule every interval: it counts the events of the look-back by their terms, but none at or
+before the last event that an alert on those terms counted, and alerts where there are enough. Here the runs are thought
+of at the multiples of the interval, and an alert is raised by the event that makes the count full, not at the run that
+would have found it: its set of alerts is the same (a property test holds it, on streams in order). What comes behind it
+up to that run is counted by the same alert, so that a burst is one alert and not many.
+
+A late event is counted at the run that the terms have come to, as one that arrives late is by Elasticsearch. An event
+that comes twice counts once, as long as it is within the look-back. Times are milliseconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import NamedTuple
+
+from firstseen.detect.keys import encode_terms
+from firstseen.detect.law import Occurrence
+from firstseen.model import Verdict
+
+MOST_MARKS = 256
+"""Events of one bucket that are kept; more only where a rule counts further, or where each adds another value."""
+
+DIGEST_SIZE = 8
+
+
+class Mark(NamedTuple):
+    """One event that may count: when it was, a digest of its identity, and one of each value that it adds."""
+
+    time_ms: int
+    event: bytes
+    values: frozenset[bytes] = frozenset()
+
+
+class Bucket(NamedTuple):
+    """What is remembered of one rule's terms.
+
+    ``marks`` are the events within the look-back of the run at ``run_ms``, in the order in which they came, and
+    ``spent_ms`` is the last one that an alert has counted; None before the first. ``alerted_ms`` is when the last event
+    was that alerted, ``alert_run_ms`` the run whose alert it is: up to it, what comes belongs to that alert.
+
+    ``event`` is the event that alerted last (before the first, the first of all), ``events`` how many came in all,
+    ``first_seen`` and ``last_seen`` when.
+    """
+
+    first_seen: int
+    last_seen: int
+    events: int
+    event: str
+    run_ms: int
+    spent_ms: int | None
+    alerted_ms: int | None
+    alert_run_ms: int | None
+    marks: tuple[Mark, ...]
+
+
+class Tally(NamedTuple):
+    """What counts at one moment: how many events, how many different values, and since when."""
+
+    count: int  # type: ignore[assignment]  # nobody counts the values of a tally
+    distinct: int
+    since_ms: int
+
+
+class ThresholdLaw(NamedTuple):
+    """``events`` of them within ``lookback_ms``, seen every ``interval_ms``, with ``distinct`` different values.
+
+    ``distinct`` is 0 where values are not counted. Of the alerts on the same terms, one within ``quiet_ms`` is enough;
+    0 where every one is wanted.
+    """
+
+    events: int
+    distinct: int
+    lookback_ms: int
+    interval_ms: int
+    quiet_ms: int = 0
+
+    def judge(self, before: Bucket | None, occurrence: Occurrence) -> Verdict:
+        """NEW for the event that makes the count full, where no alert counts it already."""
+        bucket = self._moved(before, occurrence.time_ms)
+        if not self._is_full(bucket, _mark(occurrence)) or self._is_quiet(bucket, occurrence.time_ms):
+            return Verdict.KNOWN
+        return Verdict.NEW
+
+    def remember(self, before: Bucket | None, occurrence: Occurrence, verdict: Verdict) -> Bucket:
+        """``before`` with this event, and with its alert if it raised one."""
+        time_ms, event, _ = occurrence
+        bucket, mark = self._moved(before, time_ms), _mark(occurrence)
+        if any(other.event == mark.event for other in bucket.marks):
+            return bucket
+        alerts = verdict is not Verdict.KNOWN
+        full = alerts or self._is_full(bucket, mark)
+        kept = bucket.marks
+        if time_ms >= bucket.run_ms - self.lookback_ms:
+            kept = self._without_surplus((*kept, mark))
+        return bucket._replace(
+            first_seen=min(bucket.first_seen, time_ms),
+            last_seen=max(bucket.last_seen, time_ms),
+            events=bucket.events + 1,
+            event=event if alerts or before is None else bucket.event,
+            alerted_ms=time_ms if alerts else bucket.alerted_ms,
+            # An alert that is kept quiet counts its events all the same: it would be no news later either.
+            alert_run_ms=bucket.run_ms if full else bucket.alert_run_ms,
+            marks=kept,
+        )
+
+    def tally(self, before: Bucket | None, occurrence: Occurrence) -> Tally:
+        """What counts with this event."""
+        bucket, mark = self._moved(before, occurrence.time_ms), _mark(occurrence)
+        counted = [*(other for other in _unspent(bucket) if other.event != mark.event), mark]
+        return Tally(len(counted), len(_values(counted)), min(each.time_ms for each in counted))
+
+    def _moved(self, before: Bucket | None, time_ms: int) -> Bucket:
+        """``before`` at the run that would look at an event of this time, or at a later one if it was there already."""
+        run_ms = -(-time_ms // self.interval_ms) * self.interval_ms
+        if before is None:
+            return Bucket(time_ms, time_ms, 0, "", run_ms, None, None, None, ())
+        if run_ms <= before.run_ms:
+            return before
+        bucket = before
+        if before.alert_run_ms is not None:  # that run is over, and its alert has counted all there was
+            spent_ms = max((mark.time_ms for mark in before.marks), default=before.last_seen)
+            bucket = before._replace(spent_ms=spent_ms, alert_run_ms=None)
+        horizon = run_ms - self.lookback_ms
+        return bucket._replace(run_ms=run_ms, marks=tuple(mark for mark in bucket.marks if mark.time_ms >= horizon))
+
+    def _is_full(self, bucket: Bucket, mark: Mark) -> bool:
+        """Whether ``mark`` makes the count full, and no alert has it full already."""
+        if bucket.alert_run_ms is not None or any(other.event == mark.event for other in bucket.marks):
+            return False
+        if mark.time_ms < bucket.run_ms - self.lookback_ms or not _is_unspent(bucket, mark):
+            return False
+        counted = [*_unspent(bucket), mark]
+        return len(counted) >= self.events and (not self.distinct or len(_values(counted)) >= self.distinct)
+
+    def _without_surplus(self, marks: tuple[Mark, ...]) -> tuple[Mark, ...]:
+        """``marks`` without the oldest one that adds nothing, where there are more than are needed."""
+        if len(marks) <= max(MOST_MARKS, self.events):
+            return marks
+        for number, mark in enumerate(marks):
+            others = (*marks[:number], *marks[number + 1 :])
+            if not self.distinct or mark.values <= _values(others):
+                return others
+        return marks
+
+    def _is_quiet(self, bucket: Bucket, time_ms: int) -> bool:
+        return bucket.alerted_ms is not None and time_ms - bucket.alerted_ms < self.quiet_ms
+
+
+def _mark(occurrence: Occurrence) -> Mark:
+    values = frozenset(_digest(encode_terms((value,))) for value in occurrence.values)
+    return Mark(occurrence.time_ms, _digest(occurrence.event.encode("utf-8", "surrogatepass")), values)
+
+
+def _digest(raw: bytes) -> bytes:
+    return blake2b(raw, digest_size=DIGEST_SIZE).digest()
+
+
+def _unspent(bucket: Bucket) -> Iterable[Mark]:
+    return (mark for mark in bucket.marks if _is_unspent(bucket, mark))
+
+
+def _is_unspent(bucket: Bucket, mark: Mark) -> bool:
+    return bucket.spent_ms is None or mark.time_ms > bucket.spent_ms
+
+
+def _values(marks: Iterable[Mark]) -> frozenset[bytes]:
+    return frozenset[bytes]().union(*(mark.values for mark in marks))
