@@ -101,7 +101,7 @@ class Ledger:
             confirmation.future.set_exception(_lost() if self._closed is None else _renewed(self._closed))
         for ticket in filter(None, tickets):
             # Also where another of the chunk's claims is lost: this one's alert was delivered all the same.
-            ticket.confirmation = confirmation
+            ticket.confirm(confirmation)
             self._touched[ticket.term] = None
         return confirmation.future
 

@@ -30,17 +30,23 @@ class Alert:
     ``before`` is what it was raised on, ``relies_on`` the alert before it in the chain.
     """
 
-    __slots__ = ("before", "event", "holders", "relies_on")
+    __slots__ = ("before", "event", "holders", "is_confirmed", "relies_on")
 
     def __init__(self, event: str, before: Any, relies_on: Alert | None) -> None:
         self.event = event
         self.before = before
         self.relies_on = relies_on
         self.holders: list[Ticket] = []
+        self.is_confirmed = False  # kept, not asked for: one event may come a million times in a chunk
 
     def confirmed(self) -> list[Ticket]:
         """The claims of it that are confirmed: one is enough to deliver it."""
         return [ticket for ticket in self.holders if ticket.confirmation is not None]
+
+    def keep(self, holders: list[Ticket]) -> None:
+        """Only these claims hold it from now on."""
+        self.holders = holders
+        self.is_confirmed = bool(self.confirmed())
 
 
 class Ticket:
@@ -54,6 +60,12 @@ class Ticket:
         self.holds = holds
         self.relies_on = relies_on
         self.confirmation: Confirmation | None = None
+
+    def confirm(self, confirmation: Confirmation) -> None:
+        """Its event's label is delivered, and so is the alert that it holds."""
+        self.confirmation = confirmation
+        if self.holds is not None:
+            self.holds.is_confirmed = True
 
 
 class Term:
@@ -72,7 +84,7 @@ class Term:
     def undelivered(self, event: str) -> Alert | None:
         """The alert of this very event, unless one of its claims is confirmed already."""
         alert = self.by_event.get(event)
-        return None if alert is None or alert.confirmed() else alert
+        return None if alert is None or alert.is_confirmed else alert
 
     def alert(self, event: str) -> Alert:
         """One alert more at the end of the chain."""
@@ -131,7 +143,7 @@ class Term:
     def withdraw(self, tickets: set[Ticket]) -> set[Ticket]:
         """Take ``tickets`` out, and every claim that is lost by that; the latter are returned."""
         for alert in self.alerts:
-            alert.holders = [holder for holder in alert.holders if holder not in tickets]
+            alert.keep([holder for holder in alert.holders if holder not in tickets])
         intact = next((number for number, alert in enumerate(self.alerts) if not alert.holders), len(self.alerts))
         dead = set(self.alerts[intact:])
         self._keep_alerts(self.alerts[:intact])

@@ -176,3 +176,13 @@ def test_a_chunk_full_of_alerts_on_one_term_takes_no_longer_per_claim(ledger):
     (change,) = ledger.take()
     assert change.memory.count == 5_000
     ledger.committed([change])
+
+
+def test_a_chunk_full_of_copies_of_one_event_takes_no_longer_per_claim(ledger):
+    """One event may come a million times; nothing may go through all of its claims for each."""
+    claims = [claim(ledger) for _ in range(20_000)]
+    assert {each.verdict for each in claims[1:]} == {Verdict.AGAIN}
+    ledger.confirm(claims)
+    (change,) = ledger.take()
+    assert change.memory.count == 1
+    ledger.committed([change])

@@ -42,7 +42,7 @@ def last_seen(term: Term) -> int | None:
 
 def confirm(*tickets: Ticket) -> None:
     for ticket in tickets:
-        ticket.confirmation = Confirmation(1)
+        ticket.confirm(Confirmation(1))
 
 
 def write(term: Term) -> list[Ticket]:
