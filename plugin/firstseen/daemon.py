@@ -23,7 +23,7 @@ import uvloop
 
 from firstseen import __version__
 from firstseen.agent import Agent
-from firstseen.config import Config, Server
+from firstseen.config import Config, Server, located
 from firstseen.engine import Engine
 from firstseen.errors import FirstseenError, ProtocolError, RuleError, StoreError
 from firstseen.forward.buffers import Pool
@@ -32,6 +32,7 @@ from firstseen.forward.handshake import ClientHandshake, ClientKeys, ServerHands
 from firstseen.forward.outgoing import Frame
 from firstseen.forward.repeats import Repeats
 from firstseen.forward.shapes import Shaper
+from firstseen.geoip import GeoIp, GeoIpError, databases
 from firstseen.logs import event, set_up
 from firstseen.metrics import Counts
 from firstseen.net.complaints import Complaints
@@ -61,9 +62,10 @@ def run(config: Config) -> int:
     """Run the agent until it is told to stop; the exit code. Raises `FirstseenError` where it cannot start."""
     set_up(config.log.level, config.log.format)
     _have_files_for_everybody()
+    geoip = databases(config)
     rules = load_rules(config.rules.paths)
     _tell_of(rules)
-    return uvloop.run(_serve(config, rules))
+    return uvloop.run(_serve(config, rules, geoip))
 
 
 def _have_files_for_everybody() -> None:
@@ -91,7 +93,7 @@ def _tell_of_trouble(problem: StoreError | None) -> None:
         event(log, logging.ERROR, "state_not_written", reason=str(problem))
 
 
-async def _serve(config: Config, rules: RuleSet) -> int:
+async def _serve(config: Config, rules: RuleSet, geoip: GeoIp) -> int:
     counts = Counts()
     stopping = asyncio.Event()
     faults = _watch_for_faults(stopping)
@@ -99,7 +101,7 @@ async def _serve(config: Config, rules: RuleSet) -> int:
     async with AsyncExitStack() as stack:
         store = LmdbStore.open(config.state.path, config.state.map_size.bytes, trouble=_tell_of_trouble)
         stack.callback(store.close)
-        engine = Engine(rules, store, counts, _now_ms)
+        engine = Engine(rules, store, counts, _now_ms, geoip)
         forwarder = _forwarder(config, tls.client, counts)
         agent = Agent(
             pipeline=_pipeline(config, engine, counts),
@@ -116,7 +118,7 @@ async def _serve(config: Config, rules: RuleSet) -> int:
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         forwarding = tasks.create_task(forwarder.run())
         stack.callback(forwarding.cancel)
-        _on_signals(stopping, listener.give_up, lambda: _reload(config, engine))
+        _on_signals(stopping, listener.give_up, lambda: _reload(config, engine, geoip))
         event(log, logging.INFO, "ready", version=__version__, listen=addresses, rules=len(rules.rules))
         await stopping.wait()
         if faults:
@@ -250,8 +252,12 @@ def _on_signals(stopping: asyncio.Event, hurry: Callable[[], None], reload: Call
     loop.add_signal_handler(signal.SIGHUP, reload)
 
 
-def _reload(config: Config, engine: Engine) -> None:
-    """Load the rules anew; if one of them is broken, all of the old ones stay."""
+def _reload(config: Config, engine: Engine, geoip: GeoIp) -> None:
+    """Load databases and rules anew; if one of them is broken, all of the old ones of its sort stay."""
+    try:
+        geoip.reopen()
+    except GeoIpError as error:
+        event(log, logging.ERROR, "reload_problem", problem=str(located(config, error.setting, error.what)))
     try:
         rules = load_rules(config.rules.paths)
         engine.use(rules)

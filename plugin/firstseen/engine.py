@@ -21,6 +21,7 @@ from firstseen.errors import StoreError
 from firstseen.logs import event
 from firstseen.metrics import Counts
 from firstseen.model import Scalar, TermValue, Verdict
+from firstseen.record.enrichment import UNENRICHED, Enrichment
 from firstseen.record.view import Mode, View, views
 from firstseen.rules.rule import EveryMatch, NewTerms, Rule, Threshold
 from firstseen.rules.ruleset import RuleSet
@@ -84,13 +85,21 @@ class _Event:
 
 
 class Engine:
-    """Runs ``rules`` against ``store``; one thread only."""
+    """Runs ``rules`` against ``store``, with what ``enrichment`` knows of addresses; one thread only."""
 
-    def __init__(self, rules: RuleSet, store: Store, counts: Counts, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        rules: RuleSet,
+        store: Store,
+        counts: Counts,
+        now_ms: Callable[[], int],
+        enrichment: Enrichment = UNENRICHED,
+    ) -> None:
         self._store = store
         self._counts = counts
         self._now_ms = now_ms
         self._running: dict[str, _Running] = {}
+        self._enrichment = enrichment
         self.rules = rules
         self.use(rules)
 
@@ -112,7 +121,7 @@ class Engine:
         labels: list[Mapping[str, Any]] = []
         claims: list[Claim] = []
         try:
-            for number, view in enumerate(views(record, mode)):
+            for number, view in enumerate(views(record, mode, self._enrichment)):
                 for rule in self._matching(view):
                     identity = view.event_id or (digest() if number == 0 else f"{digest()}/{number}")
                     self._match(self._running[rule.id], _Event(view, moment, identity, labels, claims))

@@ -6,14 +6,19 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgpack import ExtType, Timestamp
 
-from firstseen.record.cloudtrail import FIELDS, CloudTrailView
+from firstseen.geoip import GeoIp
+from firstseen.record.cloudtrail import FIELDS, CloudTrailView, unavailable
 from firstseen.record.ecs import EcsView
+from firstseen.record.enrichment import UNENRICHED
 from firstseen.record.fields import field_type, ignore_above
+from firstseen.record.targets import TARGETED
 from firstseen.record.view import is_verbatim, views
+from support.mmdb import asn_database, city_database
 
 FEWER = settings(deadline=None, max_examples=50)  # records of a wide shape take long to make
 
@@ -29,10 +34,11 @@ TEXTS = st.one_of(
     st.sampled_from(["x" * 1024, "x" * 1025, "😀" * 513, "-", "none", "No", "TLSv1.3", "192.0.2.1", "bob@example.com"]),
     st.sampled_from(["IAMUser", "AssumedRole", "Root", "ConsoleLogin", "UserAuthentication", "sts.amazonaws.com"]),
     st.sampled_from(["arn:aws:sts::111122223333:assumed-role/dev/bob@example.com", "i-0123456789abcdef0"]),
+    st.sampled_from(["aws-cli/1.16.1 botocore/1.1", "AKIA0123456789ABCDEF", "*", "sg-1", "arn:aws:iam::aws:policy/A"]),
     st.sampled_from(["arn:aws:ec2:::instance/i-0123456789abcdef0", "api.example.com", "2026-05-24T12:00:00Z"]),
 )
 JSON_SCALARS = st.one_of(st.none(), st.booleans(), st.integers(-(2**63), 2**64 - 1), st.floats(), TEXTS)
-SCALARS = st.one_of(JSON_SCALARS, st.binary(max_size=4), TEXTS.map(str.encode))
+SCALARS = st.one_of(JSON_SCALARS, st.binary(max_size=4), TEXTS.map(str.encode), st.just(b"aws-cli/2.17 \xff"))
 OTHERS = st.sampled_from([ExtType(0, b"x"), Timestamp(1, 2)])
 VALUES = st.recursive(
     st.one_of(SCALARS, OTHERS),
@@ -48,6 +54,12 @@ def keyed(names: str, values: st.SearchStrategy[object]) -> st.SearchStrategy[di
     return st.fixed_dictionaries({}, optional=dict.fromkeys(names.split(), values))
 
 
+def placed(event: tuple[str, str], record: dict[str, object]) -> dict[str, object]:
+    """The record as a call that has targets."""
+    service, name = event
+    return record | {"eventSource": f"{service}.amazonaws.com", "eventName": name}
+
+
 def events(values: st.SearchStrategy[object], scalars: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
     """Records that have the shape of CloudTrail's, more or less, with ``values`` wherever something free may stand."""
     session = keyed("attributes webIdFederationData sourceIdentity", values)
@@ -57,17 +69,23 @@ def events(values: st.SearchStrategy[object], scalars: st.SearchStrategy[object]
         "userIdentity": st.builds(lambda a, b: a | {"sessionContext": b}, identity, issued),
         "tlsDetails": keyed("tlsVersion cipherSuite clientProvidedHostHeader", scalars),
         "resources": st.lists(keyed("ARN arn accountId type", scalars), max_size=3),
-        "requestParameters": keyed("userName newUserName groupName instanceId instanceIds instancesSet", values),
+        "requestParameters": keyed(
+            "userName newUserName groupName instanceId instanceIds instancesSet roleName policyArn ruleNumber targets"
+            " networkAclId",
+            values,
+        ),
         "additionalEventData": keyed("UserName MFAUsed MobileVersion LoginTo", values),
         "digestEndTime": scalars,
         **dict.fromkeys(
             ["insightDetails", "responseElements", "serviceEventDetails", "event", "event.ingested"], values
         ),
         **dict.fromkeys(
-            ["eventName", "eventTime", "eventID", "awsRegion", "sourceIPAddress", "errorCode", "readOnly"], scalars
+            ["eventName", "eventTime", "eventID", "awsRegion", "sourceIPAddress", "userAgent", "errorCode", "readOnly"],
+            scalars,
         ),
     }
-    return st.fixed_dictionaries({"eventSource": TEXTS, "eventVersion": TEXTS}, optional=parts)
+    plain = st.fixed_dictionaries({"eventSource": TEXTS, "eventVersion": TEXTS}, optional=parts)
+    return st.one_of(plain, st.builds(placed, st.sampled_from(sorted(TARGETED)), plain))
 
 
 JSON_VALUES = st.recursive(
@@ -180,16 +198,41 @@ def test_the_document_of_an_ecs_view_loses_nothing(record):
     assert by_name(EcsView(record).document()) == by_name(record)
 
 
+@pytest.fixture(scope="module")
+def geoip(tmp_path_factory: pytest.TempPathFactory) -> GeoIp:
+    folder = tmp_path_factory.mktemp("geoip")
+    return GeoIp(city_database(folder / "city.mmdb"), asn_database(folder / "asn.mmdb"))
+
+
 @FEWER
 @given(events(VALUES, VALUES))
-def test_a_cloudtrail_view_is_the_plain_reading_of_its_document(record):
+def test_a_cloudtrail_view_is_the_plain_reading_of_its_document(geoip, record):
     """For every field of the table or below or above it, the values are those of the document."""
-    view = CloudTrailView(record)
+    view = CloudTrailView(record, geoip)
     document = view.document()
     plain = list(leaves(document))
     for field in [*by_name(document), *(field.name for field in FIELDS), "aws.cloudtrail", "user"]:
         assert Counter(map(typed, view.values(field))) == naive_values(plain, field), field
         assert view.exists(field) == naive_exists(plain, field), field
+
+
+@FEWER
+@given(events(VALUES, VALUES), st.lists(FIELD_NAMES, max_size=6))
+def test_what_is_unavailable_is_in_no_document(geoip, record, fields):
+    """A field that has a value is available, with and without databases, and so is every pattern that fits it.
+
+    Below a field that is no object in CloudTrail there is none, whatever a record has there.
+    """
+    closed = tuple(f"{field.name}." for field in FIELDS if not field.open)
+    for enrichment in (geoip, UNENRICHED):
+        view = CloudTrailView(record, enrichment)
+        document = [field for field in by_name(view.document()) if not field.startswith(closed)]
+        for field in [*fields, *document]:
+            assert not view.exists(field) or unavailable(field, enrichment) is None, field
+        for field in document:
+            half = len(field) // 2
+            for pattern in (f"{field[:half]}*", f"*{field[half:]}", f"{field[:3]}*{field[-3:]}"):
+                assert unavailable(pattern, enrichment) is None, (field, pattern)
 
 
 @FEWER

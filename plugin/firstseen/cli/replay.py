@@ -22,6 +22,7 @@ from firstseen.cli import EXIT_FAILED
 from firstseen.engine import Engine, Moment
 from firstseen.errors import InputError
 from firstseen.eventfiles import Event, encode_object, event_files, read_events
+from firstseen.geoip import GeoIp, databases
 from firstseen.metrics import Counts
 from firstseen.record.view import views
 from firstseen.rules.loader import load_rules
@@ -35,7 +36,9 @@ BATCH = 1_000
 
 
 @click.command("replay")
-@click.option("-c", "--config", "file", type=click.Path(path_type=Path), help="Take the rules that this file names.")
+@click.option(
+    "-c", "--config", "file", type=click.Path(path_type=Path), help="Take the rules and databases that this file names."
+)
 @click.option("--rules", "paths", multiple=True, type=click.Path(path_type=Path), help="Rule files or directories.")
 @click.option("--state", type=click.Path(path_type=Path), help="Keep what was seen here; without it, nowhere.")
 @click.option("--all", "everything", is_flag=True, help="Print every event, not only those with alerts.")
@@ -60,10 +63,12 @@ def command(
     The clock is each event's own: event.ingested if it has it, else its time.
     """
     key = "alerts"
+    geoip = GeoIp()
     if file is not None:
         settings = config.load(file)
         paths = paths or tuple(settings.rules.paths)
         key = settings.alerts.key
+        geoip = databases(settings)
     if not paths:
         raise click.UsageError("say which rules: with --rules, or with a configuration file")
     rules = load_rules(paths)
@@ -74,7 +79,7 @@ def command(
     with ExitStack() as stack:
         engine_state = _open_state(stack, state)
         counts = Counts()
-        engine = Engine(rules, engine_state, counts, now_ms=lambda: int(time.time() * 1000))
+        engine = Engine(rules, engine_state, counts, lambda: int(time.time() * 1000), geoip)
         replay = _Replay(engine, rules, engine_state, key, everything, summary)
         events = summary.read(files)
         replay.run(events if as_given else _by_time(events))

@@ -12,6 +12,7 @@ import click
 from firstseen import config
 from firstseen.cli import EXIT_CONFIG
 from firstseen.errors import ConfigError, Problem, RuleError
+from firstseen.geoip import databases
 from firstseen.net import tls
 from firstseen.rules.loader import load_rules
 from firstseen.rules.rule import Report
@@ -22,7 +23,7 @@ from firstseen.rules.rule import Report
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_context
 def command(ctx: click.Context, file: Path, output: str) -> None:
-    """Check the configuration, its certificates and every rule it names: one line per problem, exit 78 if there is any.
+    """Check the configuration and every file and rule it names: one line per problem, exit 78 if there is any.
 
     Rules that cannot run in this version are told of, and are no problem.
     """
@@ -53,10 +54,11 @@ def _checked(file: Path) -> tuple[Sequence[Problem], Sequence[Report]]:
         settings = config.load(file)
     except ConfigError as error:
         return error.problems, ()
-    try:
-        tls.contexts(settings)
-    except ConfigError as error:
-        problems += error.problems
+    for opened in (tls.contexts, databases):
+        try:
+            opened(settings)
+        except ConfigError as error:
+            problems += error.problems
     try:
         reports = load_rules(settings.rules.paths).reports
     except RuleError as error:

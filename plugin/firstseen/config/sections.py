@@ -293,6 +293,22 @@ class State(Section, frozen=True, kw_only=True):
     ] = Size("1GiB")
 
 
+class GeoIp(Section, frozen=True, kw_only=True):
+    """What is known of source addresses, from databases of the operator's in MaxMind's format."""
+
+    city: Annotated[
+        Path | None,
+        Meta(
+            description="Database of places, such as GeoLite2-City.mmdb, for source.geo. Opened anew at SIGHUP. Empty"
+            " has none, and these fields have no value."
+        ),
+    ] = None
+    asn: Annotated[
+        Path | None,
+        Meta(description="Database of networks, such as GeoLite2-ASN.mmdb, for source.as. Likewise."),
+    ] = None
+
+
 class Alerts(Section, frozen=True, kw_only=True):
     """How a record that matched is marked."""
 
@@ -327,6 +343,7 @@ class Config(Struct, frozen=True, kw_only=True):
     output: Output = Output()
     rules: Rules = Rules()
     state: State = State()
+    geoip: GeoIp = GeoIp()
     alerts: Alerts = Alerts()
     sources: Sources = Sources()
     log: Log = Log()

@@ -1,212 +1,25 @@
 """A raw CloudTrail record under the names that Elastic's ``aws.cloudtrail`` ingest pipeline gives its parts.
 
-One table says where each field comes from. It holds every field that the record alone decides; what needs a
-database (``source.geo.*``, ``source.as.*``, the parts of a user agent) and the actor and target of an action
-are not fields of this view. Management, data, digest and insight records are read alike: what a kind of record
-does not have is simply absent.
+The table of ``mapping`` says where each field comes from. Management, data, digest and insight records are read alike:
+what a kind of record does not have is simply absent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache, partial
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Final, Literal
 
 from firstseen.model import Fields, Scalar
-from firstseen.record import digest, endpoints, identity, parameters
-from firstseen.record.category import category_of
+from firstseen.record import digest, useragent
 from firstseen.record.ecs import first_instant
 from firstseen.record.element import elements
+from firstseen.record.enrichment import UNENRICHED, Enrichment
 from firstseen.record.fields import has_indexed, indexed_values
-from firstseen.record.javamap import java_text
+from firstseen.record.mapping import FIELDS, Field, Need
 from firstseen.record.source import Source
 from firstseen.record.tree import Node, find, merge, names_of
-
-Reader = Callable[[Source], object]
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One row of the table.
-
-    ``read`` gives the field's value, with the types it has in JSON, or None. ``verbatim`` says that every text in
-    that value is a text of the record, or a piece of one.
-    """
-
-    name: str
-    read: Reader
-    verbatim: bool
-
-
-def _moved(name: str, path: str) -> Field:
-    keys = path.split(".")
-    return Field(name, lambda source: source.at(*keys), verbatim=True)
-
-
-def _taken(name: str, read: Reader) -> Field:
-    """One of several values of the record, or a piece of one."""
-    return Field(name, read, verbatim=True)
-
-
-def _made(name: str, read: Reader) -> Field:
-    return Field(name, read, verbatim=False)
-
-
-def _constant(name: str, value: str) -> Field:
-    return Field(name, lambda _: value, verbatim=False)
-
-
-def _account(source: Source) -> object:
-    accounts = (source.at("userIdentity", "accountId"), source.at("recipientAccountId"), source.at("awsAccountId"))
-    return next((account for account in accounts if account is not None), None)
-
-
-def _service_name(source: Source) -> str | None:
-    provider = source.text("eventSource") or ""
-    name = provider.removesuffix(".amazonaws.com")
-    return name or None if name != provider else None
-
-
-def _console_login(source: Source, *path: str) -> object:
-    return source.at(*path) if source.text("eventName") == "ConsoleLogin" else None
-
-
-def _console_login_flag(source: Source, key: str) -> bool | None:
-    value = _console_login(source, "additionalEventData", key)
-    return None if value is None else value != "No"
-
-
-def _outcome(source: Source) -> str:
-    """Errors make a failure; a console login says itself how it went."""
-    login = _console_login(source, "responseElements", "ConsoleLogin")
-    if isinstance(login, str):
-        return login.lower()
-    failed = source.at("errorCode") is not None or source.at("errorMessage") is not None
-    return "failure" if failed else "success"
-
-
-def _category(source: Source) -> list[str] | None:
-    category = category_of(source.text("eventName")).category
-    return None if category is None else [category]
-
-
-def _types(source: Source) -> list[str]:
-    return list(category_of(source.text("eventName")).types)
-
-
-_IDENTITY = "aws.cloudtrail.user_identity"
-_SESSION = f"{_IDENTITY}.session_context"
-_CONSOLE = "aws.cloudtrail.console_login.additional_eventdata"
-_FLATTENED = "aws.cloudtrail.flattened"
-
-FIELDS: Final[tuple[Field, ...]] = (
-    _made("@timestamp", digest.timestamp),
-    _constant("ecs.version", "8.11.0"),
-    _constant("data_stream.type", "logs"),
-    _constant("data_stream.dataset", "aws.cloudtrail"),
-    _constant("data_stream.namespace", "default"),
-    _constant("event.dataset", "aws.cloudtrail"),
-    _constant("event.module", "aws"),
-    _constant("event.kind", "event"),
-    _moved("aws.cloudtrail.event_version", "eventVersion"),
-    _moved(f"{_IDENTITY}.type", "userIdentity.type"),
-    _taken("user.name", identity.user_name),
-    _taken("user.id", identity.user_id),
-    _taken("user.email", identity.user_email),
-    _moved(f"{_IDENTITY}.arn", "userIdentity.arn"),
-    _taken("cloud.account.id", _account),
-    _moved(f"{_IDENTITY}.access_key_id", "userIdentity.accessKeyId"),
-    _moved(f"{_SESSION}.mfa_authenticated", "userIdentity.sessionContext.attributes.mfaAuthenticated"),
-    _made(
-        f"{_SESSION}.creation_date",
-        lambda source: digest.printed_date(source, "userIdentity", "sessionContext", "attributes", "creationDate"),
-    ),
-    _moved(f"{_SESSION}.session_issuer.type", "userIdentity.sessionContext.sessionIssuer.type"),
-    _moved(f"{_SESSION}.session_issuer.principal_id", "userIdentity.sessionContext.sessionIssuer.principalId"),
-    _moved(f"{_SESSION}.session_issuer.arn", "userIdentity.sessionContext.sessionIssuer.arn"),
-    _moved(f"{_SESSION}.session_issuer.account_id", "userIdentity.sessionContext.sessionIssuer.accountId"),
-    _moved(f"{_IDENTITY}.on_behalf_of.user_id", "userIdentity.onBehalfOf.userId"),
-    _moved(f"{_IDENTITY}.on_behalf_of.identity_store_arn", "userIdentity.onBehalfOf.identityStoreArn"),
-    _moved("aws.cloudtrail.session_credential_from_console", "sessionCredentialFromConsole"),
-    _moved(f"{_IDENTITY}.invoked_by", "userIdentity.invokedBy"),
-    _moved(f"{_IDENTITY}.invoked_by_delegate.account_id", "userIdentity.invokedByDelegate.accountId"),
-    _moved(f"{_IDENTITY}.credential_id", "userIdentity.credentialId"),
-    _moved(f"{_IDENTITY}.identity_provider", "userIdentity.identityProvider"),
-    _moved(f"{_IDENTITY}.in_scope_of.issuer_type", "userIdentity.inScopeOf.issuerType"),
-    _moved(f"{_IDENTITY}.in_scope_of.credentials_issued_to", "userIdentity.inScopeOf.credentialsIssuedTo"),
-    _moved(f"{_IDENTITY}.in_scope_of.source_arn", "userIdentity.inScopeOf.sourceArn"),
-    _moved(f"{_IDENTITY}.in_scope_of.source_account", "userIdentity.inScopeOf.sourceAccount"),
-    _moved(f"{_SESSION}.ec2_role_delivery", "userIdentity.sessionContext.ec2RoleDelivery"),
-    _moved(f"{_SESSION}.source_identity", "userIdentity.sessionContext.sourceIdentity"),
-    _moved(f"{_SESSION}.assumed_root", "userIdentity.sessionContext.assumedRoot"),
-    _moved(f"{_SESSION}.sign_in_session_arn", "userIdentity.sessionContext.signInSessionArn"),
-    _moved(
-        f"{_SESSION}.web_id_federation_data.federated_provider",
-        "userIdentity.sessionContext.webIdFederationData.federatedProvider",
-    ),
-    _moved(
-        f"{_SESSION}.web_id_federation_data.attributes", "userIdentity.sessionContext.webIdFederationData.attributes"
-    ),
-    _taken("cloud.service.name", _service_name),
-    _moved("event.provider", "eventSource"),
-    _moved("event.action", "eventName"),
-    _moved("aws.cloudtrail.event_category", "eventCategory"),
-    _constant("cloud.provider", "aws"),
-    _moved("cloud.region", "awsRegion"),
-    _moved("source.address", "sourceIPAddress"),
-    _taken("source.ip", endpoints.source_ip),
-    _moved("user_agent.original", "userAgent"),
-    _moved("aws.cloudtrail.error_code", "errorCode"),
-    _moved("aws.cloudtrail.error_message", "errorMessage"),
-    _made("aws.cloudtrail.request_parameters", partial(parameters.text, key="requestParameters")),
-    _made("aws.cloudtrail.response_elements", partial(parameters.text, key="responseElements")),
-    _made("aws.cloudtrail.additional_eventdata", partial(parameters.text, key="additionalEventData")),
-    _made("aws.cloudtrail.service_event_details", partial(parameters.text, key="serviceEventDetails")),
-    _taken(f"{_FLATTENED}.request_parameters", partial(parameters.flattened, key="requestParameters")),
-    _taken(f"{_FLATTENED}.response_elements", partial(parameters.flattened, key="responseElements")),
-    _taken(f"{_FLATTENED}.additional_eventdata", partial(parameters.flattened, key="additionalEventData")),
-    _taken(f"{_FLATTENED}.service_event_details", partial(parameters.flattened, key="serviceEventDetails")),
-    _moved("aws.cloudtrail.request_id", "requestID"),
-    _moved("event.id", "eventID"),
-    _moved("aws.cloudtrail.event_type", "eventType"),
-    _moved("aws.cloudtrail.api_version", "apiVersion"),
-    _made("aws.cloudtrail.management_event", lambda source: java_text(source.raw("managementEvent"))),
-    _moved("aws.cloudtrail.read_only", "readOnly"),
-    _taken("aws.cloudtrail.resources", parameters.resources),
-    _moved("aws.cloudtrail.recipient_account_id", "recipientAccountId"),
-    _moved("aws.cloudtrail.shared_event_id", "sharedEventID"),
-    _moved("aws.cloudtrail.vpc_endpoint_id", "vpcEndpointId"),
-    _moved("aws.cloudtrail.vpc_endpoint_account_id", "vpcEndpointAccountId"),
-    _moved("aws.cloudtrail.addendum.reason", "addendum.reason"),
-    _moved("aws.cloudtrail.addendum.updated_fields", "addendum.updatedFields"),
-    _moved("aws.cloudtrail.addendum.original_request_id", "addendum.originalRequestID"),
-    _moved("aws.cloudtrail.addendum.original_event_id", "addendum.originalEventID"),
-    _made(f"{_CONSOLE}.mobile_version", partial(_console_login_flag, key="MobileVersion")),
-    _made(f"{_CONSOLE}.mfa_used", partial(_console_login_flag, key="MFAUsed")),
-    _taken(f"{_CONSOLE}.login_to", lambda source: _console_login(source, "additionalEventData", "LoginTo")),
-    _made("event.outcome", _outcome),
-    _made("event.category", _category),
-    _made("event.type", _types),
-    _taken("event.ingested", lambda source: next(iter(source.added("event.ingested")), None)),
-    _moved("group.id", "responseElements.group.groupId"),
-    _moved("group.name", "requestParameters.groupName"),
-    _moved("user.target.id", "responseElements.user.userId"),
-    _moved("user.target.name", "requestParameters.userName"),
-    _moved("user.changes.name", "requestParameters.newUserName"),
-    _made("tls.version_protocol", endpoints.tls_protocol),
-    _taken("tls.version", endpoints.tls_version),
-    _taken("tls.cipher", partial(endpoints.tls_detail, key="cipherSuite")),
-    _taken("tls.client.server_name", partial(endpoints.tls_detail, key="clientProvidedHostHeader")),
-    _taken("aws.cloudtrail.tls_details.key_exchange", partial(endpoints.tls_detail, key="keyExchange")),
-    _taken("related.user", identity.related_users),
-    _taken("related.ip", endpoints.related_addresses),
-    _taken("related.hosts", endpoints.related_hosts),
-    _moved("file.path", "digestS3Object"),
-    _taken("related.hash", digest.previous_hash),
-    _made(f"{_FLATTENED}.digest", digest.digest),  # its times are printed anew
-    _taken(f"{_FLATTENED}.insight_details", parameters.insight),
-)
 
 _BY_NAME: Final = {field.name: field for field in FIELDS}
 
@@ -224,8 +37,8 @@ class CloudTrailView:
 
     kind: Final[Literal["cloudtrail", "ecs"]] = "cloudtrail"
 
-    def __init__(self, record: Mapping[object, object]) -> None:
-        self._source = Source(record)
+    def __init__(self, record: Mapping[object, object], enrichment: Enrichment = UNENRICHED) -> None:
+        self._source = Source(record, enrichment)
         self._read: dict[str, object] = {}
         self._values: dict[str, tuple[Scalar, ...]] = {}
         self._exists: dict[str, bool] = {}
@@ -319,3 +132,44 @@ def _owner(name: str) -> tuple[Field | None, str | None]:
 @lru_cache(maxsize=4096)
 def _names_below(name: str) -> tuple[str, ...]:
     return tuple(field.name[len(name) + 1 :] for field in FIELDS if field.name.startswith(f"{name}."))
+
+
+_MULTI_FIELDS: Final = (".text", ".caseless")
+_NEEDED: Final[Mapping[Need, str]] = {
+    "city": "a database of places (geoip.city)",
+    "asn": "a database of networks (geoip.asn)",
+    "user_agent": "the package ua-parser (pip install 'firstseen[user-agent]')",
+}
+
+
+def unavailable(name: str, enrichment: Enrichment) -> str | None:
+    """Why ``name``, a field or a pattern with ``*``, has no value in any `CloudTrailView`; None where it may have one.
+
+    A field that only needs something that is not there could have one: what it needs is said then.
+    """
+    rows = _rows_of(name)
+    if not rows:
+        return f"{name} is not a field of CloudTrail"
+    needs = {row.needs for row in rows}
+    if any(need is None or _has(need, enrichment) for need in needs):
+        return None
+    return f"{name} needs {' or '.join(sorted(_NEEDED[need] for need in needs if need))}"
+
+
+def _has(need: Need, enrichment: Enrichment) -> bool:
+    return useragent.is_available() if need == "user_agent" else enrichment.has(need)
+
+
+@lru_cache(maxsize=4096)
+def _rows_of(name: str) -> Sequence[Field]:
+    """The rows that ``name`` may get a value from: its own, those below it, and an open one it lies below."""
+    for multi_field in _MULTI_FIELDS:
+        name = name.removesuffix(multi_field)
+    start, pattern, _ = name.partition("*")
+    wanted = re.compile(".*".join(map(re.escape, name.split("*"))) + r"(\..*)?", re.DOTALL)
+
+    def may_lie_below(row: Field) -> bool:
+        below = f"{row.name}."
+        return row.open and (start.startswith(below) or bool(pattern and below.startswith(start)))
+
+    return [row for row in FIELDS if wanted.fullmatch(row.name) or may_lie_below(row)]

@@ -9,7 +9,7 @@ from typing import Final
 
 from firstseen.record.fields import FLATTENED_LIMIT, utf16_length
 from firstseen.record.identity import takes_name_from_additional_data
-from firstseen.record.javamap import java_text
+from firstseen.record.javamap import hash_order, java_text
 from firstseen.record.source import Source, pruned
 from firstseen.record.tree import members
 
@@ -36,12 +36,15 @@ def insight(source: Source) -> object:
 
 
 def resources(source: Source) -> list[dict[str, object]] | None:
-    """``aws.cloudtrail.resources``: each resource once, by ARN, account and type."""
+    """``aws.cloudtrail.resources``: each resource once, by ARN, account and type, in the order of a ``HashMap``.
+
+    Of those that are alike in all three, the last one stands.
+    """
     distinct: dict[str, dict[str, object]] = {}
     for resource in source.maps("resources"):
         renamed = {_RESOURCE_KEYS.get(key, key): value for key, value in resource.items()}
-        distinct.setdefault(repr([renamed.get(key) for key in _RESOURCE_IDENTITY]), renamed)
-    return list(distinct.values()) or None
+        distinct["_".join(java_text(renamed.get(key)) or "" for key in _RESOURCE_IDENTITY)] = renamed
+    return [distinct[key] for key in hash_order(distinct)] or None
 
 
 def _raw(source: Source, key: str) -> object:

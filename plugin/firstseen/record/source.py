@@ -7,12 +7,16 @@ releases of the ``aws`` package.) None stands for "nothing left" all through the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
+from typing import TypeVar, cast
 
 from firstseen.model import Scalar
+from firstseen.record.enrichment import UNENRICHED, Enrichment
 from firstseen.record.tree import MAX_DEPTH, find, is_array, members, scalar_of, scalars
 
 _EMPTY_TEXTS = frozenset({"", "-", "none"})
+
+Made = TypeVar("Made")
 
 
 def kept_scalar(value: object) -> Scalar | None:
@@ -35,15 +39,23 @@ def pruned(value: object, depth: int = 1) -> object:
 
 
 class Source:
-    """One CloudTrail record, read at the places that are asked for.
+    """One CloudTrail record, read at the places that are asked for, and what databases may know of it.
 
     Only what lies at such a place is pruned: what is kept there is kept whatever is beside it.
     """
 
-    __slots__ = ("_record",)
+    __slots__ = ("_made", "_record", "enrichment")
 
-    def __init__(self, record: Mapping[object, object]) -> None:
+    def __init__(self, record: Mapping[object, object], enrichment: Enrichment = UNENRICHED) -> None:
         self._record = record
+        self._made: dict[object, object] = {}
+        self.enrichment = enrichment
+
+    def once(self, make: Callable[[Source], Made]) -> Made:
+        """What ``make`` makes of this record, for several fields that share it: made when first asked for, and kept."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        return cast(Made, self._made[make])
 
     def raw(self, *path: str) -> object:
         """What the path of keys leads to, as it came; None where that is nothing. Arrays are not entered."""
@@ -56,7 +68,8 @@ class Source:
 
     def at(self, *path: str) -> object:
         """The same after pruning."""
-        return pruned(self.raw(*path), len(path))
+        value = self.raw(*path)
+        return None if value is None else pruned(value, len(path))  # mostly it is
 
     def text(self, *path: str) -> str | None:
         """The same where it is a text."""

@@ -24,6 +24,7 @@ from firstseen.model import Fields
 from firstseen.record import cloudtrail
 from firstseen.record.cloudtrail import CloudTrailView
 from firstseen.record.ecs import EcsView
+from firstseen.record.enrichment import UNENRICHED, Enrichment
 from firstseen.record.fields import field_type
 from firstseen.record.tree import is_array, text_of
 
@@ -64,17 +65,26 @@ class View(Fields, Protocol):
         """The event as a nested ECS document."""
 
 
-def views(record: object, mode: Mode = "auto") -> Sequence[View]:
+def views(record: object, mode: Mode = "auto", enrichment: Enrichment = UNENRICHED) -> Sequence[View]:
     """The events that ``record``, a decoded record, holds: mostly one, none in an empty envelope.
 
+    ``enrichment`` tells of CloudTrail's addresses; who made an ECS document has asked already, or did not want to.
     Anything is taken and nothing raised; what is no map holds no event.
     """
     if not isinstance(record, dict):
         return ()
-    own = _own_views(record, mode)
+    own = _own_views(record, mode, enrichment)
     if own is None:
-        return next(_views_in_text(record, mode), [_other(record, mode)])
+        return next(_views_in_text(record, mode, enrichment), [_other(record, mode, enrichment)])
     return own
+
+
+def unavailable(field: str, enrichment: Enrichment) -> str | None:
+    """Why no CloudTrail record has a value under ``field`` here, as "... needs ..." or "... is not a field of ...".
+
+    None where one may have: a field of the view, one below or above it, or a pattern with ``*`` that fits some.
+    """
+    return cloudtrail.unavailable(field, enrichment)
 
 
 def is_verbatim(field: str) -> bool:
@@ -86,31 +96,31 @@ def is_verbatim(field: str) -> bool:
     return field_type(field) in _COMPARED_AS_TEXT and cloudtrail.is_verbatim(field)
 
 
-def _other(record: Record, mode: Mode) -> View:
+def _other(record: Record, mode: Mode, enrichment: Enrichment) -> View:
     """The view of a record that is no CloudTrail event by its looks."""
-    return CloudTrailView(record) if mode == "cloudtrail" else EcsView(record)
+    return CloudTrailView(record, enrichment) if mode == "cloudtrail" else EcsView(record)
 
 
-def _own_views(record: Record, mode: Mode) -> Sequence[View] | None:
+def _own_views(record: Record, mode: Mode, enrichment: Enrichment) -> Sequence[View] | None:
     """The events of ``record`` where its keys alone tell what it is; None where its text may hold the event."""
     if mode == "ecs":
         return None
     listed = _get(record, "Records")
     if is_array(listed) and (not listed or any(isinstance(element, dict) for element in listed)):
-        return [CloudTrailView(element) for element in listed if isinstance(element, dict)]
+        return [CloudTrailView(element, enrichment) for element in listed if isinstance(element, dict)]
     detail = _get(record, "detail")
     if isinstance(detail, dict) and _has_text(record, "source", "detail-type") and _is_cloudtrail(detail):
-        return [CloudTrailView(detail)]
-    return [CloudTrailView(record)] if _is_cloudtrail(record) else None
+        return [CloudTrailView(detail, enrichment)]
+    return [CloudTrailView(record, enrichment)] if _is_cloudtrail(record) else None
 
 
-def _views_in_text(record: Record, mode: Mode) -> Iterator[Sequence[View]]:
+def _views_in_text(record: Record, mode: Mode, enrichment: Enrichment) -> Iterator[Sequence[View]]:
     """The events of each text of ``record`` that holds some and may stand for the record."""
     for key in _TEXT_KEYS:
         inner: list[View] = []
         for parsed in _parsed(_get(record, key)):
-            own = _own_views(parsed, mode)
-            inner.extend([_other(parsed, mode)] if own is None else own)
+            own = _own_views(parsed, mode, enrichment)
+            inner.extend([_other(parsed, mode, enrichment)] if own is None else own)
         if inner and _may_replace(record, inner, mode):
             yield inner
 

@@ -1,9 +1,10 @@
 import json
 from pathlib import Path
 
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from firstseen.cli import main
+from support.mmdb import asn_database, city_database
 
 EVENT = {
     "eventVersion": "1.08",
@@ -36,3 +37,31 @@ def test_what_cannot_be_read_is_told_of_and_the_rest_is_printed(tmp_path: Path) 
     assert result.exit_code == 1
     assert "a.json: this is no JSON" in result.stderr
     assert len(result.stdout.splitlines()) == 1
+
+
+def city_of(result: Result) -> list[str]:
+    return [json.loads(line)["source"]["geo"]["city_name"] for line in result.stdout.splitlines()]
+
+
+def test_databases_named_on_the_command_line_or_in_a_configuration(tmp_path: Path) -> None:
+    event, config = tmp_path / "event.json", tmp_path / "firstseen.toml"
+    event.write_text(json.dumps(EVENT | {"sourceIPAddress": "192.0.2.7"}))
+    city, asn = city_database(tmp_path / "city.mmdb"), asn_database(tmp_path / "asn.mmdb")
+    config.write_text('[geoip]\ncity = "city.mmdb"\n')
+
+    named = CliRunner().invoke(main, ["fields", "--city", str(city), "--asn", str(asn), str(event)])
+    configured = CliRunner().invoke(main, ["fields", "-c", str(config), str(event)])
+    both = CliRunner().invoke(main, ["fields", "-c", str(config), "--city", str(city), str(event)])
+
+    assert city_of(named) == city_of(configured) == ["Leeds"]
+    assert json.loads(named.stdout)["source"]["as"] == {"number": 64496, "organization": {"name": "Example Networks"}}
+    assert "as" not in json.loads(configured.stdout)["source"]
+    assert both.exit_code == 2
+    assert "not both" in both.stderr
+
+
+def test_a_database_that_cannot_be_used(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["fields", "--asn", str(tmp_path / "gone"), str(tmp_path)])
+
+    assert result.exit_code == 1
+    assert result.stderr == f"firstseen: geoip.asn: {tmp_path}/gone cannot be read: No such file or directory\n"

@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from firstseen.cli import main
+from support.mmdb import asn_database
 from support.rulebook import rule_text
 
 ADA, BOB = "arn:aws:iam::111122223333:user/ada", "arn:aws:iam::111122223333:user/bob"
@@ -154,3 +155,22 @@ def test_mistakes_are_told_of(rule: str, arguments: list[str], code: int, said: 
     result = replay(*(argument.replace("{rule}", rule) for argument in arguments))
 
     assert (result.exit_code, said in result.stderr) == (code, True)
+
+
+def test_the_databases_of_a_configuration(tmp_path: Path) -> None:
+    config, rule = tmp_path / "firstseen.toml", tmp_path / "rule.toml"
+    rule.write_text(rule_text('source.as.organization.name: "Example Networks"'))
+    asn_database(tmp_path / "asn.mmdb")
+    events = write(
+        tmp_path / "e.json",
+        call(ADA, "e-1") | {"sourceIPAddress": "192.0.2.7"},
+        call(ADA, "e-2") | {"sourceIPAddress": "198.51.100.7"},
+    )
+
+    config.write_text('[rules]\npaths = ["rule.toml"]\n')
+    without = replay("-c", str(config), events)
+    config.write_text('[rules]\npaths = ["rule.toml"]\n[geoip]\nasn = "asn.mmdb"\n')
+    labelled = replay("-c", str(config), events)
+
+    assert without.stdout == ""
+    assert [json.loads(line)["eventID"] for line in labelled.stdout.splitlines()] == ["e-1"]

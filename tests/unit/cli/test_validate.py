@@ -4,6 +4,7 @@ from pathlib import Path
 from click.testing import CliRunner, Result
 
 from firstseen.cli import main
+from support.mmdb import asn_database, city_database
 from support.rulebook import rule_text
 
 
@@ -77,3 +78,19 @@ def test_as_json(tmp_path: Path) -> None:
     assert rule["status"] == "loaded"
     assert (problem["line"], "[input]" in problem["what"]) == (1, True)
     assert broken.exit_code == 78
+
+
+def test_databases(tmp_path: Path) -> None:
+    (tmp_path / "rule.toml").write_text(rule_text())
+    asn_database(tmp_path / "city.mmdb")
+    settings = '[rules]\npaths = ["rule.toml"]\n[geoip]\ncity = "city.mmdb"\n'
+
+    result = validate(tmp_path, settings)
+
+    assert result.exit_code == 78
+    assert result.stdout == (
+        f"{tmp_path}/firstseen.toml:4: geoip.city: {tmp_path}/city.mmdb is of type GeoLite2-ASN;"
+        " one of City or Enterprise is wanted\n"
+    )
+    city_database(tmp_path / "city.mmdb")
+    assert validate(tmp_path, settings).exit_code == 0

@@ -2,8 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from firstseen.record.cloudtrail import FIELDS, CloudTrailView, is_verbatim
+from firstseen.geoip import GeoIp
+from firstseen.record import useragent
+from firstseen.record.cloudtrail import CloudTrailView, is_verbatim, unavailable
+from firstseen.record.enrichment import UNENRICHED
+from support.mmdb import asn_database
 
+USER = "arn:aws:iam::111122223333:user/bob"
 EVENT = {
     "eventTime": "2026-05-24T12:00:00Z",
     "eventSource": "iam.amazonaws.com",
@@ -11,15 +16,9 @@ EVENT = {
     "eventID": "e-1",
     "readOnly": False,
     "requestParameters": {"userName": "bob", "tags": [{"key": "k"}], "x": ""},
-    "resources": [{"ARN": "arn:aws:iam::111122223333:user/bob"}],
+    "resources": [{"ARN": USER}],
     "event": {"ingested": "2026-05-24T12:00:02Z"},
 }
-
-
-def test_each_field_is_declared_once_and_none_below_another():
-    names = [field.name for field in FIELDS]
-    assert len(set(names)) == len(names)
-    assert not [(name, other) for name in names for other in names if other.startswith(f"{name}.")]
 
 
 def test_identity_and_times():
@@ -65,10 +64,10 @@ def test_multi_fields():
 def test_too_long_a_text_is_in_the_document_and_no_value():
     view = CloudTrailView({"requestParameters": {"a": "x" * 8191}, "userAgent": "u" * 1025})
     assert view.values("aws.cloudtrail.request_parameters") == ()
-    assert not view.exists("user_agent")
+    assert not view.exists("user_agent.original")
     assert view.values("aws.cloudtrail.flattened.request_parameters.a") == ("x" * 8191,)
     document = view.document()
-    assert document["user_agent"] == {"original": "u" * 1025}
+    assert document["user_agent"] == {"original": "u" * 1025, "name": "Other", "device": {"name": "Other"}}
 
 
 def test_the_document_is_nested_and_has_the_types_of_json():
@@ -94,11 +93,13 @@ def test_the_document_is_nested_and_has_the_types_of_json():
                 "request_parameters": "{userName=bob, tags=[{key=k}]}",
                 "flattened": {"request_parameters": {"userName": "bob", "tags": [{"key": "k"}]}},
                 "read_only": False,
-                "resources": [{"arn": "arn:aws:iam::111122223333:user/bob"}],
+                "resources": [{"arn": USER}],
             }
         },
         "user": {"target": {"name": "bob"}},
-        "related": {"user": ["bob"]},
+        "related": {"user": ["bob"], "entity": [USER, "bob"]},
+        "target": {"entity": {"id": ["bob"]}},
+        "entity": {"target": {"id": ["bob"]}},
     }
 
 
@@ -123,37 +124,69 @@ def test_the_document_is_nested_and_has_the_types_of_json():
         ("aws.cloudtrail.flattened.digest.end_time", False),
         ("tls.version_protocol", False),
         ("@timestamp", False),
+        ("user.entity.id", True),
+        ("service.target.entity.id", True),
+        ("entity.target.id", False),
+        ("related.entity", False),
+        ("user_agent.original", True),
+        ("user_agent.name", False),
+        ("source.geo.city_name", False),
     ],
 )
 def test_what_stands_in_the_record(field, verbatim):
     assert is_verbatim(field) is verbatim
 
 
+PLACES, NETWORKS = "a database of places (geoip.city)", "a database of networks (geoip.asn)"
+
+
 @pytest.mark.parametrize(
-    ("provider", "service"),
-    [("sts.amazonaws.com", "sts"), (".amazonaws.com", None), ("sts.amazonaws.com.cn", None), (7, None), (None, None)],
+    ("name", "reason"),
+    [
+        ("source.geo.country_name", PLACES),
+        ("source.geo", PLACES),
+        ("source.geo.location", PLACES),
+        ("source.geo.*", PLACES),
+        ("source.as.organization.name", NETWORKS),
+        ("source.as.organization.name.text", NETWORKS),
+        ("source.*.number", NETWORKS),
+        ("source.a*", None),
+        ("source", None),
+        ("source.*", None),
+        ("*", None),
+        ("user.name", None),
+        ("user.name.caseless", None),
+        ("user", None),
+        ("user_agent", None),
+        ("aws.cloudtrail.flattened", None),
+        ("aws.cloudtrail.flattened.request_parameters.any.thing", None),
+        ("aws.cloudtrail.flattened.request_parameters.*.thing", None),
+        ("aws.*thing", None),
+        ("aws.cloudtrail.resources.arn", None),
+        ("entity.target.id", None),
+    ],
 )
-def test_service_names(provider, service):
-    assert CloudTrailView({"eventSource": provider}).values("cloud.service.name") == ((service,) if service else ())
+def test_what_a_field_needs(name, reason):
+    assert unavailable(name, UNENRICHED) == (None if reason is None else f"{name} needs {reason}")
 
 
-def test_a_console_login_says_how_it_went():
-    login = {"eventName": "ConsoleLogin", "responseElements": {"ConsoleLogin": "Failure"}}
-    assert CloudTrailView(login).values("event.outcome") == ("failure",)
-    assert CloudTrailView(login | {"eventName": "CheckMfa"}).values("event.outcome") == ("success",)
-    view = CloudTrailView(
-        {"eventName": "ConsoleLogin", "additionalEventData": {"MFAUsed": "No", "MobileVersion": "Yes"}}
-    )
-    assert view.values("aws.cloudtrail.console_login.additional_eventdata.mfa_used") == (False,)
-    assert view.values("aws.cloudtrail.console_login.additional_eventdata.mobile_version") == (True,)
-
-
-def test_accounts():
-    accounts = {"userIdentity": {"accountId": "1"}, "recipientAccountId": "2", "awsAccountId": "3"}
-    for expected, gone in (("1", "userIdentity"), ("2", "recipientAccountId"), ("3", "awsAccountId")):
-        assert CloudTrailView(accounts).values("cloud.account.id") == (expected,)
-        del accounts[gone]
-    assert CloudTrailView(accounts).values("cloud.account.id") == ()
+@pytest.mark.parametrize(
+    "name",
+    [
+        "host.os.type",
+        "process.name",
+        "process.command_line.caseless",
+        "kibana.alert.rule.name",
+        "kibana.*",
+        "event.actio",
+        "event.action.more",
+        "aws.cloudtrail.flattened.no_such_part.x",
+        "source.geo.timezone",
+        "",
+    ],
+)
+def test_what_is_not_a_field(name):
+    assert unavailable(name, UNENRICHED) == f"{name} is not a field of CloudTrail"
 
 
 def test_names_are_those_of_the_leaves_that_are_there():
@@ -169,3 +202,17 @@ def test_objects_in_a_field_are_seen_by_themselves():
     (tag,) = CloudTrailView(EVENT).nested("aws.cloudtrail.flattened.request_parameters.tags")
     assert (tag.values("key"), tag.exists("value"), list(tag.names())) == (("k",), False, ["key"])
     assert not CloudTrailView(EVENT).nested("event.action")
+
+
+def test_what_is_there_is_available(tmp_path, monkeypatch):
+    networks = GeoIp(asn=asn_database(tmp_path / "asn.mmdb"))
+    assert unavailable("source.as.number", networks) is None
+    assert unavailable("source.geo.city_name", networks) == f"source.geo.city_name needs {PLACES}"
+    assert unavailable("user_agent.name", UNENRICHED) is None
+    monkeypatch.setattr(useragent, "is_available", lambda: False)
+    package = "the package ua-parser (pip install 'firstseen[user-agent]')"
+    assert unavailable("user_agent.name", networks) == f"user_agent.name needs {package}"
+    assert unavailable("*.name", networks) is None
+    assert unavailable("user_agent.original", networks) is None
+    assert unavailable("*.version", UNENRICHED) is None
+    assert unavailable("user_agent.os.*", UNENRICHED) == f"user_agent.os.* needs {package}"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from firstseen.record.javamap import hash_order
 from firstseen.record.parameters import flattened, insight, resources, text
 from firstseen.record.source import Source
 
@@ -41,9 +42,20 @@ def test_insight():
     assert insight(Source({"insightDetails": "x"})) is None
 
 
-def test_each_resource_once():
+def test_each_resource_once_the_last_of_those_alike():
     one = {"ARN": "a", "accountId": "111122223333", "type": "t", "more": [1]}
     source = Source({"resources": [one, {"arn": "b"}, {**one, "more": [2]}, {**one, "type": "u"}, "x"]})
-    renamed = {"arn": "a", "account_id": "111122223333", "type": "t", "more": [1]}
-    assert resources(source) == [renamed, {"arn": "b"}, {**renamed, "type": "u"}]
+    renamed = {"arn": "a", "account_id": "111122223333", "type": "t", "more": [2]}
+    found = resources(source)
+    assert found is not None
+    assert sorted(found, key=repr) == sorted([renamed, {"arn": "b"}, {**renamed, "type": "u", "more": [1]}], key=repr)
     assert resources(Source({"resources": ["x"]})) is None
+
+
+def test_resources_in_the_order_of_a_hash_map():
+    arns = ["arn:aws:s3:::a", "arn:aws:s3:::b", "arn:aws:s3:::c"]
+    keys = {f"{arn}_111122223333_": arn for arn in arns}
+    source = Source({"resources": [{"ARN": arn, "accountId": "111122223333"} for arn in reversed(arns)]})
+    assert [resource["arn"] for resource in resources(source) or ()] == [
+        keys[key] for key in hash_order(reversed(list(keys)))
+    ]

@@ -4,7 +4,10 @@ import json
 
 import pytest
 
-from firstseen.record.view import is_verbatim, views
+from firstseen.geoip import GeoIp
+from firstseen.record.enrichment import UNENRICHED
+from firstseen.record.view import is_verbatim, unavailable, views
+from support.mmdb import asn_database
 
 EVENT = {"eventSource": "sts.amazonaws.com", "eventName": "GetCallerIdentity"}
 
@@ -104,3 +107,29 @@ def test_what_is_read_through_its_text():
 )
 def test_what_stands_in_the_record_in_every_view(field, verbatim):
     assert is_verbatim(field) is verbatim
+
+
+def test_databases_tell_of_the_addresses_of_every_cloudtrail_event_and_of_no_other(tmp_path):
+    networks = GeoIp(asn=asn_database(tmp_path / "asn.mmdb"))
+    event = EVENT | {"sourceIPAddress": "192.0.2.7"}
+    carriers = [
+        event,
+        {"Records": [event]},
+        {"source": "aws.sts", "detail-type": "x", "detail": event},
+        {"log": json.dumps(event)},
+        {"message": json.dumps({"Records": [event]})},
+    ]
+    for carrier in carriers:
+        (view,) = views(carrier, enrichment=networks)
+        assert view.values("source.as.number") == (64496,)
+        assert views(carrier)[0].values("source.as.number") == ()
+    for mode in ("auto", "ecs"):
+        (view,) = views({"source": {"ip": "192.0.2.7"}, "event": {"action": "x"}}, mode, networks)
+        assert not view.exists("source.as")
+    (view,) = views({"log": '{"sourceIPAddress": "192.0.2.7"}'}, "cloudtrail", networks)
+    assert view.values("source.as.number") == (64496,)
+
+
+def test_what_cannot_come_from_cloudtrail_here():
+    assert unavailable("process.name", UNENRICHED) == "process.name is not a field of CloudTrail"
+    assert unavailable("event.action", UNENRICHED) is None
