@@ -21,11 +21,14 @@ from firstseen.rules.newterms import new_terms_rule
 from firstseen.rules.rule import Report, Rule, Status
 from firstseen.rules.rulefile import UNSUPPORTED, RuleFile
 from firstseen.rules.ruleset import RuleSet
+from firstseen.rules.testing import is_test_file
 from firstseen.toml import TomlError
 
 
 def load_rules(paths: Iterable[Path]) -> RuleSet:
     """Load the rules in ``paths``: files, and directories that are searched for ``*.toml`` at any depth.
+
+    Files of tests (``*.test.toml``) in them are left alone.
 
     Raises `RuleError` with every problem of every file.
     """
@@ -81,10 +84,14 @@ def _walk(directory: Path, problems: list[Problem]) -> list[Path]:
         visible = {Path(folder, name).resolve(): name for name in sorted(folders) if not name.startswith(".")}
         folders[:] = [name for place, name in visible.items() if place not in entered]
         entered.update(visible)
-        found += [Path(folder, name) for name in names if name.endswith(".toml") and not name.startswith(".")]
+        found += [Path(folder, name) for name in names if _is_rule_file(name)]
     if not found:
         problems.append(Problem(str(directory), None, "no rule in this directory: no *.toml at any depth"))
     return sorted(found)
+
+
+def _is_rule_file(name: str) -> bool:
+    return name.endswith(".toml") and not name.startswith(".") and not is_test_file(name)
 
 
 def _shared_ids(loaded: Sequence[_Loaded]) -> Iterator[Problem]:
