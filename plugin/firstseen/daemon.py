@@ -23,16 +23,16 @@ import uvloop
 
 from firstseen import __version__
 from firstseen.agent import Agent
-from firstseen.config import Config, Server, located
+from firstseen.config import Config, Server
 from firstseen.engine import Engine
-from firstseen.errors import FirstseenError, ProtocolError, RuleError, StoreError
+from firstseen.errors import FirstseenError, ProtocolError, StoreError
 from firstseen.forward.buffers import Pool
 from firstseen.forward.conversion import as_v1
 from firstseen.forward.handshake import ClientHandshake, ClientKeys, ServerHandshake, ServerKeys
 from firstseen.forward.outgoing import Frame
 from firstseen.forward.repeats import Repeats
 from firstseen.forward.shapes import Shaper
-from firstseen.geoip import GeoIp, GeoIpError, databases
+from firstseen.geoip import GeoIp, databases
 from firstseen.logs import event, set_up
 from firstseen.metrics import Counts
 from firstseen.net.complaints import Complaints
@@ -45,8 +45,7 @@ from firstseen.notation import Endpoint
 from firstseen.pipeline import Pipeline
 from firstseen.quarantine import Quarantine
 from firstseen.record.view import Mode
-from firstseen.rules.loader import load_rules
-from firstseen.rules.rule import Status
+from firstseen.rulekeeper import RuleKeeper, configured_rules, tell_of
 from firstseen.rules.ruleset import RuleSet
 from firstseen.store.lmdb import LmdbStore
 
@@ -63,8 +62,8 @@ def run(config: Config) -> int:
     set_up(config.log.level, config.log.format)
     _have_files_for_everybody()
     geoip = databases(config)
-    rules = load_rules(config.rules.paths)
-    _tell_of(rules)
+    rules = configured_rules(config, _now_ms(), geoip)
+    tell_of(rules)
     return uvloop.run(_serve(config, rules, geoip))
 
 
@@ -72,14 +71,6 @@ def _have_files_for_everybody() -> None:
     """Raise the limit of open files as far as it may be: clients beyond it are hung up on, and nobody is told."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _tell_of(rules: RuleSet) -> None:
-    """One line for each rule that does not run, or runs at a cost: none silently never fires."""
-    for report in rules.reports:
-        if report.status is not Status.LOADED:
-            level = logging.INFO if report.status is Status.SKIPPED else logging.WARNING
-            event(log, level, f"rule_{report.status}", rule=report.id, file=report.file, reason=report.reason)
 
 
 def _tell_of_trouble(problem: StoreError | None) -> None:
@@ -118,7 +109,8 @@ async def _serve(config: Config, rules: RuleSet, geoip: GeoIp) -> int:
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         forwarding = tasks.create_task(forwarder.run())
         stack.callback(forwarding.cancel)
-        _on_signals(stopping, listener.give_up, lambda: _reload(config, engine, geoip))
+        keeper = RuleKeeper(config, engine, geoip, _now_ms, asyncio.get_running_loop().call_later)
+        _on_signals(stopping, listener.give_up, keeper.reload)
         event(log, logging.INFO, "ready", version=__version__, listen=addresses, rules=len(rules.rules))
         await stopping.wait()
         if faults:
@@ -250,24 +242,6 @@ def _on_signals(stopping: asyncio.Event, hurry: Callable[[], None], reload: Call
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     loop.add_signal_handler(signal.SIGHUP, reload)
-
-
-def _reload(config: Config, engine: Engine, geoip: GeoIp) -> None:
-    """Load databases and rules anew; if one of them is broken, all of the old ones of its sort stay."""
-    try:
-        geoip.reopen()
-    except GeoIpError as error:
-        event(log, logging.ERROR, "reload_problem", problem=str(located(config, error.setting, error.what)))
-    try:
-        rules = load_rules(config.rules.paths)
-        engine.use(rules)
-    except FirstseenError as error:
-        for problem in error.problems if isinstance(error, RuleError) else (error,):
-            event(log, logging.ERROR, "reload_problem", problem=str(problem))
-        event(log, logging.ERROR, "reload_failed", kept=len(engine.rules.rules))
-        return
-    _tell_of(rules)
-    event(log, logging.INFO, "reloaded", rules=len(rules.rules))
 
 
 def _now_ms() -> int:

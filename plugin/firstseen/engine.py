@@ -170,6 +170,7 @@ class Engine:
                     rule,
                     kind,
                     terms,
+                    seen.view,
                     alert_id=alert_id(rule.id, terms, seen.identity),
                     time_ms=seen.time_ms,
                     last_seen=None if claim.before is None else claim.before.last_seen,
@@ -189,6 +190,7 @@ class Engine:
                     rule,
                     kind,
                     terms,
+                    view,
                     alert_id=alert_id(rule.id, terms, seen.identity),
                     time_ms=seen.time_ms,
                     tally=_threshold_law(rule, kind).tally(claim.before, claim.occurrence),
@@ -205,6 +207,7 @@ class Engine:
             seen.labels.append(
                 match_label(
                     rule,
+                    seen.view,
                     alert_id=alert_id(rule.id, (), seen.identity),
                     time_ms=seen.time_ms,
                     group=groups[0] if groups else None,

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from firstseen.detect.label import is_for_people
 from firstseen.engine import Engine, Moment
 from firstseen.errors import ProtocolError, RecordError, StoreError
 from firstseen.forward.compression import algorithm
@@ -116,7 +117,8 @@ class Pipeline:
         claims.extend(inspection.claims)
         if not inspection.labels:
             return None
-        return Edit(span.start, span.stop, labelled_entry(data, span, record, self._key, inspection.labels))
+        entry = labelled_entry(data, span, record, self._key, inspection.labels)
+        return Edit(span.start, span.stop, entry, apart=any(map(is_for_people, inspection.labels)))
 
     def _candidates(self, content: Content) -> Iterator[Span]:
         scanner, entries = self._engine.rules.scanner, content.entries

@@ -183,6 +183,27 @@ def test_hangup_loads_the_rules_anew_and_keeps_them_where_the_new_ones_are_broke
     assert alerts(records(sink)) == [[], [ADA], [ADA], []]
 
 
+def test_hangup_loads_the_exceptions_anew(tmp_path: Path, sink: Sink) -> None:
+    exceptions = tmp_path / "exceptions.toml"
+    exceptions.write_text(f"[[exception]]\nquery = 'aws.cloudtrail.user_identity.arn: \"{ADA}\"'\n")
+    config = write_config(tmp_path / "firstseen.toml", downstream=sink.address, state=tmp_path / "state")
+    text = config.read_text()
+    config.write_text(text.replace("[rules]\n", f'[rules]\nexceptions = ["{exceptions}"]\n'))
+    with AgentProcess(config) as agent, Source(agent.port) as client:
+        client.send(forward("a", call(ADA, "e-1"), call(BOB, "e-2")))
+        assert client.ack() == "a"
+        exceptions.write_text("[[exception]]\n")
+        agent.signal(signal.SIGHUP)
+        agent.wait_for("reload_failed")
+        exceptions.write_text('[[exception]]\nquery = "event.action: nothing"\n')
+        agent.signal(signal.SIGHUP)
+        agent.wait_for("reloaded")
+        client.send(forward("b", call(ADA, "e-3")))
+        assert client.ack() == "b"
+
+    assert alerts(records(sink)) == [[], [BOB], [ADA]]
+
+
 def test_stopping_waits_for_what_is_on_its_way(config: Path) -> None:
     with Sink(held) as sink:
         config.write_text(config.read_text().replace("servers = [", f'servers = ["{sink.address}"] #'))

@@ -34,6 +34,19 @@ value = "now-5d"
 """
 """The rule most tests start from; its lines are counted in the cases."""
 
+HEAD = BASE.partition("[rule.new_terms]")[0]
+QUERY = HEAD.replace('"new_terms"', '"query"')
+"""The same as a rule of type query: the same lines, as far as it goes."""
+THRESHOLD = (
+    HEAD.replace('"new_terms"', '"threshold"')
+    + """\
+[rule.threshold]
+field = ["user.name"]
+value = 5
+"""
+)
+BASES = {"new_terms": BASE, "query": QUERY, "threshold": THRESHOLD}
+
 
 def changed(changes: Sequence[Sequence[str]], base: str = BASE) -> str:
     """``base`` with the first text of each pair, which must be in it once, replaced by the second."""

@@ -39,10 +39,11 @@ class Bench:
         require_ack: bool = True,
         max_frame: int = 1 << 22,
         modes: Mapping[str, Mode | None] = MappingProxyType({}),
+        rest: str = "",
     ) -> None:
         self.counts = Counts()
         self.store = LmdbStore.open(path, 1 << 24, durable=False)
-        rules = rule_set(rule_text())
+        rules = rule_set(rule_text() + rest)
         self.engine = Engine(rules, self.store, self.counts, lambda: NOW_MS)
         self.pipeline = Pipeline(
             self.engine,
@@ -273,6 +274,18 @@ def test_a_tag_prefix_sends_labelled_records_on_their_own(tmp_path: Path, others
         [("aws", [OTHER] * 2)] if others else []
     )
     assert all("size" not in options for _, _, options in rest)
+
+
+def test_a_tag_prefix_is_not_for_building_blocks(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "state", tag_prefix="alert.", rest='building_block_type = "default"\n')
+
+    ((tag, entries, _),) = bench.take(forward(call(ADA, "e-1"), OTHER))
+    ((message_tag, _, message, _),) = bench.take(msgpack.packb(["aws", TIME, call(BOB, "e-2")]))
+    bench.store.close()
+
+    assert (tag, [alerts(record) for _, record in entries]) == ("aws", [[ADA], []])
+    assert (message_tag, alerts(message)) == ("aws", [BOB])
+    assert entries[0][1]["alerts"][0]["building_block"] is True
 
 
 def test_a_message_with_a_tag_prefix_keeps_its_mode(tmp_path: Path) -> None:

@@ -40,6 +40,9 @@ BATCH = 1_000
     "-c", "--config", "file", type=click.Path(path_type=Path), help="Take the rules and databases that this file names."
 )
 @click.option("--rules", "paths", multiple=True, type=click.Path(path_type=Path), help="Rule files or directories.")
+@click.option(
+    "--exceptions", "exceptions", multiple=True, type=click.Path(path_type=Path), help="Files of exceptions, likewise."
+)
 @click.option("--state", type=click.Path(path_type=Path), help="Keep what was seen here; without it, nowhere.")
 @click.option("--all", "everything", is_flag=True, help="Print every event, not only those with alerts.")
 @click.option("--as-given", is_flag=True, help="Take the events as they lie instead of sorted by their time.")
@@ -52,6 +55,7 @@ def command(
     ctx: click.Context,
     file: Path | None,
     paths: tuple[Path, ...],
+    exceptions: tuple[Path, ...],
     state: Path | None,
     everything: bool,
     as_given: bool,
@@ -67,25 +71,37 @@ def command(
     if file is not None:
         settings = config.load(file)
         paths = paths or tuple(settings.rules.paths)
+        exceptions = exceptions or tuple(settings.rules.exceptions)
         key = settings.alerts.key
         geoip = databases(settings)
     if not paths:
         raise click.UsageError("say which rules: with --rules, or with a configuration file")
-    rules = load_rules(paths)
-    for report in rules.reports:
-        if report.status is not Status.LOADED:
-            click.echo(f"firstseen: {report.file}: {report.status.replace('_', ' ')}: {report.reason}", err=True)
+    rules = load_rules(paths, exceptions, now_ms=_now_ms())
+    _tell_of(rules)
     summary = _Summary()
     with ExitStack() as stack:
         engine_state = _open_state(stack, state)
         counts = Counts()
-        engine = Engine(rules, engine_state, counts, lambda: int(time.time() * 1000), geoip)
+        engine = Engine(rules, engine_state, counts, _now_ms, geoip)
         replay = _Replay(engine, rules, engine_state, key, everything, summary)
         events = summary.read(files)
         replay.run(events if as_given else _by_time(events))
         summary.counts = counts
     click.echo(summary.as_json() if output == "json" else summary.as_text(), err=True)
     ctx.exit(EXIT_FAILED if summary.unreadable else 0)
+
+
+def _tell_of(rules: RuleSet) -> None:
+    for report in rules.reports:
+        if report.status is not Status.LOADED:
+            click.echo(f"firstseen: {report.file}: {report.status.replace('_', ' ')}: {report.reason}", err=True)
+    for item in rules.exceptions:
+        if item.reason:
+            click.echo(f"firstseen: {item.file}:{item.line}: exception {item.status}: {item.reason}", err=True)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _open_state(stack: ExitStack, path: Path | None) -> LmdbStore:
@@ -201,7 +217,7 @@ class _Replay:
 
 
 def _moment(record: Mapping[str, Any]) -> Moment:
-    return Moment(arrival=None, entry=_time(record) or int(time.time() * 1000))
+    return Moment(arrival=None, entry=_time(record) or _now_ms())
 
 
 def _digest(raw: bytes) -> str:

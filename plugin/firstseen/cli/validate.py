@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from firstseen.cli import EXIT_CONFIG
 from firstseen.errors import ConfigError, Problem, RuleError
 from firstseen.geoip import databases
 from firstseen.net import tls
-from firstseen.rules.loader import load_rules
-from firstseen.rules.rule import Report
+from firstseen.record.enrichment import UNENRICHED, Enrichment
+from firstseen.rulekeeper import configured_rules
+from firstseen.rules.ruleset import RuleSet
 
 
 @click.command("validate")
@@ -23,15 +25,18 @@ from firstseen.rules.rule import Report
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_context
 def command(ctx: click.Context, file: Path, output: str) -> None:
-    """Check the configuration and every file and rule it names: one line per problem, exit 78 if there is any.
+    """Check the configuration and the certificates, databases, rules and exceptions that it names.
 
-    Rules that cannot run in this version are told of, and are no problem.
+    One line per problem, exit 78 if there is any. Rules that cannot run in this version, and exceptions without effect,
+    are told of, and are no problem.
     """
-    problems, reports = _checked(file)
+    problems, rules = _checked(file)
+    reports, exceptions = rules.reports, rules.exceptions
     if output == "json":
         told = {
             "problems": [dataclasses.asdict(problem) for problem in problems],
             "rules": [dataclasses.asdict(report) for report in reports],
+            "exceptions": [dataclasses.asdict(item) for item in exceptions],
         }
         click.echo(json.dumps(told))
     else:
@@ -40,27 +45,34 @@ def command(ctx: click.Context, file: Path, output: str) -> None:
         for report in reports:
             if report.status != "loaded":
                 click.echo(f"{report.file}: {report.status.replace('_', ' ')}: {report.reason}")
+        for item in exceptions:
+            if item.reason:
+                click.echo(f"{item.file}:{item.line}: exception {item.status}: {item.name}: {item.reason}")
         if not problems:
             loaded = sum(report.status in ("loaded", "flagged") for report in reports)
             click.echo(f"{file}: no problems; {loaded} of {len(reports)} rules run")
     ctx.exit(EXIT_CONFIG if problems else 0)
 
 
-def _checked(file: Path) -> tuple[Sequence[Problem], Sequence[Report]]:
+def _checked(file: Path) -> tuple[Sequence[Problem], RuleSet]:
     """Everything that is wrong with the configuration and what it names, and what is said of its rules."""
     problems: list[Problem] = []
-    reports: Sequence[Report] = ()
+    rules = RuleSet([])
     try:
         settings = config.load(file)
     except ConfigError as error:
-        return error.problems, ()
-    for opened in (tls.contexts, databases):
-        try:
-            opened(settings)
-        except ConfigError as error:
-            problems += error.problems
+        return error.problems, rules
+    enrichment: Enrichment = UNENRICHED
     try:
-        reports = load_rules(settings.rules.paths).reports
+        tls.contexts(settings)
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        enrichment = databases(settings)
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        rules = configured_rules(settings, time.time_ns() // 1_000_000, enrichment)
     except RuleError as error:
         problems += error.problems
-    return problems, reports
+    return problems, rules

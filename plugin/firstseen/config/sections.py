@@ -279,6 +279,13 @@ class Rules(Section, frozen=True, kw_only=True):
         tuple[Path, ...],
         Meta(min_length=1, description="Rule files, and directories that are searched for *.toml at any depth."),
     ] = (Path("/etc/firstseen/rules"),)
+    exceptions: Annotated[
+        tuple[Path, ...],
+        Meta(
+            description="Files of exceptions, and directories that are searched for *.toml at any depth: which events"
+            " rules pass over. A value list stands beside the file that names it."
+        ),
+    ] = ()
 
 
 class State(Section, frozen=True, kw_only=True):

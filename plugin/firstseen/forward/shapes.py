@@ -41,19 +41,23 @@ SPARE = 256
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """The entry at ``start`` to ``stop`` becomes ``entry``; empty bytes take it out."""
+    """The entry at ``start`` to ``stop`` becomes ``entry``; empty bytes take it out.
+
+    It leaves under a tag of its own where there is one, unless it is not to be set ``apart``.
+    """
 
     start: int
     stop: int
     entry: bytes
+    apart: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Shaper:
     """Makes frames of at most ``max_frame`` bytes, or of one entry that is larger.
 
-    ``tag_prefix`` is put in front of the tag of edited entries, which then leave on their own; ``require_ack`` says
-    that every frame must have a chunk id.
+    ``tag_prefix`` is put in front of the tag of edited entries to be set apart, which then leave on their own;
+    ``require_ack`` says that every frame must have a chunk id.
     """
 
     max_frame: int
@@ -72,14 +76,15 @@ class Shaper:
         """
         if not content.entries.count:
             return ()
-        if not edits or not self.tag_prefix:
+        set_apart = [edit for edit in edits if edit.apart] if self.tag_prefix else []
+        if not set_apart:
             return self._together(content, edits)
         if content.chunk.mode is Mode.MESSAGE:
             return self._together(content, edits, self.tag_prefix + content.chunk.tag)
-        apart = self._apart(content, edits)
-        if len(edits) == content.records:
+        apart = self._apart(content, set_apart)
+        if len(set_apart) == content.records:
             return apart
-        return [*apart, *self._together(content, [Edit(edit.start, edit.stop, b"") for edit in edits])]
+        return [*apart, *self._together(content, [replace(edit, entry=b"") if edit.apart else edit for edit in edits])]
 
     def _together(self, content: Content, edits: Sequence[Edit], tag: str | None = None) -> Sequence[Frame]:
         chunk = content.chunk

@@ -64,20 +64,20 @@ _Leaf = Is | Range | FreeText | Nested
 
 
 def _leaves(node: Node, scope: Scope) -> Iterator[tuple[_Leaf, Scope]]:
-    match node:
-        case And(children) | Or(children):
-            for child in children:
-                yield from _leaves(child, scope)
-        case Not(child):
-            yield from _leaves(child, scope)
-        case Nested(path, child):
-            yield node, scope
-            if isinstance(path, str):
-                yield from _leaves(child, scope.inside(path))
-        case Is() | Range() | FreeText():
-            yield node, scope
-        case _:
-            return
+    ahead: list[tuple[Node, Scope]] = [(node, scope)]
+    while ahead:
+        here, around = ahead.pop()
+        match here:
+            case Is() | Range() | FreeText():
+                yield here, around
+            case And(children) | Or(children):
+                ahead += [(child, around) for child in reversed(children)]
+            case Not(child):
+                ahead.append((child, around))
+            case Nested(path, child):
+                yield here, around
+                if isinstance(path, str):
+                    ahead.append((child, around.inside(path)))
 
 
 def _limit(leaf: _Leaf, scope: Scope) -> str:
@@ -111,6 +111,8 @@ def _faults_of_value(name: str, value: Value, scope: Scope) -> Iterator[str]:
     kind, es_type = kind_of(scope.type_of(name)), scope.type_of(name)
     yield from _hidden(name, scope)
     match value:
+        case Literal() | Boolean() | Members() if kind.exact:
+            return  # every text is one to compare with
         case Literal() | Boolean():
             yield from _unlike(_text(value), kind, es_type, name)
         case Members(_, texts):

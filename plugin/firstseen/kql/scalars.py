@@ -8,7 +8,7 @@ import re
 from firstseen.model import Scalar
 
 _NUMBER_CHARACTERS = re.compile(r"[0-9eE+.-]*")
-_WORDS = ("true", "false", "Infinity", "NaN")
+_WORDS = "true false Infinity NaN"
 
 
 def text_of(value: Scalar) -> str:
@@ -21,4 +21,4 @@ def may_be_in_scalar(text: str) -> bool:
 
     A text for which this is false is found in strings only.
     """
-    return _NUMBER_CHARACTERS.fullmatch(text) is not None or any(text in word for word in _WORDS)
+    return _NUMBER_CHARACTERS.fullmatch(text) is not None or text in _WORDS

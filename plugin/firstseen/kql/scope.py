@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +35,14 @@ class Scope:
 
         They are named relative to this scope.
         """
-        parts = name.split(".")
-        for count in range(1, len(parts) + 1):
-            path = ".".join(parts[:count])
-            if self.type_of(path) == "nested":
-                return path
-        return None
+        return _block_around(self, name)
+
+
+@lru_cache(maxsize=8_192)
+def _block_around(scope: Scope, name: str) -> str | None:
+    parts = name.split(".")
+    for count in range(1, len(parts) + 1):
+        path = ".".join(parts[:count])
+        if scope.type_of(path) == "nested":
+            return path
+    return None

@@ -10,88 +10,82 @@ The cases are in ``tests/spec/rules``.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from firstseen import toml
 from firstseen.errors import Problem, RuleError
-from firstseen.rules.newterms import new_terms_rule
-from firstseen.rules.rule import Report, Rule, Status
+from firstseen.rules.assembly import TYPES, assembled
+from firstseen.rules.exceptionfiles import read_exceptions
+from firstseen.rules.exceptions import Exempting, meant_for, reports
+from firstseen.rules.folders import toml_files
+from firstseen.rules.requirements import Unavailable, everything_is_available, gaps, hindrances
+from firstseen.rules.rule import Report, Rule, Status, Threshold
 from firstseen.rules.rulefile import UNSUPPORTED, RuleFile
 from firstseen.rules.ruleset import RuleSet
-from firstseen.rules.testing import is_test_file
 from firstseen.toml import TomlError
 
+_ENDPOINT_LIST = "endpoint_list"
+"""The list of the Elastic endpoint agent, which excepts what only that agent sees."""
 
-def load_rules(paths: Iterable[Path]) -> RuleSet:
+
+def load_rules(
+    paths: Iterable[Path],
+    exception_paths: Iterable[Path] = (),
+    *,
+    now_ms: int = 0,
+    unavailable: Unavailable = everything_is_available,
+) -> RuleSet:
     """Load the rules in ``paths``: files, and directories that are searched for ``*.toml`` at any depth.
 
     Files of tests (``*.test.toml``) in them are left alone.
-
-    Raises `RuleError` with every problem of every file.
+    The exceptions in ``exception_paths`` apply to them that hold at ``now_ms``. ``unavailable`` tells of fields that no
+    event can have. Raises `RuleError` with every problem of every file.
     """
     problems: list[Problem] = []
     loaded: list[_Loaded] = []
-    for file in _files(paths, problems):
+    surroundings = _Surroundings(read_exceptions(exception_paths, problems), now_ms, unavailable)
+    for file in toml_files(paths, problems, "rule"):
         try:
-            loaded.append(_load(file))
+            loaded.append(_load(file, surroundings))
         except RuleError as error:
             problems += error.problems
     problems += _shared_ids(loaded)
     if problems:
         raise RuleError(problems)
-    return RuleSet([each.rule for each in loaded if each.rule is not None], [each.report for each in loaded])
+    known = [(each.report.id, each.report.name, each.lists) for each in loaded]
+    return RuleSet(
+        [each.rule for each in loaded if each.rule is not None],
+        [each.report for each in loaded],
+        list(reports(surroundings.exceptions, known, now_ms)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Surroundings:
+    """What a rule meets that is not in its file."""
+
+    exceptions: Sequence[Exempting]
+    now_ms: int
+    unavailable: Unavailable
+
+    def has_list(self, list_id: str) -> bool:
+        return any(each.scope.list_id == list_id for each in self.exceptions)
 
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
     report: Report
     rule: Rule | None
-    id_line: int | None
+    lists: Collection[str]
 
-
-def _files(paths: Iterable[Path], problems: list[Problem]) -> Iterator[Path]:
-    """Every rule file once, however often ``paths`` lead to it."""
-    seen: set[Path] = set()
-    for path in paths:
-        for file in _walk(path, problems) if _is_directory(path) else [path]:
-            if file.absolute() not in seen:
-                seen.add(file.absolute())
-                yield file
-
-
-def _is_directory(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # a directory above it is closed to us; reading it as a file will say so
-        return False
-
-
-def _walk(directory: Path, problems: list[Problem]) -> list[Path]:
-    """The rule files below ``directory``, links followed, each directory once.
-
-    Hidden names are passed over, because a mounted ConfigMap has copies there.
-    """
-
-    def unreadable(error: OSError) -> None:
-        problems.append(Problem(str(error.filename), None, f"cannot be read: {error.strerror}"))
-
-    found: list[Path] = []
-    entered = {directory.resolve()}
-    for folder, folders, names in os.walk(directory, onerror=unreadable, followlinks=True):
-        visible = {Path(folder, name).resolve(): name for name in sorted(folders) if not name.startswith(".")}
-        folders[:] = [name for place, name in visible.items() if place not in entered]
-        entered.update(visible)
-        found += [Path(folder, name) for name in names if _is_rule_file(name)]
-    if not found:
-        problems.append(Problem(str(directory), None, "no rule in this directory: no *.toml at any depth"))
-    return sorted(found)
-
-
-def _is_rule_file(name: str) -> bool:
-    return name.endswith(".toml") and not name.startswith(".") and not is_test_file(name)
+    def id_line(self) -> int | None:
+        """Where the id is written, read anew: to keep every document for this would slow all loading down."""
+        try:
+            return toml.load(Path(self.report.file)).line_of("rule", "rule_id")
+        except TomlError:  # changed since it was loaded
+            return None
 
 
 def _shared_ids(loaded: Sequence[_Loaded]) -> Iterator[Problem]:
@@ -102,11 +96,13 @@ def _shared_ids(loaded: Sequence[_Loaded]) -> Iterator[Problem]:
             continue
         other = first.setdefault(report.id, each)
         if other is not each:
-            place = f"{other.report.file}:{other.id_line}"
-            yield Problem(report.file, each.id_line, f"rule.rule_id: {report.id} is the id of the rule at {place} too")
+            place = f"{other.report.file}:{other.id_line()}"
+            yield Problem(
+                report.file, each.id_line(), f"rule.rule_id: {report.id} is the id of the rule at {place} too"
+            )
 
 
-def _load(path: Path) -> _Loaded:
+def _load(path: Path, surroundings: _Surroundings) -> _Loaded:
     """Load one file; raises `RuleError`."""
     try:
         document = toml.load(path)
@@ -116,19 +112,23 @@ def _load(path: Path) -> _Loaded:
         raise RuleError([Problem(document.file, None, "no [rule] table: this is no rule file")])
     file = RuleFile(document)
     rule_id, name, rule_type = (file.text("rule", key) for key in ("rule_id", "name", "type"))
+    lists: Sequence[str] = ()
     status, rule = Status.SKIPPED, None
     reason = _unwanted(file)
     if not reason:
         status = Status.NOT_RUNNABLE
         reason = _unknown_kind(file, rule_type)
     if not reason:
-        rule = new_terms_rule(file, rule_id, name)
-        status, reason = _verdict(file, rule)
+        lists = [file.text(*table, "list_id") for table in file.tables("rule", "exceptions_list")]
+        items = meant_for(surroundings.exceptions, rule_id, name, lists)
+        rule = assembled(file, rule_id, name, rule_type, items, surroundings.now_ms)
+        status, reason = _verdict(file, rule, lists, surroundings)
     if file.problems:
         raise RuleError(sorted(file.problems, key=lambda problem: problem.line or 0))
+    if status is Status.NOT_RUNNABLE:
+        rule = None
     shown = tuple(sorted(needle.decode("utf-8", "backslashreplace") for needle in (rule and rule.needles) or ()))
-    report = Report(rule_id, name, rule_type, document.file, status, reason, shown)
-    return _Loaded(report, rule, document.line_of("rule", "rule_id"))
+    return _Loaded(Report(rule_id, name, rule_type, document.file, status, reason, shown), rule, lists)
 
 
 def _unwanted(file: RuleFile) -> str:
@@ -141,15 +141,40 @@ def _unwanted(file: RuleFile) -> str:
 
 
 def _unknown_kind(file: RuleFile, rule_type: str) -> str:
-    if rule_type != "new_terms":
+    if rule_type not in TYPES:
         return f"rule type {rule_type} is {UNSUPPORTED}"
     language = file.text("rule", "language", default="kuery")
     return "" if language == "kuery" else f"query language {language} is {UNSUPPORTED}"
 
 
-def _verdict(file: RuleFile, rule: Rule | None) -> tuple[Status, str]:
+def _verdict(
+    file: RuleFile, rule: Rule | None, lists: Sequence[str], surroundings: _Surroundings
+) -> tuple[Status, str]:
     if rule is None:
         return Status.NOT_RUNNABLE, "; ".join(file.reasons)
+    fields, unavailable = _keyed(rule), surroundings.unavailable
+    if hindering := hindrances(rule.node, fields, unavailable):
+        return Status.NOT_RUNNABLE, "no event can match: " + _told(hindering, unavailable)
+    remarks = list(file.remarks)
     if rule.needles is None:
-        return Status.FLAGGED, "no needle: every record is looked at"
-    return Status.LOADED, ""
+        remarks.append("no needle: every record is looked at")
+    if lacking := gaps(rule.node, fields, unavailable):
+        remarks.append("runs without " + _told(lacking, unavailable))
+    remarks += [
+        f"the exception list {list_id} (rule.exceptions_list) is not there: nothing is excepted by it"
+        for list_id in dict.fromkeys(lists)
+        if list_id not in ("", _ENDPOINT_LIST) and not surroundings.has_list(list_id)
+    ]
+    return (Status.FLAGGED, "; ".join(remarks)) if remarks else (Status.LOADED, "")
+
+
+def _keyed(rule: Rule) -> tuple[str, ...]:
+    """The fields without a value of which a match is nothing to the rule."""
+    kind = rule.kind
+    if isinstance(kind, Threshold) and kind.cardinality is not None:
+        return (*kind.fields, kind.cardinality.field)
+    return kind.fields
+
+
+def _told(fields: Collection[str], unavailable: Unavailable) -> str:
+    return ", ".join(f"{field} ({unavailable(field)})" for field in sorted(fields))

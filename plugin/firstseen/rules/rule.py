@@ -10,6 +10,9 @@ from typing import TypedDict
 from firstseen.kql.ast import Node
 from firstseen.model import Fields
 
+SEVERITIES = ("low", "medium", "high", "critical")
+"""From the lowest to the highest."""
+
 
 class Named(TypedDict):
     """An entry of MITRE's catalogue."""
@@ -88,16 +91,59 @@ class Suppression:
     missing_alone: bool
 
 
+@dataclass(frozen=True, slots=True)
+class SeverityMapping:
+    """A match with the value ``value`` in ``field`` has this severity."""
+
+    field: str
+    value: str
+    severity: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What an alert takes from its event instead of the rule, where the event has it.
+
+    The highest of the ``severities`` that apply; the highest score from 0 to 100 in ``risk_score_field``; the name in
+    ``name_field``.
+    """
+
+    severities: tuple[SeverityMapping, ...] = ()
+    risk_score_field: str | None = None
+    name_field: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExceptionItem:
+    """Events that fulfil ``node`` are no matches, until ``expires_ms`` if that is set.
+
+    ``name`` is what people call it, ``line`` of ``file`` where it is written.
+    """
+
+    name: str
+    node: Node
+    file: str
+    line: int | None
+    owner: str = ""
+    comment: str = ""
+    expires_ms: int | None = None
+
+    def holds(self, now_ms: int) -> bool:
+        """Whether it still applies."""
+        return self.expires_ms is None or now_ms < self.expires_ms
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Rule:
     """A rule that runs. Compared by identity: two rules with one id are never loaded together.
 
-    ``node`` is everything that it asks of an event, filters and exceptions included; ``predicate`` is that, compiled.
-    ``meaning`` are the texts that decide which events it has a history of: its query, its filters, its exceptions.
-    ``kind`` says what makes a match an alert. ``timestamp_field`` names the clock the rule goes by before
-    ``@timestamp``, if any. It looks back ``lookback_ms`` and would be run every ``interval_ms``. ``hash`` is the
-    SHA-256 of the file. Every record that matches holds one of ``needles`` in its bytes; None means that there is no
-    such set.
+    ``node`` is everything that it asks of an event: ``asked``, its query and filters, and that none of the
+    ``exceptions`` applies that hold; ``predicate`` is that, compiled. ``meaning`` are the texts that decide which
+    events it has a history of: its query, its filters, its exceptions. ``kind`` says what makes a match an alert.
+    ``timestamp_field`` names the clock the rule goes by before ``@timestamp``, if any. It looks back ``lookback_ms``
+    and would be run every ``interval_ms``, for ``max_signals`` alerts at most. The alerts of a building block are for
+    other rules, not for people. ``hash`` is the SHA-256 of the file. Every record that matches holds one of
+    ``needles`` in its bytes; None means that there is no such set.
     """
 
     id: str
@@ -111,7 +157,11 @@ class Rule:
     threat: tuple[Threat, ...]
     references: tuple[str, ...]
     license: str
+    overrides: Overrides
+    building_block: bool
     query: str
+    asked: Node
+    exceptions: tuple[ExceptionItem, ...]
     meaning: tuple[str, ...]
     node: Node
     predicate: Callable[[Fields], bool]
@@ -119,6 +169,7 @@ class Rule:
     suppression: Suppression | None
     lookback_ms: int
     interval_ms: int
+    max_signals: int
     timestamp_field: str | None
     needles: frozenset[bytes] | None
 

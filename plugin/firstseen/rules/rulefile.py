@@ -1,6 +1,7 @@
-"""The values of one rule file, read one by one: what is wrong with one never hides what is wrong with the next.
+"""The values of a file of rules or exceptions, one by one: what is wrong with one never hides what is with the next.
 
 A *problem* is a fault of the file. A *reason* is something right that this version cannot do: such a rule does not run.
+A *remark* is what somebody should know of a rule that runs.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ UNSUPPORTED = "not supported by this version"
 
 
 class RuleFile:
-    """Collects ``problems`` and ``reasons`` while its values are read; a value with a problem reads as an empty one."""
+    """Collects ``problems``, ``reasons`` and ``remarks`` on its values; one with a problem reads as an empty one."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
         self.problems: list[Problem] = []
         self.reasons: list[str] = []
+        self.remarks: list[str] = []
 
     def fault(self, what: str, *path: str | int) -> None:
         """Note what is wrong at ``path``."""
@@ -71,18 +73,27 @@ class RuleFile:
             return ()
         return tuple(value)
 
-    def number(self, *path: str | int, most: int) -> int:
-        """The whole number from 0 to ``most`` at ``path``, which must be there."""
+    def number(self, *path: str | int, most: int, least: int = 0, default: int | None = None) -> int:
+        """The whole number from ``least`` to ``most`` at ``path``; it must be there unless there is a ``default``."""
         value = self.value(*path)
         if value is None:
-            self.fault("missing", *path)
-        elif not isinstance(value, int) or isinstance(value, bool):
+            if default is None:
+                self.fault("missing", *path)
+            return default or 0
+        if not isinstance(value, int) or isinstance(value, bool):
             self.fault(f"expected a whole number, got {in_words(value)}", *path)
-        elif not 0 <= value <= most:
-            self.fault(f"expected a whole number from 0 to {most}, got {value}", *path)
+        elif not least <= value <= most:
+            self.fault(f"expected a whole number from {least} to {most}, got {value}", *path)
         else:
             return value
         return 0
+
+    def flag(self, *path: str | int) -> bool:
+        """The boolean at ``path``; false where there is none."""
+        value = self.value(*path)
+        if value is not None and not isinstance(value, bool):
+            self.fault(f"expected true or false, got {in_words(value)}", *path)
+        return value is True
 
     def choice(self, choices: Sequence[str], *path: str | int) -> str:
         """The string at ``path``, which must be there and be one of ``choices``."""
@@ -105,6 +116,38 @@ class RuleFile:
             self.fault(f"expected a list of tables, got a list with {in_words(odd[0])} in it", *path)
             return []
         return [(*path, number) for number in range(len(value))]
+
+    def names(self, path: KeyPath, *, least: int, most: int) -> tuple[str, ...]:
+        """The names of fields in the list at ``path``, ``least`` to ``most`` different ones; none if it has a fault."""
+        faults = len(self.problems)
+        names = self.texts(*path)
+        if len(self.problems) > faults:
+            return ()
+        if not least <= len(names) <= most:
+            self.fault(f"expected {least} to {most} fields, got {len(names)}", *path)
+        if not all(name.strip() for name in names):
+            self.fault("a field must have a name", *path)
+        if len(set(names)) < len(names):
+            self.fault("a field is named twice", *path)
+        return names
+
+    def table(self, *path: str | int) -> bool:
+        """Whether there is a table at ``path``, which must be one if it is anything."""
+        value = self.value(*path)
+        if value is not None and not isinstance(value, dict):
+            self.fault(f"expected a table, got {in_words(value)}", *path)
+        return isinstance(value, dict)
+
+    def duration(self, *path: str | int, default: str) -> int:
+        """The length of time at ``path``, such as ``5m``, in milliseconds; 0 if it has a fault."""
+        faults = len(self.problems)
+        text = self.text(*path, default=default)
+        if len(self.problems) > faults:
+            return 0
+        if _LENGTH.fullmatch(text) is None:
+            self.fault(f'expected a length of time such as "5m", got "{text}"', *path)
+            return 0
+        return Duration(text.lower()).ms
 
     def ago(self, *path: str | int, default: str | None = None) -> Duration | None:
         """How long before now the date math at ``path`` is; None if that cannot be said, which is then noted.
@@ -130,6 +173,7 @@ class RuleFile:
         return None
 
 
+_LENGTH = re.compile(r"0*[1-9][0-9]{0,11}[smhHdw]")
 _AGO = re.compile(r"now-([0-9]{1,12})([smhHdw])")
 _CALENDAR = re.compile(r"now-[0-9]+[My](/[smhHdwMy])?")
 _ROUNDED = re.compile(r"now-[0-9]+[smhHdw]/[smhHdwMy]")

@@ -19,6 +19,8 @@ from ahocorasick_rs import BytesAhoCorasick, Implementation
 from firstseen.kql import naive
 from firstseen.model import Fields
 from firstseen.record.fields import field_type
+from firstseen.rules.assembly import at
+from firstseen.rules.exceptions import ItemReport
 from firstseen.rules.rule import Report, Rule
 
 ESCAPE = rb"\u00"
@@ -68,14 +70,29 @@ def _shortest(needles: set[bytes]) -> list[bytes]:
 
 
 class RuleSet:
-    """The rules that run, and the ``reports`` on all rule files, in the order in which they were named."""
+    """The rules that run, and the ``reports`` on all rule files, in the order in which they were named.
 
-    __slots__ = ("reports", "rules", "scanner")
+    ``exceptions`` are the reports on all exceptions.
+    """
 
-    def __init__(self, rules: Iterable[Rule], reports: Iterable[Report] = ()) -> None:
+    __slots__ = ("exceptions", "reports", "rules", "scanner")
+
+    def __init__(
+        self, rules: Iterable[Rule], reports: Iterable[Report] = (), exceptions: Iterable[ItemReport] = ()
+    ) -> None:
         self.rules: Sequence[Rule] = tuple(rules)
         self.reports: Sequence[Report] = tuple(reports)
+        self.exceptions: Sequence[ItemReport] = tuple(exceptions)
         self.scanner = Scanner(rule.needles for rule in self.rules)
+
+    def next_expiry_ms(self, now_ms: int) -> int | None:
+        """The first moment after ``now_ms`` at which an exception of one of the rules expires."""
+        moments = (item.expires_ms for rule in self.rules for item in rule.exceptions)
+        return min((moment for moment in moments if moment is not None and moment > now_ms), default=None)
+
+    def at(self, now_ms: int) -> RuleSet:
+        """These rules with the exceptions that hold at ``now_ms``; the reports on exceptions are kept as they were."""
+        return RuleSet([at(rule, now_ms) for rule in self.rules], self.reports, self.exceptions)
 
     def matches(self, view: Fields, rules: Iterable[Rule] | None = None) -> list[Rule]:
         """Those of ``rules`` (all of the set, unless some are named) that match, in order."""

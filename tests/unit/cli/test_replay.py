@@ -53,6 +53,31 @@ def test_first_sightings_are_printed_in_the_order_of_their_time(tmp_path: Path, 
     assert "3 events in 1 files: 3 matches, 2 alerts, 1 known" in result.stderr
 
 
+def test_exceptions_take_events_out(tmp_path: Path, rule: str) -> None:
+    exceptions = tmp_path / "exceptions.toml"
+    arn = "aws.cloudtrail.user_identity.arn"
+    exceptions.write_text(
+        f'[[exception]]\nquery = \'{arn}: "{ADA}"\'\n[[exception]]\nquery = "{arn}: *"\nexpires = 2020-01-01\n'
+    )
+    file = write(tmp_path / "events.json", call(ADA, "ada"), call(BOB, "bob"))
+
+    result = replay("--rules", rule, "--exceptions", str(exceptions), file)
+
+    assert printed(result) == ["bob"]
+    assert f"firstseen: {exceptions}:3: exception expired: it has expired" in result.stderr
+
+
+def test_exceptions_come_from_the_configuration(tmp_path: Path, rule: str) -> None:
+    (tmp_path / "exceptions.toml").write_text('[[exception]]\nquery = "event.action: *"\n')
+    (tmp_path / "none.toml").write_text('[[exception]]\nquery = "event.action: nothing"\n')
+    config = tmp_path / "firstseen.toml"
+    config.write_text('[rules]\npaths = ["rule.toml"]\nexceptions = ["exceptions.toml"]\n')
+    file = write(tmp_path / "events.json", call(ADA, "ada"))
+
+    assert printed(replay("-c", str(config), file)) == []
+    assert printed(replay("-c", str(config), "--exceptions", str(tmp_path / "none.toml"), file)) == ["ada"]
+
+
 def test_as_given_takes_them_as_they_lie(tmp_path: Path, rule: str) -> None:
     late, early = call(ADA, "late", "2026-09-21T09:00:00Z"), call(ADA, "early", "2026-09-21T08:00:00Z")
     file = write(tmp_path / "events.json", late, early)

@@ -53,6 +53,24 @@ def test_rules_that_do_not_run_are_no_problem_and_told_of(tmp_path: Path) -> Non
     assert "0 of 1 rules run" in result.stdout
 
 
+def test_exceptions_are_checked_with_the_rules(tmp_path: Path) -> None:
+    (tmp_path / "rule.toml").write_text(rule_text())
+    exceptions = tmp_path / "exceptions.toml"
+    settings = '[rules]\npaths = ["rule.toml"]\nexceptions = ["exceptions.toml"]\n'
+    exceptions.write_text('[[exception]]\nname = "x"\nrules = ["gone"]\nquery = "a: 1"\n')
+
+    sound = validate(tmp_path, settings)
+    told = json.loads(validate(tmp_path, settings, "--output", "json").stdout)["exceptions"]
+    exceptions.write_text('[[exception]]\nname = "x"\n')
+    broken = validate(tmp_path, settings)
+
+    assert sound.exit_code == 0
+    assert f"{exceptions}:1: exception unused: x: there is no rule gone" in sound.stdout
+    assert [(item["status"], item["rules"]) for item in told] == [("unused", 0)]
+    assert broken.exit_code == 78
+    assert f"{exceptions}:1: exception[0]: needs either a query or entries" in broken.stdout
+
+
 def test_certificates_and_rules_at_once(tmp_path: Path) -> None:
     (tmp_path / "rule.toml").write_text(rule_text("event.action: ("))
     endpoints = 'listen = ["tls://127.0.0.1:0"]\ntls = {cert = "agent.crt", key = "agent.key"}\n'

@@ -1,11 +1,12 @@
-import dataclasses
-
 import pytest
 
-from firstseen.detect.label import match_label, new_terms_label, threshold_label
+from firstseen.detect.label import is_for_people, match_label, new_terms_label, threshold_label
 from firstseen.detect.threshold import Tally
-from firstseen.rules.rule import Cardinality, Suppression, Threshold
+from firstseen.rules.rule import Rule
+from support.documents import Document
 from support.rulebook import rule_set, rule_text
+
+NOTHING = Document({})
 
 THREAT = """
 [[rule.threat]]
@@ -31,7 +32,7 @@ def test_the_whole_label() -> None:
     )
     (rule,) = rule_set(text).rules
 
-    label = new_terms_label(rule, rule.kind, ("ada", 3), alert_id="0" * 32, time_ms=1_000, last_seen=999)
+    label = new_terms_label(rule, rule.kind, ("ada", 3), NOTHING, alert_id="0" * 32, time_ms=1_000, last_seen=999)
 
     assert label == {
         "id": "0" * 32,
@@ -76,7 +77,7 @@ def test_the_whole_label() -> None:
 def test_terms_that_are_no_text_are_made_readable(term: str) -> None:
     (rule,) = rule_set(rule_text()).rules
 
-    label = new_terms_label(rule, rule.kind, (term,), alert_id="", time_ms=0, last_seen=None)
+    label = new_terms_label(rule, rule.kind, (term,), NOTHING, alert_id="", time_ms=0, last_seen=None)
 
     (value,) = label["new_terms"]["values"]
     assert "\ufffd" in value
@@ -90,16 +91,52 @@ def test_terms_that_are_no_text_are_made_readable(term: str) -> None:
 def test_the_window_is_spoken(window: str, spoken: str) -> None:
     (rule,) = rule_set(rule_text(window=window)).rules
 
-    label = new_terms_label(rule, rule.kind, (True,), alert_id="", time_ms=0, last_seen=None)
+    label = new_terms_label(rule, rule.kind, (True,), NOTHING, alert_id="", time_ms=0, last_seen=None)
 
     assert label["reason"] == f"A rule for tests: true not seen in the {spoken} before"
 
 
-def test_a_threshold_says_what_it_counted() -> None:
-    (rule,) = rule_set(rule_text()).rules
-    kind = Threshold(("user.name", "cloud.account.id"), 3, None)
+def rule_of_type(kind: str, rest: str = "") -> Rule:
+    """A rule of type query or threshold."""
+    text = rule_text().replace('"new_terms"', f'"{kind}"')
+    (rule,) = rule_set("".join(line for line in text.splitlines(True) if "window" not in line) + rest).rules
+    return rule
 
-    label = threshold_label(rule, kind, ("ada", "a\ud800"), alert_id="1", time_ms=5_000, tally=Tally(3, 0, 1_000))
+
+def test_a_query_rule_tells_what_happened() -> None:
+    event = {
+        "event": {"action": "StopLogging"},
+        "user": {"name": "ada"},
+        "cloud.account.id": "111122223333",
+        "source.ip": ["192.0.2.7", "192.0.2.8"],
+    }
+
+    label = match_label(rule_of_type("query"), Document(event), alert_id="0", time_ms=0, group=None)
+
+    assert label["reason"] == "A rule for tests: StopLogging by ada in 111122223333 from 192.0.2.7, 192.0.2.8"
+    assert list(label) == ["id", "status", "time", "reason", "rule"]
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        ({}, "an event matched"),
+        ({"event.category": ["iam"], "user.id": "AIDA\ud800"}, "iam by AIDA\ufffd"),
+        ({"event.action": list("abcdefg"), "host.id": 7}, "a, b, c, d, e and 2 more on 7"),
+    ],
+)
+def test_a_reason_says_as_much_as_the_event_does(event: dict[str, object], reason: str) -> None:
+    label = match_label(rule_of_type("query"), Document(event), alert_id="0", time_ms=0, group=None)
+
+    assert label["reason"].replace("\ufffd\ufffd\ufffd", "\ufffd") == f"A rule for tests: {reason}"
+
+
+def test_a_threshold_says_what_it_counted() -> None:
+    rule = rule_of_type("threshold", '[rule.threshold]\nfield = ["user.name", "cloud.account.id"]\nvalue = 3\n')
+
+    label = threshold_label(
+        rule, rule.kind, ("ada", "a\ud800"), NOTHING, alert_id="1", time_ms=5_000, tally=Tally(3, 0, 1_000)
+    )
 
     assert label["reason"] == "A rule for tests: 3 matches of ada, a\ufffd\ufffd\ufffd since 1970-01-01T00:00:01.000Z"
     assert label["threshold"] == {
@@ -112,24 +149,40 @@ def test_a_threshold_says_what_it_counted() -> None:
 
 
 def test_a_threshold_says_how_many_values_there_were() -> None:
-    (rule,) = rule_set(rule_text()).rules
-    kind = Threshold((), 1, Cardinality("source.ip", 2))
+    table = '[rule.threshold]\nfield = []\nvalue = 1\ncardinality = [{field = "source.ip", value = 2}]\n'
+    rule = rule_of_type("threshold", table)
 
-    label = threshold_label(rule, kind, (), alert_id="1", time_ms=0, tally=Tally(1, 2, 0))
+    label = threshold_label(rule, rule.kind, (), NOTHING, alert_id="1", time_ms=0, tally=Tally(1, 2, 0))
 
     assert label["reason"] == "A rule for tests: 1 match with 2 different source.ip since 1970-01-01T00:00:00.000Z"
     assert label["threshold"]["cardinality"] == {"field": "source.ip", "value": 2}
 
 
+def test_a_building_block_says_so() -> None:
+    rule = rule_of_type("query", 'building_block_type = "default"')
+
+    label = match_label(rule, NOTHING, alert_id="0", time_ms=0, group=None, status="learning")
+
+    assert (label["building_block"], label["status"]) == (True, "learning")
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "told"), [("", "open", True), ("", "learning", False), ("default", "open", False)]
+)
+def test_people_are_told_of_what_is_open_and_no_building_block(kind: str, status: str, told: bool) -> None:
+    rule = rule_of_type("query", f'building_block_type = "{kind}"' if kind else "")
+
+    label = match_label(rule, NOTHING, alert_id="0", time_ms=0, group=None, status=status)
+
+    assert is_for_people(label) is told
+
+
 def test_a_match_has_the_group_that_it_holds_back_if_there_is_one() -> None:
-    (plain,) = rule_set(rule_text()).rules
-    grouped = dataclasses.replace(plain, suppression=Suppression(("user.name", "host.name"), 60_000, False))
+    grouped = rule_of_type("query", '[rule.alert_suppression]\ngroup_by = ["user.name", "host.name"]\n')
 
-    bare = match_label(plain, alert_id="1", time_ms=0, group=None)
-    alone = match_label(grouped, alert_id="1", time_ms=0, group=None)
-    label = match_label(grouped, alert_id="1", time_ms=0, group=("a\ud800", None))
+    bare = match_label(rule_of_type("query"), NOTHING, alert_id="1", time_ms=0, group=None)
+    alone = match_label(grouped, NOTHING, alert_id="1", time_ms=0, group=None)
+    label = match_label(grouped, NOTHING, alert_id="1", time_ms=0, group=("a\ud800", None))
 
-    assert bare == alone
-    assert set(bare) == {"id", "status", "time", "reason", "rule"}
-    assert bare["reason"] == "A rule for tests"
+    assert set(bare) == set(alone) == {"id", "status", "time", "reason", "rule"}
     assert label["suppression"] == {"fields": ["user.name", "host.name"], "values": ["a\ufffd\ufffd\ufffd", None]}

@@ -39,9 +39,9 @@ def shaped(data: bytes, edits: Sequence[Edit] = (), **settings: Any) -> Sequence
     return frames
 
 
-def edit(data: bytes, number: int, new: Any) -> Edit:
+def edit(data: bytes, number: int, new: Any, *, apart: bool = True) -> Edit:
     start, stop = list(content_of(chunk_of(data), LIMIT).entries.every())[number]
-    return Edit(start, stop, b"" if new is None else msgpack.packb(new))
+    return Edit(start, stop, b"" if new is None else msgpack.packb(new), apart)
 
 
 def entries_of(frame: Frame) -> list[Any]:
@@ -188,6 +188,20 @@ def test_edited_entries_leave_apart_under_their_own_tag():
         ("t", [entry(0), entry(2)]),
     ]
     assert ids(frames) == [derived_id("abc", "apart 0"), "abc"]
+
+
+def test_edited_entries_that_are_not_set_apart_stay_where_they_were():
+    data = forward([entry(number) for number in range(4)])
+    edits = [edit(data, 1, entry(11), apart=False), edit(data, 2, entry(12)), edit(data, 3, entry(13), apart=False)]
+
+    frames = shaped(data, edits, tag_prefix="alert.")
+    together = shaped(data, [edits[0], edits[2]], tag_prefix="alert.")
+
+    assert [(frame.tag, entries_of(frame)) for frame in frames] == [
+        ("alert.t", [entry(12)]),
+        ("t", [entry(0), entry(11), entry(13)]),
+    ]
+    assert [(frame.tag, entries_of(frame)) for frame in together] == [("t", [entry(0), entry(11), entry(2), entry(13)])]
 
 
 def test_many_edited_entries_leave_apart_in_several_frames():

@@ -6,7 +6,7 @@ import pytest
 
 from firstseen.errors import RuleError
 from firstseen.rules.loader import load_rules
-from support.rulefiles import BASE, changed
+from support.rulefiles import BASE, BASES, changed
 
 ROOT = Path(__file__).parents[3]
 
@@ -154,3 +154,35 @@ def test_the_shipped_rules_run():
     assert [(report.status, report.reason) for report in loaded.reports] == [("loaded", "")] * len(loaded.reports)
     assert {rule.license for rule in loaded.rules} == {"Apache-2.0"}
     assert all(rule.threat and rule.references and rule.tags for rule in loaded.rules)
+
+
+@pytest.mark.parametrize(
+    ("query", "terms", "status", "reason"),
+    [
+        ("a: x and geo.city: *", "user.name", "not_runnable", "no event can match: geo.city (no database)"),
+        ("a: x", "geo.city", "not_runnable", "no event can match: geo.city (no database)"),
+        ("event.action: CreateUser and not geo.city: y", "user.name", "flagged", "runs without geo.city (no database)"),
+        ("event.action: CreateUser", "user.name", "loaded", ""),
+    ],
+)
+def test_fields_that_no_event_can_have(tmp_path, query, terms, status, reason):
+    path = tmp_path / "rule.toml"
+    path.write_text(changed([('event.action: "CreateUser"', query), ("user.name", terms)]))
+    loaded = load_rules([path], unavailable={"geo.city": "no database"}.get)
+    (report,) = loaded.reports
+    assert (report.status, report.reason) == (status, reason)
+    assert len(loaded.rules) == (status != "not_runnable")
+
+
+def test_a_threshold_needs_the_field_whose_values_it_counts(tmp_path):
+    path = tmp_path / "rule.toml"
+    path.write_text(BASES["threshold"] + 'cardinality = [{field = "geo.city", value = 2}]\n')
+    (report,) = load_rules([path], unavailable={"geo.city": "no database"}.get).reports
+    assert report.status == "not_runnable"
+
+
+def test_a_rule_that_is_loaded_again_means_the_same(tmp_path):
+    path = write(tmp_path / "a.toml")
+    first, second = (load_rules([path]).rules[0] for _ in range(2))
+    assert first is not second
+    assert (first.node, first.meaning, first.needles) == (second.node, second.meaning, second.needles)

@@ -1,0 +1,147 @@
+"""Keeps the engine on the rules that hold: loads them anew when told to, and lets exceptions end at their moment."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from firstseen.config import Config, located
+from firstseen.engine import Engine
+from firstseen.errors import FirstseenError, RuleError, StoreError
+from firstseen.geoip import GeoIp, GeoIpError
+from firstseen.logs import event
+from firstseen.record.enrichment import Enrichment
+from firstseen.record.view import unavailable
+from firstseen.rules.loader import load_rules
+from firstseen.rules.requirements import Unavailable, everything_is_available
+from firstseen.rules.rule import Status
+from firstseen.rules.ruleset import RuleSet
+
+log = logging.getLogger(__name__)
+
+LONGEST_WAIT_S = 3_600.0
+"""An exception that expires much later is looked at again before: clocks are set, and machines sleep."""
+
+
+def configured_rules(config: Config, now_ms: int, enrichment: Enrichment) -> RuleSet:
+    """The rules that ``config`` names, with the exceptions that hold at ``now_ms``; raises `RuleError`.
+
+    What ``enrichment`` does not know, no CloudTrail record has; where all that is read are documents of others, it may
+    be in them all the same.
+    """
+    lacks = everything_is_available if only_documents(config) else enrichment_lacks(enrichment)
+    return load_rules(config.rules.paths, config.rules.exceptions, now_ms=now_ms, unavailable=lacks)
+
+
+def only_documents(config: Config) -> bool:
+    """Whether no record is read as CloudTrail: every tag is read as ``ecs``, or not at all."""
+    views = config.sources.views
+    return any(pattern == "*" for pattern, _ in views) and all(view in ("ecs", "none") for _, view in views)
+
+
+def enrichment_lacks(enrichment: Enrichment) -> Unavailable:
+    """Why a field has no value for lack of a database or a package; None for any other field."""
+
+    def lacks(field: str) -> str | None:
+        reason = unavailable(field, enrichment)
+        return None if reason is None or " needs " not in reason else reason.partition(" needs ")[2]
+
+    return lacks
+
+
+def tell_of(rules: RuleSet) -> None:
+    """One line for each rule that does not run, or runs at a cost, and for each exception without effect."""
+    for report in rules.reports:
+        if report.status is not Status.LOADED:
+            level = logging.INFO if report.status is Status.SKIPPED else logging.WARNING
+            event(log, level, f"rule_{report.status}", rule=report.id, file=report.file, reason=report.reason)
+    for item in rules.exceptions:
+        if item.reason:
+            place = {"file": item.file, "line": item.line}
+            event(log, logging.WARNING, f"exception_{item.status}", exception=item.name, **place, reason=item.reason)
+
+
+class Timer(Protocol):
+    """What is going to happen, unless it is cancelled."""
+
+    def cancel(self) -> None:
+        """Let it not happen; without effect where it has."""
+
+
+class RuleKeeper:
+    """Lives in the event loop; ``call_later`` is the loop's, with seconds and a function to call then.
+
+    ``geoip`` are the databases that the engine has; they are opened anew when the rules are loaded anew.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        engine: Engine,
+        geoip: GeoIp,
+        now_ms: Callable[[], int],
+        call_later: Callable[[float, Callable[[], None]], Timer],
+    ) -> None:
+        self._config = config
+        self._engine = engine
+        self._geoip = geoip
+        self._now_ms = now_ms
+        self._call_later = call_later
+        self._looked_at_ms = now_ms()
+        self._timer: Timer | None = None
+        self._watch()
+
+    def reload(self) -> None:
+        """Load databases, rules and exceptions anew; if one of them is broken, all of the old ones of its sort stay."""
+        now_ms = self._now_ms()
+        try:
+            self._geoip.reopen()
+        except GeoIpError as error:
+            where = located(self._config, error.setting, error.what)
+            event(log, logging.ERROR, "reload_problem", problem=str(where))
+        try:
+            rules = configured_rules(self._config, now_ms, self._geoip)
+            self._engine.use(rules)
+        except FirstseenError as error:
+            for problem in error.problems if isinstance(error, RuleError) else (error,):
+                event(log, logging.ERROR, "reload_problem", problem=str(problem))
+            event(log, logging.ERROR, "reload_failed", kept=len(self._engine.rules.rules))
+            return
+        self._looked_at_ms = now_ms
+        self._watch()
+        tell_of(rules)
+        event(log, logging.INFO, "reloaded", rules=len(rules.rules))
+
+    def _watch(self) -> None:
+        """Look at the exceptions when the next one expires, or some time before."""
+        now_ms = self._now_ms()
+        expiry = self._engine.rules.next_expiry_ms(self._looked_at_ms)
+        wait_s = LONGEST_WAIT_S if expiry is None else min(max((expiry - now_ms) / 1_000, 0.0), LONGEST_WAIT_S)
+        self._wait(wait_s)
+
+    def _wait(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        now_ms = self._now_ms()
+        rules = self._engine.rules
+        expired = {
+            item
+            for rule in rules.rules
+            for item in rule.exceptions
+            if item.expires_ms is not None and self._looked_at_ms < item.expires_ms <= now_ms
+        }
+        try:
+            if expired:
+                self._engine.use(rules.at(now_ms))
+        except StoreError as error:
+            event(log, logging.ERROR, "expiry_failed", reason=str(error))
+            self._wait(1.0)
+            return
+        for item in sorted(expired, key=lambda item: (item.file, item.line or 0)):
+            event(log, logging.WARNING, "exception_expired", exception=item.name, file=item.file, line=item.line)
+        self._looked_at_ms = max(self._looked_at_ms, now_ms)
+        self._watch()

@@ -1,0 +1,55 @@
+"""The files that paths lead to: each once, in order, with what cannot be read told of."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from firstseen.errors import Problem
+from firstseen.rules.testing import is_test_file
+
+
+def toml_files(paths: Iterable[Path], problems: list[Problem], wanted: str = "") -> Iterator[Path]:
+    """The files in ``paths``, and the ``*.toml`` at any depth in its directories, each once; tests are left alone.
+
+    A directory without any is a problem, which says that there is no ``wanted`` in it, if something is wanted.
+    """
+    seen: set[Path] = set()
+    for path in paths:
+        for file in _walk(path, problems, wanted) if _is_directory(path) else [path]:
+            if file.absolute() not in seen:
+                seen.add(file.absolute())
+                yield file
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a directory above it is closed to us; reading it as a file will say so
+        return False
+
+
+def _walk(directory: Path, problems: list[Problem], wanted: str = "") -> list[Path]:
+    """The files below ``directory``, links followed, each directory once.
+
+    Hidden names are passed over, because a mounted ConfigMap has copies there.
+    """
+
+    def unreadable(error: OSError) -> None:
+        problems.append(Problem(str(error.filename), None, f"cannot be read: {error.strerror}"))
+
+    found: list[Path] = []
+    entered = {directory.resolve()}
+    for folder, folders, names in os.walk(directory, onerror=unreadable, followlinks=True):
+        visible = {Path(folder, name).resolve(): name for name in sorted(folders) if not name.startswith(".")}
+        folders[:] = [name for place, name in visible.items() if place not in entered]
+        entered.update(visible)
+        found += [Path(folder, name) for name in names if _is_wanted(name)]
+    if wanted and not found:
+        problems.append(Problem(str(directory), None, f"no {wanted} in this directory: no *.toml at any depth"))
+    return sorted(found)
+
+
+def _is_wanted(name: str) -> bool:
+    return name.endswith(".toml") and not name.startswith(".") and not is_test_file(name)

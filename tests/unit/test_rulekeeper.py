@@ -1,0 +1,188 @@
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from firstseen import config
+from firstseen.engine import Engine
+from firstseen.errors import RuleError, StoreError
+from firstseen.geoip import GeoIp
+from firstseen.metrics import Counts
+from firstseen.rulekeeper import LONGEST_WAIT_S, RuleKeeper, configured_rules, tell_of
+from firstseen.store.lmdb import LmdbStore
+from support.documents import Document
+from support.rulebook import rule_text
+
+DAY_MS = 86_400_000
+CALL = Document({"event.action": "explain", "user.name": "ada"})
+
+
+class Timers:
+    """A loop's timers, of which the test says when they are due; and its clock."""
+
+    def __init__(self) -> None:
+        self.now_ms = 0
+        self.set: list[tuple[float, Callable[[], None], Timer]] = []
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> "Timer":
+        timer = Timer()
+        self.set.append((seconds, call, timer))
+        return timer
+
+    @property
+    def waiting(self) -> list[float]:
+        return [seconds for seconds, _, timer in self.set if not timer.cancelled]
+
+    def pass_by(self, milliseconds: int) -> None:
+        """Let time pass, and call what is set."""
+        self.now_ms += milliseconds
+        (call,) = [call for _, call, timer in self.set if not timer.cancelled]
+        self.set.clear()
+        call()
+
+
+class Timer:
+    def __init__(self) -> None:
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class Bench:
+    """A configuration on disk, and the engine that runs its rules."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "rules").mkdir()
+        (folder / "exceptions").mkdir()
+        (folder / "firstseen.toml").write_text('[rules]\npaths = ["rules"]\nexceptions = ["exceptions"]\n')
+        self.write("rules/a.toml", rule_text("event.action: explain", ["user.name"]))
+        self.timers = Timers()
+        self.store = LmdbStore.open(folder / "state", 1 << 22, durable=False)
+
+    def write(self, name: str, text: str) -> None:
+        (self.folder / name).write_text(text)
+
+    def start(self) -> RuleKeeper:
+        settings = config.load(self.folder / "firstseen.toml")
+        rules = configured_rules(settings, self.timers.now_ms, GeoIp())
+        self.engine = Engine(rules, self.store, Counts(), lambda: self.timers.now_ms)
+        return RuleKeeper(settings, self.engine, GeoIp(), lambda: self.timers.now_ms, self.timers.call_later)
+
+    def matches(self) -> bool:
+        return bool(self.engine.rules.matches(CALL))
+
+
+@pytest.fixture
+def bench(tmp_path):
+    bench = Bench(tmp_path)
+    yield bench
+    bench.store.close()
+
+
+def until(day: int) -> str:
+    """An exception for everybody called ada, up to this day of 1970."""
+    return f'[[exception]]\nname = "ada"\nquery = "user.name: ada"\nexpires = 1970-01-{day:02}T00:00:00Z\n'
+
+
+def logged(caplog) -> list[str]:
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_an_exception_ends_while_the_agent_runs(bench, caplog):
+    caplog.set_level(logging.INFO)
+    bench.write("exceptions/a.toml", until(2))
+    bench.start()
+    assert not bench.matches()
+    assert bench.timers.waiting == [LONGEST_WAIT_S]
+    bench.timers.pass_by(DAY_MS - 1_500)
+    assert not bench.matches()
+    assert bench.timers.waiting == [1.5]
+    assert not logged(caplog)
+    bench.timers.pass_by(1_500)
+    assert bench.matches()
+    assert [line.split()[0] for line in logged(caplog)] == ["exception_expired"]
+    assert caplog.records[0].levelname == "WARNING"
+    assert bench.timers.waiting == [LONGEST_WAIT_S]
+
+
+def test_a_clock_that_is_set_forward_is_noticed(bench):
+    bench.write("exceptions/a.toml", until(20))
+    bench.start()
+    bench.timers.pass_by(25 * DAY_MS)
+    assert bench.matches()
+
+
+def test_the_history_goes_on_when_an_exception_ends(bench):
+    bench.write("exceptions/a.toml", until(2))
+    bench.start()
+    bench.timers.pass_by(DAY_MS)
+    assert bench.matches()
+    assert len(list(bench.store.rules())) == 1
+
+
+def test_rules_and_exceptions_are_loaded_anew(bench, caplog):
+    caplog.set_level(logging.INFO)
+    bench.write("exceptions/a.toml", until(9))
+    keeper = bench.start()
+    bench.write("exceptions/a.toml", until(1) + '[[exception]]\nname = "z"\nrules = ["gone"]\nquery = "a: 1"\n')
+    bench.timers.now_ms = DAY_MS
+    keeper.reload()
+    assert bench.matches()
+    assert [line.split()[0] for line in logged(caplog)] == ["exception_expired", "exception_unused", "reloaded"]
+    assert len(bench.timers.waiting) == 1
+
+
+def test_what_is_loaded_anew_ends_at_its_own_moment(bench):
+    bench.write("exceptions/a.toml", until(9))
+    keeper = bench.start()
+    bench.timers.now_ms = DAY_MS - 60_000
+    bench.write("exceptions/a.toml", until(2))
+    keeper.reload()
+    assert bench.timers.waiting == [60.0]
+
+
+def test_a_broken_exception_keeps_the_old_ones(bench, caplog):
+    bench.write("exceptions/a.toml", until(9))
+    keeper = bench.start()
+    bench.write("exceptions/a.toml", "[[exception]]\n")
+    bench.write("rules/a.toml", rule_text("event.action: ("))
+    keeper.reload()
+    assert not bench.matches()
+    assert [line.split()[0] for line in logged(caplog)] == ["reload_problem", "reload_problem", "reload_failed"]
+
+
+def test_a_state_that_cannot_be_written_is_tried_again(bench, caplog, monkeypatch):
+    bench.write("exceptions/a.toml", until(2))
+    bench.start()
+
+    def full(*_):
+        raise StoreError("the map is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.store, "register", full)
+        bench.timers.pass_by(DAY_MS)
+    assert not bench.matches()
+    assert [line.split()[0] for line in logged(caplog)] == ["expiry_failed"]
+    assert bench.timers.waiting == [1.0]
+    bench.timers.pass_by(1_000)
+    assert bench.matches()
+
+
+def test_what_does_not_run_is_told_of(bench, caplog):
+    caplog.set_level(logging.INFO)
+    bench.write("rules/b.toml", rule_text(rule_id="b").replace('"new_terms"', '"eql"'))
+    bench.write("rules/c.toml", rule_text(rule_id="c") + "enabled = false\n")
+    bench.start()
+    tell_of(bench.engine.rules)
+    assert [line.split()[0] for line in logged(caplog)] == ["rule_not_runnable", "rule_skipped"]
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+def test_broken_rules_are_an_error_at_the_start(bench):
+    bench.write("exceptions/a.toml", json.dumps("x"))
+    with pytest.raises(RuleError):
+        bench.start()
