@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.agent import FIRSTSEEN
+from support.agent import FIRST_RULE, FIRSTSEEN
 
 SHARED = Path(__file__).parents[2] / "../shared"
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared beside
 )
 @pytest.mark.parametrize("rules", ["seed", "shipped"])
 def test_first_sightings(folder: str, events: set[str], rules: str) -> None:
-    path = SHARED / "seed" if rules == "seed" else Path(__file__).parents[2] / "rules"
+    path = SHARED / "seed" if rules == "seed" else FIRST_RULE
     done = subprocess.run(
         [FIRSTSEEN, "replay", "--rules", path, SHARED / "data/cloudtrail" / folder],
         capture_output=True,
