@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from support.agent import SHIPPED_RULES, write_config
+from support.agent import FIRST_RULE, write_config
 from support.peer_frames import Frame, entry_v1, forward, unpacker
 from support.peers import TIMEOUT_S, Reply, Sink, Source
 
@@ -35,7 +35,7 @@ def configure(
     name: str = "firstseen",
     standby: Sequence[str] = (),
     level: str = "info",
-    rules: Path = SHIPPED_RULES,
+    rules: Path = FIRST_RULE,
     listen: str = "127.0.0.1:0",
     extra: str = "",
     sources: str = "",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.agent import SHIPPED_RULES
+from support.agent import FIRST_RULE
 from support.authority import Authority
 
 KEY = "a key that both ends know"
@@ -75,7 +75,7 @@ def configuration(
         'ack_timeout = "1s"',
         f'connection_max_age = "{scenario.max_age}"',
         "[rules]",
-        f"paths = [{json.dumps(str(SHIPPED_RULES))}]",
+        f"paths = [{json.dumps(str(FIRST_RULE))}]",
         "[state]",
         f"path = {json.dumps(str(state))}",
         'map_size = "64MiB"',
