@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults check fix bench ci clean
+.PHONY: help demo test faults fuzz check fix bench ci clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,13 @@ fix: $(VENV)/.ready-check ## what lint can mend by itself
 bench: $(VENV)/.ready-test ## CPU per record beside a bare TCP relay, in one run
 	PYTHONPATH=tests $(BIN)/python -m bench.flow
 
+FUZZ_SECONDS ?= 60
+fuzz: $(VENV)/.ready-fuzz ## every fuzz target for FUZZ_SECONDS (60) each; what breaks one is kept in build/fuzz
+	@for target in acks decompression frames handshake shaping; do \
+		echo "$$target, $(FUZZ_SECONDS) s"; \
+		PYTHONPATH=tests $(BIN)/python -m fuzz $$target $(FUZZ_SECONDS) || exit 1; \
+	done
+
 ci: ## exactly what CI runs
 	bash .ci/run
 
@@ -55,6 +62,10 @@ $(VENV)/.ready: $(VENV)/.made setup.cfg pyproject.toml
 
 $(VENV)/.ready-test: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .[test]
+	@touch $@
+
+$(VENV)/.ready-fuzz: $(VENV)/.ready-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .[test,fuzz]
 	@touch $@
 
 $(VENV)/.ready-check: $(VENV)/.ready-test

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from firstseen.engine import Engine
 from firstseen.errors import FirstseenError, ProtocolError, QuarantineFullError, StoreError
+from firstseen.forward.content import inflates
 from firstseen.forward.repeats import Arrival, Identity, Repeats, identity
 from firstseen.metrics import Counts
 from firstseen.net.complaints import Complaints
@@ -26,8 +27,16 @@ from firstseen.net.forwarder import Forwarder
 from firstseen.pipeline import Outcome, Pipeline
 from firstseen.quarantine import Note, Quarantine
 from firstseen.store.base import Store
+from firstseen.turns import Turns
 
 log = logging.getLogger(__name__)
+
+
+LARGE = 4 << 20
+"""Bytes of a chunk above which walking its entries takes memory to speak of."""
+
+MOST_HELD = 32 << 20
+"""Bytes that chunks on their way take beside their own, inflated mostly, at which no other one is inflated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,8 @@ class Agent:
         self._now_ms = now_ms
         self._complaints = Complaints(log)
         self._loop = asyncio.get_running_loop()
+        self._turns: Turns[Outcome] = Turns(self._loop.call_soon, lambda: self._held < MOST_HELD)
+        self._held = 0
 
     def handle(self, ticket: Ticket) -> None:
         """A chunk came."""
@@ -78,18 +89,29 @@ class Agent:
                 else:
                     ticket.lighten()
                 return
-        try:
-            outcome = self._pipeline.process(chunk, self._now_ms())
-        except ProtocolError as error:
-            self._counts.records_in += chunk.count
-            self._keep_or_refuse(passage, chunk.count, error.reason)
-            return
-        except StoreError as error:
-            self._counts.records_in += chunk.count
-            self._refuse(passage, chunk.count, str(error))
-            return
+        self._turns.add(
+            ticket.source,
+            self._pipeline.steps(chunk, self._now_ms()),
+            functools.partial(self._processed, passage),
+            functools.partial(self._not_processed, passage),
+            large=inflates(chunk) or chunk.size > LARGE,
+        )
+
+    def _not_processed(self, passage: _Passage, error: FirstseenError) -> None:
+        count = passage.ticket.chunk.count
+        self._counts.records_in += count
+        if isinstance(error, ProtocolError):
+            self._keep_or_refuse(passage, count, error.reason)
+        elif isinstance(error, StoreError):
+            self._refuse(passage, count, str(error))
+        else:
+            raise error
+
+    def _processed(self, passage: _Passage, outcome: Outcome) -> None:
+        ticket = passage.ticket
         self._counts.records_in += outcome.records
         ticket.weighs(outcome.held)
+        self._held += outcome.held
         if not outcome.frames:
             self._delivered(passage, outcome)
             return
@@ -177,9 +199,11 @@ class Agent:
         waiting: Sequence[Ticket] = ()
         if passage.identity is not None:
             waiting = self._repeats.settled(passage.identity, safe=safe, now_ms=_steady_ms())
+        self._held -= passage.ticket.extra
         passage.ticket.settle(safe=safe)
         for ticket in waiting:
             ticket.settle(safe=safe)
+        self._turns.go_on()
 
 
 def _steady_ms() -> int:

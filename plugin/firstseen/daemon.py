@@ -154,7 +154,7 @@ def _listener(config: Config, agent: Agent, counts: Counts) -> Listener:
         keys = ServerKeys(settings.key, settings.self_hostname, settings.passwords)
         handshake = functools.partial(ServerHandshake, keys, os.urandom)
     return Listener(
-        pool=Pool(limit=2 * settings.max_in_flight.bytes),
+        pool=Pool(limit=settings.max_in_flight.bytes),
         max_frame=settings.max_frame.bytes,
         max_in_flight=settings.max_in_flight.bytes,
         handle=agent.handle,

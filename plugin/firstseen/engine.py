@@ -112,16 +112,23 @@ class Engine:
         self.rules, self._running = rules, running
 
     def inspect(
-        self, record: Mapping[Any, Any], moment: Moment, digest: Callable[[], str], mode: Mode = "auto"
+        self,
+        record: Mapping[Any, Any],
+        moment: Moment,
+        digest: Callable[[], str],
+        mode: Mode = "auto",
+        *,
+        bounded: bool = False,
     ) -> Inspection:
         """The labels of ``record``, read as ``mode`` says; ``digest`` gives an event without an identity its own.
 
-        Raises `StoreError` where the state cannot be read; nothing is claimed then.
+        Raises `StoreError` where the state cannot be read and, if ``bounded``, `RecordError` for a record that would
+        take too much to be looked at; nothing is claimed then.
         """
         labels: list[Mapping[str, Any]] = []
         claims: list[Claim] = []
         try:
-            for number, view in enumerate(views(record, mode, self._enrichment)):
+            for number, view in enumerate(views(record, mode, self._enrichment, bounded=bounded)):
                 for rule in self._matching(view):
                     identity = view.event_id or (digest() if number == 0 else f"{digest()}/{number}")
                     self._match(self._running[rule.id], _Event(view, moment, identity, labels, claims))

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from firstseen.detect.label import is_for_people
 from firstseen.engine import Engine, Moment
 from firstseen.errors import ProtocolError, RecordError, StoreError
 from firstseen.forward.compression import algorithm
-from firstseen.forward.content import Content, content_of
+from firstseen.forward.content import Content, reading
 from firstseen.forward.messages import Chunk, Mode
 from firstseen.forward.outgoing import Frame
 from firstseen.forward.shapes import Edit, Shaper
@@ -26,9 +26,13 @@ from firstseen.packing import Buffer
 from firstseen.record.spans import Span, decode_record, entry_span, entry_time_ms, message_span
 from firstseen.record.splice import labelled_entry
 from firstseen.record.view import Mode as ViewMode
+from firstseen.steps import Steps, finished
 from firstseen.store.base import Claim
 
 log = logging.getLogger(__name__)
+
+MAX_LABELS = 16 << 20
+"""Bytes of entries with labels that are made for one chunk: an entry of some dozen bytes may get kilobytes of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,22 +77,37 @@ class Pipeline:
         Raises `ProtocolError` for a chunk that cannot be read, `StoreError` where the state cannot; nothing is claimed
         then. The caller must confirm the claims once every frame is delivered, or release them.
         """
+        return finished(self.steps(chunk, now_ms))
+
+    def steps(self, chunk: Chunk, now_ms: int) -> Steps[Outcome]:
+        """The same in steps: a chunk of the size of a log file, or one that means harm, may take seconds."""
         mode = self._mode_of(chunk.tag)
         if chunk.options.signal or (mode is None and self._may_pass_unread(chunk)):
             return Outcome((self._shaper.as_it_came(chunk),), (), chunk.count, 0)
-        content = content_of(chunk, self._max_decompressed)
+        content = yield from reading(chunk, self._max_decompressed)
         edits: list[Edit] = []
         claims: list[Claim] = []
+        labelled = passed = 0
         try:
             for span in self._candidates(content) if mode is not None else ():
                 self._counts.candidates += 1
+                if labelled > MAX_LABELS:
+                    passed += 1
+                    yield
+                    continue
                 edit = self._look(content, span, mode or "auto", now_ms, claims)
                 if edit is not None:
                     edits.append(edit)
-            frames = self._shaper.frames(content, edits)
+                    labelled += len(edit.entry)
+                yield
+            frames = yield from self._shaper.shaping(content, edits)
         except (StoreError, ProtocolError):
             self._engine.release(claims)
             raise
+        if passed:
+            self._counts.records_unseen += passed
+            reason = f"{passed} records behind {MAX_LABELS} bytes of records with labels in one chunk are not looked at"
+            event(log, logging.WARNING, "records_unseen", tag=chunk.tag, reason=reason)
         held = sum(len(edit.entry) for edit in edits)
         if edits or not content.travels:  # else it leaves as it came, and what was inflated is not needed any more
             held += content.held
@@ -96,7 +115,7 @@ class Pipeline:
 
     def _may_pass_unread(self, chunk: Chunk) -> bool:
         """Compressed entries have to be read in any case: peers lose parts of some, and acknowledge the whole."""
-        if chunk.size > self._shaper.max_frame or chunk.body == chunk.body_stop:
+        if not self._shaper.fits(chunk) or chunk.body == chunk.body_stop:
             return False
         if chunk.mode is not Mode.PACKED:
             return True
@@ -105,15 +124,15 @@ class Pipeline:
     def _look(self, content: Content, span: Span, mode: ViewMode, now_ms: int, claims: list[Claim]) -> Edit | None:
         """One record, decoded and shown to the rules; its claims are added to ``claims``."""
         data = content.entries.data
+        entry_ms = entry_time_ms(data, span)
+        moment = Moment(arrival=now_ms, entry=now_ms if entry_ms is None else entry_ms)
         try:
             record = decode_record(data, span)
+            inspection = self._engine.inspect(record, moment, _digest(data, span), mode, bounded=True)
         except RecordError as error:
             self._counts.records_unseen += 1
             event(log, logging.WARNING, "record_unseen", tag=content.chunk.tag, reason=str(error))
             return None
-        entry_ms = entry_time_ms(data, span)
-        moment = Moment(arrival=now_ms, entry=now_ms if entry_ms is None else entry_ms)
-        inspection = self._engine.inspect(record, moment, _digest(data, span), mode)
         claims.extend(inspection.claims)
         if not inspection.labels:
             return None
@@ -122,15 +141,15 @@ class Pipeline:
 
     def _candidates(self, content: Content) -> Iterator[Span]:
         scanner, entries = self._engine.rules.scanner, content.entries
+
+        def search(start: int, behind: int) -> Sequence[int]:
+            return scanner.beginning(entries.data, start, behind, entries.stop)
+
         if content.chunk.mode is Mode.MESSAGE:
-            if scanner.always or scanner.hits(entries.data, entries.start, entries.stop):
+            if scanner.always or any(True for _ in entries.around_hits(search)):
                 yield message_span(entries.data, entries.start, entries.stop)
             return
-        found: Iterable[tuple[int, int]]
-        if scanner.always:
-            found = entries.every()
-        else:
-            found = entries.around(scanner.hits(entries.data, entries.start, entries.stop))
+        found = entries.every() if scanner.always else entries.around_hits(search)
         for start, stop in found:
             span = entry_span(entries.data, start, stop)
             if span is not None:

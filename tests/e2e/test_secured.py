@@ -95,7 +95,7 @@ WRONG = {
     ),
     "no-key": (
         {"shared_key": "", "username": "", "password": ""},
-        "the server asks for a shared key: set output.shared_key",
+        "the server asks for a shared key, but none is set (output.shared_key)",
         None,
     ),
     "password": (

@@ -188,5 +188,5 @@ def test_a_server_that_asks_for_a_key_where_none_is_set_is_told_of(tmp_path: Pat
         client.send(frame("c", {"n": 1}))
         lost = agent.wait_for("downstream_lost")
         assert lost["server"] == sink.address
-        assert lost["reason"] == "the server asks for a shared key: set output.shared_key"
+        assert lost["reason"] == "the server asks for a shared key, but none is set (output.shared_key)"
         assert client.is_silent()

@@ -90,6 +90,21 @@ class AgentProcess:
             assert happening is not None, f"no event {name} {fields} in {self.events}"
             return happening
 
+    def reasons(self, *names: str, count: int) -> list[str]:
+        """The reasons of the events of those names, once there are ``count``; fails where there are fewer or more.
+
+        What was told in a sum counts as often as it was: it is told late, but for an agent that has stopped.
+        """
+
+        def found() -> list[str]:
+            told = [happening for happening in self.events if happening["event"] in names]
+            return [each["reason"] for each in told for _ in range(each.get("times", 1))]
+
+        with self._news:
+            self._news.wait_for(lambda: len(found()) >= count, TIMEOUT_S)
+            assert len(found()) == count, f"{len(found())} events {names} in {self.events}"
+            return found()
+
     @property
     def port(self) -> int:
         """Where it listens; waits until it does."""

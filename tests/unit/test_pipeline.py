@@ -9,6 +9,7 @@ import msgpack
 import pytest
 import zstandard
 
+from firstseen import pipeline
 from firstseen.engine import Engine
 from firstseen.errors import ProtocolError, StoreError
 from firstseen.forward.outgoing import Frame
@@ -446,6 +447,29 @@ def test_a_record_that_is_too_large_passes_unseen_and_is_counted(tmp_path: Path)
     assert first == large
     assert alerts(second) == [BOB]
     assert bench.counts.records_unseen == 1
+
+
+def test_a_record_of_too_many_events_passes_unseen_and_is_counted(bench: Bench) -> None:
+    text = json.dumps([{"eventName": "GetCallerIdentity"}] * 6_000)
+    frame = forward({"log": text}, call(BOB, "e-2"))
+
+    ((_, [[_, first], [_, second]], _),) = bench.take(frame)
+
+    assert first == {"log": text}
+    assert alerts(second) == [BOB]
+    assert bench.counts.records_unseen == 1
+
+
+def test_labels_that_take_too_much_are_the_last_of_their_chunk(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "MAX_LABELS", 2_000)
+    frame = forward(*(call(f"{ADA}{number}", f"e-{number}") for number in range(20)))
+
+    ((_, entries, _),) = bench.take(frame)
+
+    labelled = [bool(alerts(record)) for _, record in entries]
+    assert labelled == sorted(labelled, reverse=True)
+    assert 1 < sum(labelled) < 5
+    assert bench.counts.records_unseen == 20 - sum(labelled)
 
 
 def test_where_the_state_cannot_be_read_nothing_stays_claimed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

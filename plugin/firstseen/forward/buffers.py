@@ -70,13 +70,16 @@ class Pool:
         if free:
             self._spare -= rounded
             return Slab(self, free.pop()).lease()
+        if self.lent + self._spare > self.limit:  # memory is short: what nobody uses does not stay beside it
+            self._free.clear()
+            self._spare = 0
         return Slab(self, bytearray(rounded)).lease()
 
     def give_back(self, memory: bytearray) -> None:
         """Called by the slab itself when nobody uses it any more."""
         size = len(memory)
         self.lent -= size
-        if self._spare + size <= self.spare_bytes:
+        if self._spare + size <= min(self.spare_bytes, self.limit - self.lent):
             self._spare += size
             self._free.setdefault(size, []).append(memory)
 

@@ -17,6 +17,7 @@ from isal import isal_zlib
 
 from firstseen.errors import ProtocolError
 from firstseen.packing import Buffer
+from firstseen.steps import Steps, finished
 
 
 class Algorithm(enum.Enum):
@@ -63,6 +64,9 @@ WINDOW = 1 << 14
 _GZIP_WBITS = 31
 """zlib's window bits for a gzip header and trailer."""
 
+_RESERVED = 0xE0
+"""Bits of a gzip header's flags that RFC 1952 has decompressors refuse: isal reads on, and peers would not."""
+
 _GZIP_LEVEL = isal_zlib.ISAL_BEST_SPEED + 1
 
 _ZSTD_LEVEL = 1
@@ -103,11 +107,16 @@ def inflate(algorithm: Algorithm, body: Buffer, limit: int) -> Plain:
 
     Raises `ProtocolError` if it is broken, cut short, inflates beyond ``limit`` bytes, or is a bomb (`MAX_RATIO`).
     """
+    return finished(inflating(algorithm, body, limit))
+
+
+def inflating(algorithm: Algorithm, body: Buffer, limit: int) -> Steps[Plain]:
+    """The same in steps of about `PIECE` plain bytes or less."""
     content = _Content(algorithm, limit)
     if algorithm is Algorithm.GZIP:
-        members = _inflate_gzip(memoryview(body), content)
+        members = yield from _inflate_gzip(memoryview(body), content)
     else:
-        members = _inflate_zstd(memoryview(body), content)
+        members = yield from _inflate_zstd(memoryview(body), content)
     return Plain(content.data, members)
 
 
@@ -159,13 +168,15 @@ class _Content:
         self.data += piece
 
 
-def _inflate_gzip(view: memoryview, content: _Content) -> int:
-    """Fills ``content`` and returns the number of members."""
+def _inflate_gzip(view: memoryview, content: _Content) -> Steps[int]:
+    """Fills ``content``; comes to the number of members."""
     at = 0
     while at < len(view):
         inflater = isal_zlib.decompressobj(_GZIP_WBITS)
         start = at
         content.begin(at)
+        if at + 3 < len(view) and view[at + 3] & _RESERVED:
+            raise _gzip_fault(view, start, "broken gzip: reserved bits are set in its header")
         while not inflater.eof:
             window = view[at : at + WINDOW]
             room = min(PIECE, content.limit - len(content.data) + 1)  # one byte too many shows that there are more
@@ -178,6 +189,7 @@ def _inflate_gzip(view: memoryview, content: _Content) -> int:
                 content.take(piece, at)
             elif not window and not inflater.eof:
                 raise _gzip_fault(view, start, "gzip that is cut short")
+            yield
     return content.parts
 
 
@@ -188,8 +200,8 @@ def _gzip_fault(view: memoryview, start: int, reason: str) -> ProtocolError:
     return ProtocolError(f"broken gzip: no member begins at byte {start}")
 
 
-def _inflate_zstd(view: memoryview, content: _Content) -> int:
-    """Fills ``content`` and returns the number of frames."""
+def _inflate_zstd(view: memoryview, content: _Content) -> Steps[int]:
+    """Fills ``content``; comes to the number of frames."""
     inflater = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW)
     at = frames = 0
     while at < len(view):
@@ -210,6 +222,7 @@ def _inflate_zstd(view: memoryview, content: _Content) -> int:
                 raise ProtocolError(f"broken zstd: {reason}") from None
             at = stop
             content.take(piece, at)
+            yield
     return frames
 
 

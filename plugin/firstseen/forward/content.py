@@ -10,17 +10,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from firstseen.errors import ProtocolError
-from firstseen.forward.compression import Algorithm, algorithm, inflate, travels
-from firstseen.forward.entries import Entries, behind, check, record_fault, time_fault, walk
-from firstseen.forward.groups import Group, groups
+from firstseen.forward.compression import Algorithm, algorithm, inflating, travels
+from firstseen.forward.entries import Entries, behind, checking, record_fault, time_fault, walking
+from firstseen.forward.groups import Group, count_markers, groups
 from firstseen.forward.messages import Chunk, Mode
+from firstseen.steps import Steps, finished
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
     """The ``entries`` of ``chunk``; ``algorithm`` compressed them, in ``members`` pieces (0 where nothing did).
 
-    In Message mode the one entry is a time and a record without an array around them. ``found`` are the log groups.
+    In Message mode the one entry is a time and a record without an array around them. ``found`` are the log groups;
+    ``markers`` of the entries say where one begins or ends.
     """
 
     chunk: Chunk
@@ -28,11 +30,12 @@ class Content:
     algorithm: Algorithm | None
     members: int
     found: tuple[Group, ...]
+    markers: int
 
     @property
     def records(self) -> int:
-        """How many of the entries are records; the others mark where a log group begins or ends."""
-        return self.entries.count - sum(1 + (group.closing is not None) for group in self.found)
+        """How many of the entries are records."""
+        return self.entries.count - self.markers
 
     @property
     def held(self) -> int:
@@ -54,12 +57,25 @@ class Content:
         return named and not options.compression_in_doubt and self.chunk.elements == 3
 
 
+def inflates(chunk: Chunk) -> bool:
+    """Whether `content_of` takes memory beside the chunk's own, as far as its first bytes and its options tell."""
+    if chunk.mode is not Mode.PACKED:
+        return False
+    blob = memoryview(chunk.data)[chunk.body : chunk.body_stop]
+    return chunk.options.compressed is not None or algorithm(None, blob) is not None
+
+
 def content_of(chunk: Chunk, max_decompressed: int) -> Content:
     """What ``chunk``, which holds logs, holds.
 
     Raises `ProtocolError` where it cannot be read: broken compression, more than ``max_decompressed`` bytes of entries,
     or something among them that is none.
     """
+    return finished(reading(chunk, max_decompressed))
+
+
+def reading(chunk: Chunk, max_decompressed: int) -> Steps[Content]:
+    """The same in steps."""
     data = chunk.data
     if chunk.mode is Mode.MESSAGE:
         record = behind(data, chunk.body, chunk.body_stop)
@@ -67,7 +83,7 @@ def content_of(chunk: Chunk, max_decompressed: int) -> Content:
         if fault:
             raise ProtocolError(f"a Message frame without a time and a record: {fault}")
         size = chunk.body_stop - chunk.body
-        return Content(chunk, Entries(data, chunk.body, chunk.body_stop, (0, size)), None, 0, ())
+        return Content(chunk, Entries(data, chunk.body, chunk.body_stop, (0, size)), None, 0, (), 0)
     compressed, members = None, 0
     if chunk.mode is Mode.FORWARD:
         entries = Entries(data, chunk.body, chunk.body_stop, chunk.offsets)
@@ -75,10 +91,11 @@ def content_of(chunk: Chunk, max_decompressed: int) -> Content:
         blob = memoryview(data)[chunk.body : chunk.body_stop]
         compressed = algorithm(chunk.options.compressed, blob)
         if compressed is None:
-            entries = walk(data, chunk.body, chunk.body_stop)
+            entries = yield from walking(data, chunk.body, chunk.body_stop)
         else:
-            plain = inflate(compressed, blob, max_decompressed)
+            plain = yield from inflating(compressed, blob, max_decompressed)
             members = plain.members
-            entries = walk(plain.data, 0, len(plain.data))
-    all_usual = check(entries)
-    return Content(chunk, entries, compressed, members, () if all_usual else tuple(groups(entries)))
+            entries = yield from walking(plain.data, 0, len(plain.data))
+    if (yield from checking(entries)):
+        return Content(chunk, entries, compressed, members, (), 0)
+    return Content(chunk, entries, compressed, members, tuple(groups(entries)), count_markers(entries))

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import struct
 from array import array
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, repeat
 
@@ -20,6 +20,7 @@ import msgpack
 from firstseen.errors import ProtocolError
 from firstseen.forward.times import read_event_time
 from firstseen.packing import Buffer, Head, Kind, read_head
+from firstseen.steps import Steps, finished
 
 SLICE = 1 << 16
 """Most bytes handed to the unpacker at a time: its own copy of them then stays in the CPU's cache."""
@@ -34,11 +35,24 @@ BATCH = 1 << 12
 """Entries that are checked at a time, so that millions of them in one chunk take no memory."""
 
 
+MAX_ENTRIES = 1 << 21
+"""Entries of a chunk. The smallest that a log has take 30 bytes, so that no frame of the default size has as many."""
+
 SMALLEST_ENTRY = 3
 """Bytes of ``[0, {}]``: no entry is shorter, so there are at most a third as many entries as bytes."""
 
+SEARCHED = 1 << 18
+"""Bytes that are searched at a time: each of the hits, of which four bytes may be one, takes 150 until it is passed."""
+
 LARGEST = (1 << 32) - 1
 """Bytes up to which what is walked may reach."""
+
+
+_LONGEST_EXT = b"\xc9\xff\xff\xff\xff"
+"""An ext of 4 GiB less one byte. The library adds the byte of its type, and takes the sum for nothing at all.
+
+It is shown one that is a byte shorter: that is as far from ever being whole, and inside of a text it changes nothing.
+"""
 
 
 class Walk:
@@ -65,9 +79,17 @@ class Walk:
         """The offset behind the last whole object."""
         return self.offsets[-1]
 
-    def feed(self, data: Buffer) -> None:
-        """Take the next bytes, at most `SLICE` of them."""
-        self._unpacker.feed(data)
+    def feed(self, data: bytes | bytearray, start: int, stop: int) -> None:
+        """Take the next bytes, ``data[start:stop]``, at most `SLICE` of them; those before must be there still."""
+        found = data.find(_LONGEST_EXT, max(start - len(_LONGEST_EXT) + 1, 0), stop)
+        if found < 0:
+            self._unpacker.feed(memoryview(data)[start:stop])
+            return
+        shortened = bytearray(memoryview(data)[start:stop])
+        while found >= 0:
+            shortened[found + len(_LONGEST_EXT) - 1 - start] = 0xFE
+            found = data.find(_LONGEST_EXT, found + len(_LONGEST_EXT), stop)
+        self._unpacker.feed(shortened)
 
     def advance(self) -> bool:
         """Step over every whole object there is; True once ``limit`` objects are behind.
@@ -104,12 +126,22 @@ class Entries:
 
     def around(self, places: Sequence[int]) -> Iterator[tuple[int, int]]:
         """The (start, stop) of each entry that holds one of the ascending ``places``, each entry once, in order."""
-        behind = self.start
-        for place in places:
-            if place >= behind:
-                number = bisect_right(self.offsets, place - self.start)
-                behind = self.start + self.offsets[number]
-                yield self.start + self.offsets[number - 1], behind
+        number = 0
+        while number < len(places):
+            entry = bisect_right(self.offsets, places[number] - self.start)
+            behind = self.start + self.offsets[entry]
+            yield self.start + self.offsets[entry - 1], behind
+            number = bisect_left(places, behind, number + 1)
+
+    def around_hits(self, search: Callable[[int, int], Sequence[int]]) -> Iterator[tuple[int, int]]:
+        """The same for what ``search`` finds to begin between two offsets; it is not asked for the rest of an entry."""
+        at = self.start
+        while at < self.stop:
+            behind = min(at + SEARCHED, self.stop)
+            for start, stop in self.around(search(at, behind)):
+                yield start, stop
+                behind = max(behind, stop)
+            at = behind
 
     def every(self) -> Iterator[tuple[int, int]]:
         """The (start, stop) of every entry, in order."""
@@ -120,36 +152,52 @@ class Entries:
 def walk(data: bytes | bytearray, start: int, stop: int) -> Entries:
     """The objects that fill ``data[start:stop]``, as the entries of a PackedForward blob do.
 
-    Raises `ProtocolError` where the bytes are no msgpack, or end inside an object.
+    Raises `ProtocolError` where the bytes are no msgpack, end inside an object, or are more than `MAX_ENTRIES` objects.
     """
-    steps = Walk((stop - start) // SMALLEST_ENTRY + 1, stop - start)
-    view = memoryview(data)
+    return finished(walking(data, start, stop))
+
+
+def walking(data: bytes | bytearray, start: int, stop: int) -> Steps[Entries]:
+    """The same in steps."""
+    most = (stop - start) // SMALLEST_ENTRY
+    walk = Walk(min(most, MAX_ENTRIES) + 1, stop - start)
     for at in range(start, stop, SLICE):
-        steps.feed(view[at : min(at + SLICE, stop)])
-        if steps.advance():
+        walk.feed(data, at, min(at + SLICE, stop))
+        if walk.advance():
+            if most > MAX_ENTRIES:
+                raise ProtocolError(f"more than {MAX_ENTRIES} entries")
             raise ProtocolError("something among the entries is too short for a [time, record]")
-    if start + steps.position != stop:
+        yield
+    if start + walk.position != stop:
         raise ProtocolError("the entries end in the middle of one")
-    return Entries(data, start, stop, steps.offsets)
+    return Entries(data, start, stop, walk.offsets)
 
 
-_V1 = struct.Struct(">HB8xB")
-"""What tells most entries of version 1: ``[EventTime as fixext8, map]``, with the time itself left out."""
+_V1 = struct.Struct(">HBB7xB")
+"""What tells most entries of version 1: ``[EventTime as fixext8, map]``; of the time only its first byte."""
 
-_V2 = struct.Struct(">HH8xBIB")
+_V2 = struct.Struct(">HHB7xBIB")
 """The same for ``[[EventTime, metadata], map]`` with empty metadata in the width in which Fluent Bit writes it."""
 
 _MAPS = frozenset((*range(0x80, 0x90), 0xDE, 0xDF))
-_USUAL_V1 = frozenset((0x92D7, 0x00, header) for header in _MAPS)
-_USUAL_V2 = frozenset((0x9292, 0xD700, 0xDF, 0, header) for header in _MAPS)
+_SECONDS = range(0xFF)
+"""First bytes of times; those of what marks a log group, and of the years behind 2105, begin with FF."""
+
+_USUAL_V1 = frozenset((0x92D7, 0x00, second, header) for second in _SECONDS for header in _MAPS)
+_USUAL_V2 = frozenset((0x9292, 0xD700, second, 0xDF, 0, header) for second in _SECONDS for header in _MAPS)
 
 
 def check(entries: Entries) -> bool:
     """Raises `ProtocolError` for the first that is no ``[time, record]`` and no ``[[time, metadata], record]``.
 
     A time is an integer, a float or an EventTime; metadata and record are maps. Source: the Forward protocol, 1.5.
-    Returns whether all of them look alike in one of the two usual ways; the start of a log group never does.
+    Returns whether all of them look alike in one of the two usual ways; what marks a log group never does.
     """
+    return finished(checking(entries))
+
+
+def checking(entries: Entries) -> Steps[bool]:
+    """The same in steps."""
     view = memoryview(entries.data)[entries.start : entries.stop]
     all_usual = True
     for first in range(0, entries.count, BATCH):
@@ -161,6 +209,7 @@ def check(entries: Entries) -> bool:
             fault = _fault(view, entries.offsets[number], entries.offsets[number + 1])
             if fault:
                 raise ProtocolError(f"entry {number + 1} of {entries.count} is no [time, record]: {fault}")
+        yield
     return all_usual
 
 

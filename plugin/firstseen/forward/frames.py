@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from firstseen.errors import ProtocolError
-from firstseen.forward.entries import SLICE, SMALLEST_ENTRY, Walk
+from firstseen.forward.entries import MAX_ENTRIES, SLICE, SMALLEST_ENTRY, Walk
 from firstseen.forward.messages import MODES, NO_OPTIONS, Chunk, Mode, read_options, read_tag
 from firstseen.packing import Head, Kind, read_head
 
@@ -114,6 +114,8 @@ class FrameReader:
         head, tag = opening.head, opening.tag
         if opening.mode is Mode.FORWARD:
             self._check_declared(head.size, SMALLEST_ENTRY, "entries", tag)
+            if head.size > MAX_ENTRIES:
+                raise ProtocolError(f"{head.size} entries announced, of which at most {MAX_ENTRIES} are read", tag=tag)
             self._entries = Walk(head.size, self._limit)
             self._fed = head.payload
         elif opening.mode is Mode.PACKED:
@@ -139,13 +141,12 @@ class FrameReader:
         return end if end <= stop else None  # a blob is stepped over before it is here
 
     def _walk(self, walk: Walk, data: bytearray, start: int, stop: int) -> bool:
-        view = memoryview(data)
         while not walk.advance():
             at = start + self._fed
             upto = min(at + self._slice, stop)
             if upto <= at:
                 return False
-            walk.feed(view[at:upto])
+            walk.feed(data, at, upto)
             self._fed = upto - start
             self._slice = min(2 * self._slice, SLICE)
         return True

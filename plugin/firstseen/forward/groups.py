@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -44,6 +44,11 @@ class Group:
     stop: int
     closing: tuple[int, int] | None
 
+    @property
+    def brackets(self) -> int:
+        """Bytes that it takes to write the start marker again and an end marker behind."""
+        return self.opening[1] - self.opening[0] + len(END_MARKER)
+
 
 def is_group_marker(data: Buffer, at: int, end: int) -> bool:
     """Whether the time at ``at`` brackets a group instead of dating a record."""
@@ -58,20 +63,30 @@ def groups(entries: Entries) -> Sequence[Group]:
     first = entries.data.find(_START_TIME, entries.start, entries.stop)
     if first < 0:
         return ()
-    # The bytes of a marker may stand inside of a record: only the time of the entry around them counts.
-    hits = array("Q", (hit.start() for hit in _MARKER_TIMES.finditer(entries.data, first, entries.stop)))
     found: list[Group] = []
     opening: tuple[int, int] | None = None
-    for start, stop in entries.around(hits):
-        mark = _entry_marked(entries.data, start, stop)
-        if mark is None:
-            continue
+    for start, stop, mark in _markers(entries, first):
         if opening is not None:
             found.append(Group(opening, start, (start, stop) if mark == GROUP_END else None))
         opening = (start, stop) if mark == GROUP_START else None
     if opening is not None:
         found.append(Group(opening, entries.stop, None))
     return found
+
+
+def count_markers(entries: Entries) -> int:
+    """How many of ``entries`` are markers; ends outside of a group, which mean nothing, are no records either."""
+    return sum(1 for _ in _markers(entries, entries.start))
+
+
+def _markers(entries: Entries, first: int) -> Iterator[tuple[int, int, int]]:
+    """The (start, stop, seconds) of each marker behind the offset ``first``."""
+    # The bytes of a marker may stand inside of a record: only the time of the entry around them counts.
+    hits = array("Q", (hit.start() for hit in _MARKER_TIMES.finditer(entries.data, first, entries.stop)))
+    for start, stop in entries.around(hits):
+        mark = _entry_marked(entries.data, start, stop)
+        if mark is not None:
+            yield start, stop, mark
 
 
 def _entry_marked(data: Buffer, start: int, stop: int) -> int | None:
@@ -119,20 +134,20 @@ def bracketed(data: bytes | bytearray, found: Sequence[Group], kept: Iterable[Ke
     added = 0
     current: Group | None = None  # the group that is open behind the pieces so far
     for start, stop, content in kept:
-        wanted = _open_at(found, start)
+        wanted = group_at(found, start)
         if wanted is not current and not (wanted and start == wanted.stop):  # what begins at a stop is itself a marker
             around = ([END_MARKER] if current else []) + ([view[slice(*wanted.opening)]] if wanted else [])
             pieces += around
             added += len(around)
         pieces.append(content)
-        current = _open_at(found, stop)
+        current = group_at(found, stop)
     if current:
         pieces.append(END_MARKER)
         added += 1
     return Bracketed(pieces, added)
 
 
-def _open_at(found: Sequence[Group], offset: int) -> Group | None:
+def group_at(found: Sequence[Group], offset: int) -> Group | None:
     """The group that is open in front of the entry at ``offset``, which may be the marker that ends it."""
     number = bisect_right(found, offset, key=lambda group: group.opening[1]) - 1
     return found[number] if number >= 0 and offset <= found[number].stop else None

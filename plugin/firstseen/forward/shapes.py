@@ -14,8 +14,8 @@ from firstseen.errors import ProtocolError
 from firstseen.forward.compression import deflate, travels
 from firstseen.forward.content import Content
 from firstseen.forward.conversion import with_event_time
-from firstseen.forward.entries import Entries
-from firstseen.forward.groups import Kept, bracketed, groups
+from firstseen.forward.entries import BATCH, Entries
+from firstseen.forward.groups import Group, Kept, bracketed, group_at, groups
 from firstseen.forward.messages import Chunk, Mode
 from firstseen.forward.outgoing import (
     Body,
@@ -28,6 +28,7 @@ from firstseen.forward.outgoing import (
     usable_id,
 )
 from firstseen.packing import Buffer
+from firstseen.steps import Steps, finished
 
 PIECE = 1_000_000
 """Bytes of the frames that a chunk is cut into: some servers take memory by the frame, and a retry costs less."""
@@ -65,6 +66,10 @@ class Shaper:
     require_ack: bool
     random_bytes: RandomBytes
 
+    def fits(self, chunk: Chunk) -> bool:
+        """Whether the chunk is small enough as it came, whatever its options grow by."""
+        return chunk.size + SPARE <= self.max_frame
+
     def as_it_came(self, chunk: Chunk) -> Frame:
         """The frame of a chunk that nobody looked into."""
         return self._frame(chunk, None)
@@ -74,22 +79,30 @@ class Shaper:
 
         Raises `ProtocolError` for one that has to be cut, and has a tag and options that would fill every part of it.
         """
+        return finished(self.shaping(content, edits))
+
+    def shaping(self, content: Content, edits: Sequence[Edit]) -> Steps[Sequence[Frame]]:
+        """The same in steps."""
         if not content.entries.count:
             return ()
         set_apart = [edit for edit in edits if edit.apart] if self.tag_prefix else []
         if not set_apart:
-            return self._together(content, edits)
+            return (yield from self._together(content, edits))
         if content.chunk.mode is Mode.MESSAGE:
-            return self._together(content, edits, self.tag_prefix + content.chunk.tag)
-        apart = self._apart(content, set_apart)
+            return (yield from self._together(content, edits, self.tag_prefix + content.chunk.tag))
+        apart = yield from self._apart(content, set_apart)
         if len(set_apart) == content.records:
             return apart
-        return [*apart, *self._together(content, [replace(edit, entry=b"") if edit.apart else edit for edit in edits])]
+        left = [replace(edit, entry=b"") if edit.apart else edit for edit in edits]
+        rest = yield from self._together(content, left)
+        return [*apart, *rest]
 
-    def _together(self, content: Content, edits: Sequence[Edit], tag: str | None = None) -> Sequence[Frame]:
+    def _together(self, content: Content, edits: Sequence[Edit], tag: str | None = None) -> Steps[Sequence[Frame]]:
         chunk = content.chunk
-        if not edits and content.travels and chunk.size <= self.max_frame:
-            return (self._frame(chunk, None),)
+        if not edits and content.travels:
+            whole = self._frame(chunk, None)
+            if whole.size <= self.max_frame:  # with the id that it may have got
+                return (whole,)
         pieces = _spliced(content.entries, edits)
         size = sum(map(len, pieces))
         if chunk.mode is Mode.MESSAGE:
@@ -98,23 +111,27 @@ class Shaper:
         if size <= self._room(chunk, self.max_frame):
             body = Body(pieces, content.entries.count - taken_out, shortened=bool(taken_out))
             return (self._frame(chunk, _compressed_again(content, body, size) if edits else body),)
-        return [
-            self._frame(chunk, body, chunk_id=self._derived(chunk, f"part {number}"))
-            for number, body in enumerate(self._cut(content, _kept(content.entries, edits)))
-        ]
+        frames: list[Frame] = []
+        for cut in self._cut(content, _kept(content.entries, edits)):
+            if cut is not None:
+                frames.append(self._frame(chunk, cut, chunk_id=self._derived(chunk, f"part {len(frames)}")))
+            yield
+        return frames
 
-    def _apart(self, content: Content, edits: Sequence[Edit]) -> list[Frame]:
+    def _apart(self, content: Content, edits: Sequence[Edit]) -> Steps[list[Frame]]:
         """Forward frames of the edited entries alone, under their own tag."""
-        chunk = content.chunk
-        return [
-            forward_frame(self.tag_prefix + chunk.tag, body, chunk_id=self._derived(chunk, f"apart {number}"))
-            for number, body in enumerate(
-                self._cut(content, (((edit.start, edit.stop, edit.entry), 1) for edit in edits))
-            )
-        ]
+        tag = self.tag_prefix + content.chunk.tag
+        frames: list[Frame] = []
+        kept: Iterator[tuple[Kept, int]] = (((edit.start, edit.stop, edit.entry), 1) for edit in edits)
+        for cut in self._cut(content, kept):
+            if cut is not None:
+                chunk_id = self._derived(content.chunk, f"apart {len(frames)}")
+                frames.append(forward_frame(tag, cut, chunk_id=chunk_id))
+            yield
+        return frames
 
-    def _cut(self, content: Content, kept: Iterator[tuple[Kept, int]]) -> Iterator[Body]:
-        """Bodies of a piece each, every record in its log group."""
+    def _cut(self, content: Content, kept: Iterator[tuple[Kept, int]]) -> Iterator[Body | None]:
+        """Bodies of a piece each, every record in its log group; None after each step on the way to one."""
         found = groups(content.entries)
         most = min(PIECE, self.max_frame)
         room = self._room(content.chunk, most)
@@ -123,25 +140,28 @@ class Shaper:
                 f"its tag and options have {most - room} bytes, which is too much to repeat: it leaves in parts of"
                 f" {most} bytes, being larger than output.max_frame"
             )
-        view = memoryview(content.entries.data)
         part: list[Kept] = []
         size = count = 0
+        group: Group | None = None
 
         def body() -> Body:
             whole = bracketed(content.entries.data, found, part)
             return Body(tuple(whole.pieces), count + whole.added, shortened=True)
 
         for entry, entries in kept:
-            if part and size + len(entry[2]) > room:
+            wanted = group_at(found, entry[0])
+            brackets = wanted.brackets if wanted else 0
+            more = len(entry[2]) + (0 if wanted is group else brackets)
+            if part and size + more > room:
                 yield body()
                 part, size, count = [], 0, 0
-            size += len(entry[2])
-            if part and part[-1][1] == entry[0] and _is_unedited(part[-1]) and _is_unedited(entry):
-                start, stop = part[-1][0], entry[1]
-                part[-1] = (start, stop, view[start:stop])
-            else:
-                part.append(entry)
+                more = len(entry[2]) + brackets
+            _append(part, entry, content.entries.data)
+            size += more
             count += entries
+            group = wanted
+            if count % BATCH == 0:
+                yield None
         if part:
             yield body()
 
@@ -162,15 +182,24 @@ class Shaper:
         return with_event_time(frame) if chunk.data[chunk.carrier] in FLOATS else frame
 
 
+def _append(part: list[Kept], entry: Kept, data: bytes | bytearray) -> None:
+    """Add ``entry``, as a run with the one before where both lie in ``data``: a piece takes more than a small entry."""
+    if part and part[-1][1] == entry[0] and _lies_in(data, part[-1]) and _lies_in(data, entry):
+        start, stop = part[-1][0], entry[1]
+        part[-1] = (start, stop, memoryview(data)[start:stop])
+    else:
+        part.append(entry)
+
+
+def _lies_in(data: bytes | bytearray, kept: Kept) -> bool:
+    return isinstance(kept[2], memoryview) and kept[2].obj is data
+
+
 def _compressed_again(content: Content, body: Body, size: int) -> Body:
     """A new body as the chunk's own was compressed, where every peer reads that."""
     if content.algorithm is None or not content.is_named or not travels(content.algorithm, size, 1):
         return body
     return replace(body, pieces=(deflate(content.algorithm, body.pieces),), compressed=True)
-
-
-def _is_unedited(kept: Kept) -> bool:
-    return isinstance(kept[2], memoryview)
 
 
 def _spliced(entries: Entries, edits: Sequence[Edit]) -> tuple[Buffer, ...]:

@@ -111,6 +111,11 @@ class Ticket:
             return LIGHT_COST + len(self.chunk.tag) + len(self.chunk.options.chunk or b"")
         return self.chunk.size + CHUNK_COST + OFFSET_COST * len(self.chunk.offsets) + self._extra
 
+    @property
+    def extra(self) -> int:
+        """Bytes that it takes beside the chunk's own."""
+        return self._extra
+
     def weighs(self, more: int) -> None:
         """It takes so many bytes more: content that was inflated, and goes on so."""
         self._extra += more

@@ -25,6 +25,9 @@ GOODBYE_S = 1.0
 
 _ANOTHERS_NAME = (62, 63, 64)
 """OpenSSL's codes for a certificate of another host name, mail address or IP address."""
+MOST_PIECES = 256
+"""Pieces of a frame that are written as they lie; more are joined. Each takes memory until it is written, and with a
+million of them waiting the loop's `writelines` fails for good with EINVAL."""
 
 
 def unchanged(frame: Frame) -> Frame:
@@ -184,7 +187,7 @@ class Downstream(asyncio.Protocol):
         self._unsettled.add(_Sent(parcel, self._queued), frame.chunk)
         if self._transport is None or self._transport.is_closing():
             return
-        self._transport.writelines(frame.pieces)
+        self._transport.writelines(frame.pieces if len(frame.pieces) <= MOST_PIECES else (b"".join(frame.pieces),))
         if not self._target.require_ack:
             self._settle_written()
         elif self._timer is None:

@@ -30,8 +30,10 @@ _MARKS = 0xFF
 _MAPS = frozenset((*range(0x80, 0x90), 0xDE, 0xDF))
 """First bytes that a map may have."""
 
-MAX_RECORD = 4 << 20
-"""Bytes of the largest record that is looked at. CloudTrail's events have at most 256 KiB."""
+MAX_RECORD = 3 << 20
+"""Bytes of the largest record that is looked at: of short texts it takes twenty times as much once it is decoded.
+
+CloudTrail's events have at most 256 KiB; a whole log file may be one record, and has seldom more than this."""
 
 MAX_CONTAINERS = 200_000
 """Maps and arrays in a record up to which it is looked at."""

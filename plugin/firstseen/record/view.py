@@ -20,6 +20,7 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
+from firstseen.errors import RecordError
 from firstseen.model import Fields
 from firstseen.record import cloudtrail
 from firstseen.record.cloudtrail import CloudTrailView
@@ -40,6 +41,13 @@ _COMPARED_AS_TEXT: Final = frozenset(
 )
 _LONGEST_INT: Final = 400
 """Digits beyond the range of a double, and short of where Python refuses to read an int."""
+
+
+MAX_EVENTS = 5_000
+"""Events in one record up to which they are looked at: twice what fits into the largest record at CloudTrail's size."""
+
+MAX_TEXT_CONTAINERS = 100_000
+"""Objects and arrays that JSON text may seem to hold, by its brackets: ``{},`` has 3 bytes and takes 72 as a value."""
 
 
 class View(Fields, Protocol):
@@ -65,18 +73,46 @@ class View(Fields, Protocol):
         """The event as a nested ECS document."""
 
 
-def views(record: object, mode: Mode = "auto", enrichment: Enrichment = UNENRICHED) -> Sequence[View]:
+def views(
+    record: object, mode: Mode = "auto", enrichment: Enrichment = UNENRICHED, *, bounded: bool = False
+) -> Sequence[View]:
     """The events that ``record``, a decoded record, holds: mostly one, none in an empty envelope.
 
     ``enrichment`` tells of CloudTrail's addresses; who made an ECS document has asked already, or did not want to.
-    Anything is taken and nothing raised; what is no map holds no event.
+    Anything is taken; what is no map holds no event. Nothing is raised unless ``bounded``: then `RecordError` is for a
+    record of more than `MAX_EVENTS` events, or with JSON text of more than `MAX_TEXT_CONTAINERS` brackets.
     """
     if not isinstance(record, dict):
         return ()
+    if bounded:
+        _check_bounds(record, mode)
     own = _own_views(record, mode, enrichment)
     if own is None:
-        return next(_views_in_text(record, mode, enrichment), [_other(record, mode, enrichment)])
+        return next(_views_in_text(record, mode, enrichment, bounded=bounded), [_other(record, mode, enrichment)])
     return own
+
+
+def _check_bounds(record: Record, mode: Mode) -> None:
+    """Raises `RecordError` where looking for the events of ``record`` would take too much."""
+    if mode != "ecs" and _most_events(record) > MAX_EVENTS:
+        raise _too_many_events()
+    for key in _TEXT_KEYS:
+        value = _get(record, key)
+        if isinstance(value, str):
+            brackets = value.count("{") + value.count("[")
+        else:
+            brackets = value.count(b"{") + value.count(b"[") if isinstance(value, bytes) else 0
+        if brackets > MAX_TEXT_CONTAINERS:
+            raise RecordError(f"text of more than {MAX_TEXT_CONTAINERS} objects and arrays under {key!r} is not read")
+
+
+def _most_events(record: Record) -> int:
+    listed = _get(record, "Records")
+    return max(len(listed), 1) if is_array(listed) else 1
+
+
+def _too_many_events() -> RecordError:
+    return RecordError(f"a record of more than {MAX_EVENTS} events is not looked at")
 
 
 def unavailable(field: str, enrichment: Enrichment) -> str | None:
@@ -114,11 +150,14 @@ def _own_views(record: Record, mode: Mode, enrichment: Enrichment) -> Sequence[V
     return [CloudTrailView(record, enrichment)] if _is_cloudtrail(record) else None
 
 
-def _views_in_text(record: Record, mode: Mode, enrichment: Enrichment) -> Iterator[Sequence[View]]:
+def _views_in_text(record: Record, mode: Mode, enrichment: Enrichment, *, bounded: bool) -> Iterator[Sequence[View]]:
     """The events of each text of ``record`` that holds some and may stand for the record."""
     for key in _TEXT_KEYS:
         inner: list[View] = []
-        for parsed in _parsed(_get(record, key)):
+        objects = _parsed(_get(record, key))
+        if bounded and sum(map(_most_events, objects)) > MAX_EVENTS:
+            raise _too_many_events()
+        for parsed in objects:
             own = _own_views(parsed, mode, enrichment)
             inner.extend([_other(parsed, mode, enrichment)] if own is None else own)
         if inner and _may_replace(record, inner, mode):

@@ -38,7 +38,7 @@ _start = itemgetter(1)
 class Scanner:
     """Finds needles. ``always`` tells that some rule has none: then every record is to be looked at, hit or not."""
 
-    __slots__ = ("_automaton", "_searches", "always")
+    __slots__ = ("_automaton", "_overlap", "_searches", "always")
 
     def __init__(self, needle_sets: Iterable[frozenset[bytes] | None]) -> None:
         sets = list(needle_sets)
@@ -46,21 +46,29 @@ class Scanner:
         needles = _shortest({needle for each in sets if each is not None for needle in each})
         patterns = [*needles, ESCAPE] if needles else []
         self._automaton = BytesAhoCorasick(patterns, implementation=Implementation.DFA) if patterns else None
+        self._overlap = max(map(len, patterns), default=1) - 1
         few = len(patterns) <= _MAX_SEARCHES
         self._searches = [BytesAhoCorasick([pattern]) for pattern in patterns] if few else []
 
     def hits(self, data: bytes | bytearray, start: int, stop: int) -> list[int]:
         """The ascending offsets in ``data`` of all hits that lie in ``data[start:stop]``."""
+        return self.beginning(data, start, stop, stop)
+
+    def beginning(self, data: bytes | bytearray, start: int, behind: int, stop: int) -> list[int]:
+        """The same of those that begin before ``behind`` and end before ``stop``."""
         if self._automaton is None:
             return []
-        window = memoryview(data)[start:stop]
+        found = self._hits(memoryview(data)[start : min(behind + self._overlap, stop)], self._automaton)
+        return [start + hit for hit in found if start + hit < behind]
+
+    def _hits(self, window: memoryview, automaton: BytesAhoCorasick) -> list[int]:
         if self._searches and len(window) >= _BYTES_PER_SEARCH * len(self._searches):
             searches = self._searches
         else:
-            searches = [self._automaton]
+            searches = [automaton]
         # Overlapping, because a hit across the end of one record must not hide another at the start of the next.
         found = (hit for search in searches for hit in search.find_matches_as_indexes(window, overlapping=True))
-        return sorted(start + offset for offset in map(_start, found))
+        return sorted(map(_start, found))
 
 
 def _shortest(needles: set[bytes]) -> list[bytes]:

@@ -94,3 +94,25 @@ def test_nothing_spare():
     memory = slab.data
     slab.release()
     assert pool.take(1).data is not memory
+
+
+def test_where_memory_is_short_nothing_is_kept_beside_it():
+    pool = Pool(limit=4 * SMALLEST)
+    first, second = pool.take(2 * SMALLEST), pool.take(SMALLEST)
+    again = first.data
+    first.release()
+    third = pool.take(2 * SMALLEST)
+    assert third.data is again
+    third.release()
+    pool.take(4 * SMALLEST)
+    assert pool.take(2 * SMALLEST).data is not again
+    second.release()
+
+
+def test_what_comes_back_where_memory_is_short_is_not_kept():
+    pool = Pool(limit=2 * SMALLEST)
+    first, second = pool.take(2 * SMALLEST), pool.take(SMALLEST)
+    again = first.data
+    first.release()
+    assert pool.take(2 * SMALLEST).data is not again
+    second.release()

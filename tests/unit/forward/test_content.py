@@ -5,7 +5,7 @@ import pytest
 
 from firstseen.errors import ProtocolError
 from firstseen.forward.compression import MAX_TRAVELLING, Algorithm, deflate
-from firstseen.forward.content import Content, content_of
+from firstseen.forward.content import Content, content_of, inflates
 from support.wire import chunk_of
 
 BLOB = b"\x92\x01\x80\x92\x02\x80"
@@ -116,3 +116,42 @@ def test_entries_that_are_no_blob_are_what_they_are(value):
 def test_what_cannot_be_read(blob, name, reason):
     with pytest.raises(ProtocolError, match=reason):
         content(frame(blob, NAME, name))
+
+
+START, END = b"\xd7\x00\xff\xff\xff\xff\0\0\0\0", b"\xd7\x00\xff\xff\xff\xfe\0\0\0\0"
+V1_START, V1_END = b"\x92" + START + b"\x80", b"\x92" + END + b"\x80"
+V2_START, V2_END = b"\x92\x92" + START + b"\x80\x80", b"\x92\x92" + END + b"\xdf\0\0\0\0\x80"
+
+
+@pytest.mark.parametrize(
+    ("blob", "markers", "found"),
+    [
+        (V2_START + BLOB + V2_END, 2, 1),
+        (V1_START + BLOB + V1_END, 2, 1),
+        (V2_START + V2_START + BLOB, 2, 2),
+        (BLOB + V2_END, 1, 0),
+        (V2_END + b"\x92\x92\xd7\0" + bytes(8) + b"\xdf\0\0\0\0\x80", 1, 0),
+        (V1_END + b"\x92\xd7\0" + bytes(8) + b"\x80", 1, 0),
+        (V1_END, 1, 0),
+    ],
+)
+def test_what_marks_a_group_is_no_record_even_where_no_group_is(blob, markers, found):
+    read = content(frame(blob))
+    assert (read.markers, len(read.found)) == (markers, found)
+    assert read.records == read.entries.count - markers
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        (frame(deflate(Algorithm.GZIP, [BLOB])), True),
+        (frame(deflate(Algorithm.ZSTD, [BLOB]), NAME, b"\xa4text"), True),
+        (frame(BLOB, NAME, b"\xa3lz4"), True),
+        (frame(BLOB, NAME, b"\xa4text"), False),
+        (frame(BLOB), False),
+        (msgpack.packb(["t", [[1, {}]], {"compressed": "gzip"}]), False),
+        (msgpack.packb(["t", 1, {}]), False),
+    ],
+)
+def test_what_takes_memory_beside_its_own(sent, expected):
+    assert inflates(chunk_of(sent)) is expected

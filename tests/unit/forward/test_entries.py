@@ -3,18 +3,23 @@ from __future__ import annotations
 import msgpack
 import pytest
 
+import firstseen.forward.entries as entries_module
 from firstseen.errors import ProtocolError
 from firstseen.forward.entries import BATCH, MAX_DEPTH, SLICE, Entries, Walk, behind, check, walk
 
 ENTRY = b"\x92\x01\x80"
 
 
+def feed(steps: Walk, data: bytes) -> None:
+    steps.feed(data, 0, len(data))
+
+
 def test_walk_steps_over_whole_objects_only():
     steps = Walk(3, 100)
     assert not steps.advance()
-    steps.feed(ENTRY + ENTRY[:2])
+    feed(steps, ENTRY + ENTRY[:2])
     assert (steps.advance(), steps.count) == (False, 1)
-    steps.feed(ENTRY[2:] + ENTRY + b"the rest")
+    feed(steps, ENTRY[2:] + ENTRY + b"the rest")
     assert (steps.advance(), steps.count, steps.position) == (True, 3, 9)
 
 
@@ -28,7 +33,7 @@ def test_walk_notes_where_each_object_begins_wherever_the_bytes_are_cut():
     for cut in range(len(data)):
         steps = Walk(10, 100)
         for piece in (data[:cut], data[cut:]):
-            steps.feed(piece)
+            feed(steps, piece)
             steps.advance()
         assert (steps.count, list(steps.offsets)) == (10, list(range(0, 31, 3))), cut
 
@@ -38,7 +43,7 @@ def test_walk_is_not_stopped_by_an_object_larger_than_a_slice():
     steps = Walk(2, len(data))
     done = [steps.advance()]
     for at in range(0, len(data), SLICE):
-        steps.feed(data[at : at + SLICE])
+        feed(steps, data[at : at + SLICE])
         done.append(steps.advance())
     assert done == [False, False, False, False, True]
     assert steps.position == len(data)
@@ -47,7 +52,7 @@ def test_walk_is_not_stopped_by_an_object_larger_than_a_slice():
 @pytest.mark.parametrize("stop", [1, 2, 3])
 def test_walk_names_what_is_no_msgpack(stop):
     steps = Walk(9, 100)
-    steps.feed((ENTRY + b"\x92\x01\xc1")[stop:])
+    feed(steps, (ENTRY + b"\x92\x01\xc1")[stop:])
     with pytest.raises(ProtocolError, match="no msgpack"):
         steps.advance()
 
@@ -55,10 +60,10 @@ def test_walk_names_what_is_no_msgpack(stop):
 @pytest.mark.parametrize("opening", [b"\x91", b"\x81\x01"])
 def test_walk_names_what_is_too_deep(opening):
     steps = Walk(1, 1 << 16)
-    steps.feed(opening * MAX_DEPTH + b"\x01")
+    feed(steps, opening * MAX_DEPTH + b"\x01")
     assert steps.advance()
     steps = Walk(1, 1 << 16)
-    steps.feed(opening * (MAX_DEPTH + 1))
+    feed(steps, opening * (MAX_DEPTH + 1))
     with pytest.raises(ProtocolError, match="deeper than 1024"):
         steps.advance()
 
@@ -180,3 +185,40 @@ def test_behind_a_large_object():
 def test_behind_nothing():
     with pytest.raises(AssertionError, match="walked"):
         behind(b"\xd9", 0, 1)
+
+
+LONGEST_EXT = b"\xc9\xff\xff\xff\xff"
+
+
+@pytest.mark.parametrize("cut", range(6))
+def test_the_longest_ext_is_not_taken_for_nothing_wherever_it_is_cut(cut):
+    data = b"\x00" + LONGEST_EXT + b"\x00" * 9
+    steps = Walk(9, 100)
+    for start, stop in ((0, 1 + cut), (1 + cut, len(data))):
+        steps.feed(data, start, stop)
+        assert not steps.advance()
+    assert steps.count == 1
+
+
+@pytest.mark.parametrize("cut", range(13))
+def test_its_bytes_may_stand_in_a_text(cut):
+    data = b"\xab" + LONGEST_EXT + LONGEST_EXT + b"x" + b"\x07"
+    steps = Walk(2, 100)
+    steps.feed(data, 0, cut)
+    steps.advance()
+    steps.feed(data, cut, len(data))
+    assert (steps.advance(), list(steps.offsets)) == (True, [0, 12, 13])
+
+
+def test_entries_are_searched_window_by_window_and_no_further_than_it_takes(monkeypatch):
+    monkeypatch.setattr(entries_module, "SEARCHED", 10)
+    data = ENTRY * 5 + msgpack.packb([1, {"m": "x" * 40}]) + ENTRY * 5
+    found = walk(data, 0, len(data))
+    asked = []
+
+    def search(start, behind):
+        asked.append((start, behind))
+        return [at for at in (0, 1, 7, 20, 30, 50, 61, 75) if start <= at < behind]
+
+    assert list(found.around_hits(search)) == [(0, 3), (6, 9), (15, 62), (74, 77)]
+    assert asked == [(0, 10), (10, 20), (20, 30), (62, 72), (72, 77)]

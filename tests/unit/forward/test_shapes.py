@@ -228,3 +228,40 @@ def test_without_acks_no_piece_has_an_id():
 
 def test_nothing_leaves_where_nothing_came():
     assert shaped(forward([])) == ()
+
+
+def test_an_id_of_ours_is_part_of_a_frame_s_size():
+    entries = [entry(number, 400) for number in range(20)]
+    data = msgpack.packb(["t", entries])
+
+    for limit in (len(data) + 10, len(data) + 100):
+        frames = shaped(data, max_frame=limit)
+        assert max(frame.size for frame in frames) <= limit
+        assert [each for frame in frames for each in entries_of(frame)] == entries
+
+
+@pytest.mark.parametrize("prefix", ["", "alert."])
+def test_what_brackets_a_group_anew_is_part_of_a_frame_s_size(prefix):
+    entries = []
+    for number in range(30):
+        entries += [[[START, {"n": number}], {"attributes": "x" * 3_000}], entry(number, 50), [[END, {}], {}]]
+    data = forward(entries)
+    edits = [edit(data, number, entry(number, 60)) for number in range(1, len(entries), 3)]
+
+    frames = shaped(data, edits, tag_prefix=prefix)
+
+    assert len(frames) > 5
+    assert max(frame.size for frame in frames) <= 10_000
+
+
+def test_entries_that_stay_together_are_one_piece():
+    opening = [[START, {"n": 1}], {}]
+    entries = [opening, *(entry(number) for number in range(5_000)), [[END, {}], {}]]
+    data = forward(entries)
+
+    frames = shaped(data, [edit(data, 100, entry(-1))], max_frame=60_000)
+
+    assert len(frames) == 2
+    assert max(len(frame.pieces) for frame in frames) <= 10
+    kept = [each for frame in frames for each in entries_of(frame) if each[0] == TIME]
+    assert kept == [*entries[1:100], entry(-1), *entries[101:-1]]

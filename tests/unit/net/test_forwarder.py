@@ -4,6 +4,7 @@ from typing import Any
 
 import msgpack
 import pytest
+import uvloop
 
 from firstseen.forward.outgoing import Frame
 from firstseen.net.forwarder import MOST_STRIKES
@@ -101,6 +102,29 @@ def test_everything_unsettled_is_sent_again_in_order_with_the_same_ids(
         assert retried[:1] == [2]
 
     run(test)
+
+
+def test_a_frame_of_many_pieces_is_written_whole_by_the_loop_of_the_agent() -> None:
+    async def test() -> None:
+        counts: list[int] = []
+
+        async def script(peer: Conversation, _: int) -> None:
+            while len(counts) < 17:
+                frame = await peer.frame()
+                counts.append(len(frame[1]))
+                await peer.ack(frame)
+            await peer.until_closed()
+
+        entry = memoryview(b"\x92\x01\x80")
+        pieces = (b"\x93\xa3app\xdd\x00\x01\x44\x38", *[entry] * 83_000, b"\x81\xa5chunk\xa4many")
+        frame = Frame("app", pieces, sum(map(len, pieces)), "many")
+        async with downstream(script) as port, forwarding(target(port)) as (deliveries, retried):
+            deliveries.submit("many", *[frame] * 17)
+            await deliveries.until("many")
+        assert counts == [83_000] * 17
+        assert retried == []
+
+    uvloop.run(test())
 
 
 def test_no_ack_in_time_gives_the_connection_up() -> None:

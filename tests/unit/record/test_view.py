@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from firstseen.errors import RecordError
 from firstseen.geoip import GeoIp
 from firstseen.record.enrichment import UNENRICHED
-from firstseen.record.view import is_verbatim, unavailable, views
+from firstseen.record.view import MAX_EVENTS, MAX_TEXT_CONTAINERS, is_verbatim, unavailable, views
 from support.mmdb import asn_database
 
 EVENT = {"eventSource": "sts.amazonaws.com", "eventName": "GetCallerIdentity"}
@@ -133,3 +134,28 @@ def test_databases_tell_of_the_addresses_of_every_cloudtrail_event_and_of_no_oth
 def test_what_cannot_come_from_cloudtrail_here():
     assert unavailable("process.name", UNENRICHED) == "process.name is not a field of CloudTrail"
     assert unavailable("event.action", UNENRICHED) is None
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"Records": [EVENT] * (MAX_EVENTS + 1)},
+        {b"Records": [1] * (MAX_EVENTS + 1)},
+        {"log": json.dumps([EVENT] * (MAX_EVENTS + 1))},
+        {"message": json.dumps({"Records": [EVENT] * (MAX_EVENTS + 1)})},
+        {"log": "{" * (MAX_TEXT_CONTAINERS + 1)},
+        {"message": b"[" * (MAX_TEXT_CONTAINERS + 1)},
+    ],
+    ids=["listed", "listed under bytes", "in text", "listed in text", "objects", "arrays"],
+)
+def test_what_would_take_too_much_is_refused_where_a_bound_is_asked_for(record):
+    views(record)
+    with pytest.raises(RecordError):
+        views(record, bounded=True)
+
+
+def test_what_is_just_within_the_bounds_is_read():
+    for record in ({"Records": [EVENT] * MAX_EVENTS}, {"log": json.dumps([EVENT] * MAX_EVENTS)}):
+        assert len(views(record, bounded=True)) == MAX_EVENTS
+    assert len(views({"log": "[" * MAX_TEXT_CONTAINERS}, bounded=True)) == 1
+    assert len(views({"Records": [EVENT] * (MAX_EVENTS + 1)}, "ecs", bounded=True)) == 1

@@ -1,6 +1,6 @@
 import pytest
 
-from firstseen.rules.ruleset import RuleSet, Scanner
+from firstseen.rules.ruleset import ESCAPE, RuleSet, Scanner
 from support.documents import Document
 from support.rulefiles import rule_of
 
@@ -96,3 +96,15 @@ def test_an_empty_set():
     empty = RuleSet([])
     assert (empty.rules, empty.reports, empty.matches(Document({}))) == ((), (), [])
     assert not empty.scanner.always
+
+
+def test_hits_that_begin_in_a_window_and_end_behind_it():
+    scanner = Scanner([frozenset({b"GetCallerIdentity"})])
+    data = bytearray(100)
+    data[40:57] = b"GetCallerIdentity"
+    data[7:11] = ESCAPE
+
+    assert scanner.beginning(data, 0, 41, 100) == [7, 40]
+    assert scanner.beginning(data, 8, 40, 100) == []
+    assert scanner.beginning(data, 40, 41, 57) == [40]
+    assert scanner.beginning(data, 40, 41, 56) == []
