@@ -7,20 +7,18 @@ carry the one that its rule names.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never
 
-from firstseen.detect.keys import alert_id, rule_state
+from firstseen.detect.keys import alert_id
 from firstseen.detect.label import match_label, new_terms_label, threshold_label
-from firstseen.detect.law import Law, Occurrence
-from firstseen.detect.new_terms import NewTermsLaw, terms_product
-from firstseen.detect.suppression import SuppressionLaw
-from firstseen.detect.threshold import ThresholdLaw
+from firstseen.detect.law import Law
+from firstseen.detect.matches import Moment, history_of, law_of, occurrence_of, terms_of, threshold_law
 from firstseen.errors import StoreError
 from firstseen.logs import event
 from firstseen.metrics import Counts
-from firstseen.model import Scalar, TermValue, Verdict
+from firstseen.model import Verdict
 from firstseen.record.enrichment import UNENRICHED, Enrichment
 from firstseen.record.view import Mode, View, views
 from firstseen.rules.rule import EveryMatch, NewTerms, Rule, Threshold
@@ -28,21 +26,6 @@ from firstseen.rules.ruleset import RuleSet
 from firstseen.store.base import Claim, RuleState, Store
 
 log = logging.getLogger(__name__)
-
-MAX_TERMS = 1_000
-"""Combinations of values that one event may contribute to one rule; what is beyond is counted and logged."""
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """The clocks of one record, in milliseconds since the epoch.
-
-    ``arrival`` stands in for ``event.ingested`` where the record lacks it; None means that the event's own time does,
-    as for past logs. ``entry`` dates an event that has no time of its own.
-    """
-
-    arrival: int | None
-    entry: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +37,6 @@ class Inspection:
 
 
 NOTHING = Inspection((), ())
-
-NO_LAW: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,15 +151,14 @@ class Engine:
     def _new_terms(self, running: _Running, kind: NewTerms, seen: _Event) -> None:
         """Claim every combination of the rule's terms in this event, and label those that are new."""
         rule = running.rule
-        for terms in self._combinations(rule, seen, [seen.view.values(field) for field in kind.fields]):
-            claim = self._claim(running, terms, seen)
+        for claim in self._claims(running, seen):
             if self._counted(claim.verdict is not Verdict.KNOWN):
                 label = new_terms_label(
                     rule,
                     kind,
-                    terms,
+                    claim.terms,
                     seen.view,
-                    alert_id=alert_id(rule.id, terms, seen.identity),
+                    alert_id=alert_id(rule.id, claim.terms, seen.identity),
                     time_ms=seen.time_ms,
                     last_seen=None if claim.before is None else claim.before.last_seen,
                 )
@@ -186,30 +166,25 @@ class Engine:
 
     def _threshold(self, running: _Running, kind: Threshold, seen: _Event) -> None:
         """Count the event under every combination of the rule's terms in it, and label it where it makes one full."""
-        rule, view = running.rule, seen.view
-        counted = kind.cardinality
-        values = () if counted is None else tuple(view.values(counted.field))
-        per_field = [view.values(field) for field in kind.fields]
-        for terms in self._combinations(rule, seen, per_field) if per_field else [()]:
-            claim = self._claim(running, terms, seen, values)
+        rule = running.rule
+        for claim in self._claims(running, seen):
             if self._counted(claim.verdict is not Verdict.KNOWN):
                 label = threshold_label(
                     rule,
                     kind,
-                    terms,
-                    view,
-                    alert_id=alert_id(rule.id, terms, seen.identity),
+                    claim.terms,
+                    seen.view,
+                    alert_id=alert_id(rule.id, claim.terms, seen.identity),
                     time_ms=seen.time_ms,
-                    tally=_threshold_law(rule, kind).tally(claim.before, claim.occurrence),
+                    tally=threshold_law(rule, kind).tally(claim.before, claim.occurrence),
                 )
                 seen.labels.append(label)
 
     def _every_match(self, running: _Running, seen: _Event) -> None:
         """Label the event, unless an alert of one of its groups was enough."""
         rule = running.rule
-        groups = self._groups(rule, seen)
-        claims = [self._claim(running, group, seen) for group in groups]
         # All groups are claimed, also where the first is news: the event is in each of them.
+        claims = list(self._claims(running, seen))
         if self._counted(not claims or any(claim.verdict is not Verdict.KNOWN for claim in claims)):
             seen.labels.append(
                 match_label(
@@ -217,38 +192,24 @@ class Engine:
                     seen.view,
                     alert_id=alert_id(rule.id, (), seen.identity),
                     time_ms=seen.time_ms,
-                    group=groups[0] if groups else None,
+                    group=claims[0].terms if claims else None,
                 )
             )
 
-    def _groups(self, rule: Rule, seen: _Event) -> Sequence[tuple[TermValue, ...]]:
-        """The groups within which one alert is enough; none where every match is an alert of its own."""
-        suppression = rule.suppression
-        if suppression is None:
-            return ()
-        per_field = [seen.view.values(field) for field in suppression.fields]
-        if suppression.missing_alone and not all(per_field):
-            return ()
-        return self._combinations(rule, seen, [values or (None,) for values in per_field])
-
-    def _combinations(
-        self, rule: Rule, matched: _Event, per_field: Sequence[Sequence[TermValue]]
-    ) -> Sequence[tuple[Any, ...]]:
-        combinations, dropped = terms_product(per_field, MAX_TERMS)
+    def _claims(self, running: _Running, seen: _Event) -> Iterator[Claim]:
+        """Claim the event under each of its terms, one after the other."""
+        if running.law is None:
+            return
+        rule = running.rule
+        terms_of_event, dropped = terms_of(rule, seen.view)
         if dropped:
             self._counts.terms_dropped += dropped
-            event(log, logging.WARNING, "terms_dropped", rule=rule.id, event_id=matched.identity, dropped=dropped)
-        return combinations
-
-    def _claim(
-        self, running: _Running, terms: tuple[TermValue, ...], seen: _Event, values: tuple[Scalar, ...] = ()
-    ) -> Claim:
-        if running.law is None:
-            raise AssertionError("what is claimed has a law")
-        occurrence = Occurrence(_clock(running.rule, seen.view, seen.moment), seen.identity, values)
-        claim = self._store.claim(running.state, terms, occurrence, running.law)
-        seen.claims.append(claim)
-        return claim
+            event(log, logging.WARNING, "terms_dropped", rule=rule.id, event_id=seen.identity, dropped=dropped)
+        occurrence = occurrence_of(rule, seen.view, seen.moment, seen.identity)
+        for terms in terms_of_event:
+            claim = self._store.claim(running.state, terms, occurrence, running.law)
+            seen.claims.append(claim)
+            yield claim
 
     def _counted(self, alerts: bool) -> bool:
         """Count one match, which is an alert or not."""
@@ -261,39 +222,4 @@ class Engine:
 
 
 def _running(rule: Rule) -> _Running:
-    match rule.kind:
-        case NewTerms(fields=fields) as kind:
-            law: Law[Any] | None = NewTermsLaw(kind.silence_ms)
-            keeps = NO_LAW
-        case Threshold(fields=fields) as kind:
-            law = _threshold_law(rule, kind)
-            keeps = ("threshold", kind.cardinality.field if kind.cardinality else "")
-        case EveryMatch():
-            law = SuppressionLaw(rule.suppression.duration_ms) if rule.suppression else None
-            fields = rule.suppression.fields if rule.suppression else ()
-            keeps = ("suppression",)
-        case _ as unreachable:
-            assert_never(unreachable)
-    query, *more = rule.meaning
-    return _Running(rule, RuleState(rule_state(rule.id, query, fields, more, keeps), rule.id, rule.name), law)
-
-
-def _threshold_law(rule: Rule, kind: Threshold) -> ThresholdLaw:
-    return ThresholdLaw(
-        kind.count,
-        kind.cardinality.count if kind.cardinality else 0,
-        rule.lookback_ms,
-        rule.interval_ms,
-        rule.suppression.duration_ms if rule.suppression else 0,
-    )
-
-
-def _clock(rule: Rule, view: View, moment: Moment) -> int:
-    """The time of this sighting by the clock that the rule names with ``timestamp_override``."""
-    if rule.timestamp_field == "event.ingested":
-        if view.ingested_ms is not None:
-            return view.ingested_ms
-        if moment.arrival is not None:
-            return moment.arrival
-    own = view.timestamp_ms
-    return moment.entry if own is None else own
+    return _Running(rule, RuleState(history_of(rule), rule.id, rule.name), law_of(rule))

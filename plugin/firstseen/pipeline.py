@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from firstseen.detect.label import is_for_people
-from firstseen.engine import Engine, Moment
+from firstseen.detect.matches import Moment
+from firstseen.engine import Engine
 from firstseen.errors import ProtocolError, RecordError, StoreError
 from firstseen.forward.compression import algorithm
 from firstseen.forward.content import Content, reading

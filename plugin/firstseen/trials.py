@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 
-from firstseen.engine import Engine, Moment
+from firstseen.detect.matches import Moment
+from firstseen.engine import Engine
 from firstseen.eventfiles import encode_object
 from firstseen.metrics import Counts
 from firstseen.record.instant import iso

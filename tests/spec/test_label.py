@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from firstseen.engine import Engine, Moment
+from firstseen.detect.matches import Moment
+from firstseen.engine import Engine
 from firstseen.metrics import Counts
 from firstseen.store.lmdb import LmdbStore
 from support.rulebook import rule_set

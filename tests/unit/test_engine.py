@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from firstseen.engine import MAX_TERMS, Engine, Moment
+from firstseen.detect.matches import MAX_TERMS, Moment
+from firstseen.engine import Engine
 from firstseen.metrics import Counts
 from firstseen.rules.rule import Cardinality, EveryMatch, Kind, Rule, Suppression, Threshold
 from firstseen.rules.ruleset import RuleSet

@@ -19,7 +19,8 @@ import msgspec
 
 from firstseen import config
 from firstseen.cli import EXIT_FAILED
-from firstseen.engine import Engine, Moment
+from firstseen.detect.matches import Moment
+from firstseen.engine import Engine
 from firstseen.errors import InputError
 from firstseen.eventfiles import Event, encode_object, event_files, read_events
 from firstseen.geoip import GeoIp, databases

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from firstseen.detect.overrides import told
 from firstseen.detect.threshold import Tally
 from firstseen.kql.scalars import text_of
-from firstseen.model import Fields, Scalar, TermValue
+from firstseen.model import Fields, TermValue
 from firstseen.record.instant import iso
 from firstseen.rules.rule import NewTerms, Rule, Threshold
 
@@ -25,7 +25,7 @@ _MOST_SHOWN = 5
 def new_terms_label(
     rule: Rule,
     kind: NewTerms,
-    terms: Sequence[Scalar],
+    terms: Sequence[TermValue],
     view: Fields,
     *,
     alert_id: str,
@@ -50,7 +50,7 @@ def new_terms_label(
 def threshold_label(
     rule: Rule,
     kind: Threshold,
-    terms: Sequence[Scalar],
+    terms: Sequence[TermValue],
     view: Fields,
     *,
     alert_id: str,
@@ -153,8 +153,8 @@ def _text(text: str) -> str:
     return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
-def _listed(values: Sequence[Scalar | str]) -> str:
-    listed = ", ".join(map(text_of, values[:_MOST_SHOWN]))
+def _listed(values: Sequence[TermValue]) -> str:
+    listed = ", ".join("nothing" if value is None else text_of(value) for value in values[:_MOST_SHOWN])
     return listed if len(values) <= _MOST_SHOWN else f"{listed} and {len(values) - _MOST_SHOWN} more"
 
 

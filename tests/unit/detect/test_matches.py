@@ -1,0 +1,76 @@
+import dataclasses
+
+import pytest
+
+from firstseen.detect.law import Occurrence
+from firstseen.detect.matches import Moment, history_of, law_of, occurrence_of, terms_of
+from firstseen.detect.new_terms import NewTermsLaw
+from firstseen.detect.suppression import SuppressionLaw
+from firstseen.detect.threshold import ThresholdLaw
+from firstseen.record.view import View, views
+from firstseen.rules.rule import Cardinality, EveryMatch, Kind, NewTerms, Rule, Suppression, Threshold
+from support.rulebook import rule_set, rule_text
+
+DAY_MS = 86_400_000
+PAST = Moment(arrival=None, entry=7)
+
+
+def rule(kind: Kind | None = None, suppression: Suppression | None = None) -> Rule:
+    (loaded,) = rule_set(rule_text("event.action: Look", ["user.name"])).rules
+    return dataclasses.replace(loaded, kind=kind or loaded.kind, suppression=suppression)
+
+
+def view(**fields: object) -> View:
+    (only,) = views({"event": {"action": "Look"}, **fields})
+    return only
+
+
+NEWS = NewTerms(("user.name", "host.name"), "10d", 10 * DAY_MS, 9 * DAY_MS)
+COUNTING = Threshold(("user.name",), 3, Cardinality("host.name", 2))
+BY_USER = Suppression(("user.name",), 60_000, missing_alone=False)
+
+
+def test_the_law_is_that_of_the_kind() -> None:
+    looked = rule(COUNTING)
+
+    assert law_of(rule(NEWS)) == NewTermsLaw(9 * DAY_MS)
+    assert law_of(looked) == ThresholdLaw(3, 2, looked.lookback_ms, looked.interval_ms, 0)
+    assert law_of(rule(COUNTING, BY_USER)) == ThresholdLaw(3, 2, looked.lookback_ms, looked.interval_ms, 60_000)
+    assert law_of(rule(EveryMatch(), BY_USER)) == SuppressionLaw(60_000)
+    assert law_of(rule(EveryMatch())) is None
+
+
+def test_each_kind_has_a_history_of_its_own() -> None:
+    rules = [rule(NEWS), rule(Threshold(NEWS.fields, 3, None)), rule(EveryMatch(), Suppression(NEWS.fields, 1, True))]
+
+    assert len({history_of(each) for each in rules}) == 3
+
+
+@pytest.mark.parametrize(
+    ("asked", "fields", "terms"),
+    [
+        (rule(NEWS), {"user": {"name": ["a", "b"]}, "host": {"name": "h"}}, [("a", "h"), ("b", "h")]),
+        (rule(NEWS), {"user": {"name": "a"}}, []),
+        (rule(COUNTING), {"user": {"name": "a"}}, [("a",)]),
+        (rule(COUNTING), {}, []),
+        (rule(Threshold((), 3, None)), {}, [()]),
+        (rule(EveryMatch()), {"user": {"name": "a"}}, []),
+        (rule(EveryMatch(), BY_USER), {"user": {"name": "a"}}, [("a",)]),
+        (rule(EveryMatch(), BY_USER), {}, [(None,)]),
+        (rule(EveryMatch(), dataclasses.replace(BY_USER, missing_alone=True)), {}, []),
+    ],
+)
+def test_the_terms_of_an_event(asked: Rule, fields: dict[str, object], terms: list[object]) -> None:
+    assert terms_of(asked, view(**fields)) == (terms, 0)
+
+
+def test_an_event_is_dated_by_the_rule_s_clock_and_adds_the_values_that_are_counted() -> None:
+    ingested = view(
+        **{"@timestamp": "1970-01-01T00:00:01Z", "event.ingested": "1970-01-01T00:00:02Z", "host": {"name": ["h", "i"]}}
+    )
+    dated = view(**{"@timestamp": "1970-01-01T00:00:01Z"})
+
+    assert occurrence_of(rule(COUNTING), ingested, PAST, "e") == Occurrence(2_000, "e", ("h", "i"))
+    assert occurrence_of(rule(NEWS), dated, Moment(arrival=9, entry=7), "e") == Occurrence(9, "e")
+    assert occurrence_of(rule(NEWS), dated, PAST, "e") == Occurrence(1_000, "e")
+    assert occurrence_of(rule(NEWS), view(), PAST, "e") == Occurrence(7, "e")
