@@ -58,7 +58,12 @@ def compile_query(node: Node, query: str, field_type: Callable[[str], str]) -> P
     event's own ``@timestamp``. Raises ``KqlError``, at the place of the fault, for a wildcard in the path of a nested
     block and for ``now`` inside one.
     """
-    return _Compiler(query, Scope(field_type)).compile(node)
+    return compile_within(Scope(field_type), node, query)
+
+
+def compile_within(scope: Scope, node: Node, query: str) -> Predicate:
+    """The same for a part of a query, where names are those of ``scope``."""
+    return _Compiler(query, scope).compile(node)
 
 
 @dataclass(frozen=True, slots=True)
