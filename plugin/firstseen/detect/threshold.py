@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from firstseen.detect.keys import encode_terms
 from firstseen.detect.law import Occurrence
@@ -24,6 +24,11 @@ MOST_MARKS = 256
 """Events of one bucket that are kept; more only where a rule counts further, or where each adds another value."""
 
 DIGEST_SIZE = 8
+
+Hindrance = Literal["again", "alerted", "late", "few", "quiet"]
+"""Why an event raises no alert: it was counted before; an alert of this run counts it already; it is older than all
+that still counts; the count is not full with it; or it is, and an alert is not wanted so soon after the last.
+"""
 
 
 class Mark(NamedTuple):
@@ -79,10 +84,12 @@ class ThresholdLaw(NamedTuple):
 
     def judge(self, before: Bucket | None, occurrence: Occurrence) -> Verdict:
         """NEW for the event that makes the count full, where no alert counts it already."""
-        bucket = self._moved(before, occurrence.time_ms)
-        if not self._is_full(bucket, _mark(occurrence)) or self._is_quiet(bucket, occurrence.time_ms):
-            return Verdict.KNOWN
-        return Verdict.NEW
+        return Verdict.NEW if self.hindrance(before, occurrence) is None else Verdict.KNOWN
+
+    def hindrance(self, before: Bucket | None, occurrence: Occurrence) -> Hindrance | None:
+        """Why this event raises no alert; None where it does."""
+        bucket, mark = self._moved(before, occurrence.time_ms), _mark(occurrence)
+        return self._lack(bucket, mark) or ("quiet" if self._is_quiet(bucket, mark.time_ms) else None)
 
     def remember(self, before: Bucket | None, occurrence: Occurrence, verdict: Verdict) -> Bucket:
         """``before`` with this event, and with its alert if it raised one."""
@@ -91,7 +98,7 @@ class ThresholdLaw(NamedTuple):
         if any(other.event == mark.event for other in bucket.marks):
             return bucket
         alerts = verdict is not Verdict.KNOWN
-        full = alerts or self._is_full(bucket, mark)
+        full = alerts or self._lack(bucket, mark) is None
         kept = bucket.marks
         if time_ms >= bucket.run_ms - self.lookback_ms:
             kept = self._without_surplus((*kept, mark))
@@ -126,14 +133,17 @@ class ThresholdLaw(NamedTuple):
         horizon = run_ms - self.lookback_ms
         return bucket._replace(run_ms=run_ms, marks=tuple(mark for mark in bucket.marks if mark.time_ms >= horizon))
 
-    def _is_full(self, bucket: Bucket, mark: Mark) -> bool:
-        """Whether ``mark`` makes the count full, and no alert has it full already."""
-        if bucket.alert_run_ms is not None or any(other.event == mark.event for other in bucket.marks):
-            return False
+    def _lack(self, bucket: Bucket, mark: Mark) -> Hindrance | None:
+        """Why ``mark`` does not make the count full; None where it does."""
+        if any(other.event == mark.event for other in bucket.marks):
+            return "again"
+        if bucket.alert_run_ms is not None:
+            return "alerted"
         if mark.time_ms < bucket.run_ms - self.lookback_ms or not _is_unspent(bucket, mark):
-            return False
+            return "late"
         counted = [*_unspent(bucket), mark]
-        return len(counted) >= self.events and (not self.distinct or len(_values(counted)) >= self.distinct)
+        is_enough = len(counted) >= self.events and (not self.distinct or len(_values(counted)) >= self.distinct)
+        return None if is_enough else "few"
 
     def _without_surplus(self, marks: tuple[Mark, ...]) -> tuple[Mark, ...]:
         """``marks`` without the oldest one that adds nothing, where there are more than are needed."""
