@@ -14,7 +14,7 @@ from typing import Any, assert_never
 from firstseen.detect.keys import alert_id
 from firstseen.detect.label import match_label, new_terms_label, threshold_label
 from firstseen.detect.law import Law
-from firstseen.detect.matches import Moment, history_of, law_of, occurrence_of, terms_of, threshold_law
+from firstseen.detect.matches import Moment, history_of, identity_of, law_of, occurrence_of, terms_of, threshold_law
 from firstseen.errors import StoreError
 from firstseen.logs import event
 from firstseen.metrics import Counts
@@ -111,7 +111,7 @@ class Engine:
         try:
             for number, view in enumerate(views(record, mode, self._enrichment, bounded=bounded)):
                 for rule in self._matching(view):
-                    identity = view.event_id or (digest() if number == 0 else f"{digest()}/{number}")
+                    identity = identity_of(view, number, digest)
                     self._match(self._running[rule.id], _Event(view, moment, identity, labels, claims))
         except StoreError:
             self.release(claims)

@@ -7,6 +7,7 @@ order included.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import sys
@@ -38,6 +39,10 @@ class Event:
     def decode(self) -> dict[str, Any]:
         """The event as Python values."""
         return decode_object(self.raw)
+
+    def digest(self) -> str:
+        """What stands for the event where it has no id."""
+        return "sha256:" + hashlib.sha256(self.raw).hexdigest()
 
 
 class _Envelope(msgspec.Struct):

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
-from firstseen import config
 from firstseen.cli import EXIT_FAILED
-from firstseen.detect.matches import Moment
+from firstseen.cli.pastlogs import moment_of, now_ms, set_up, time_of
 from firstseen.engine import Engine
 from firstseen.errors import InputError
 from firstseen.eventfiles import Event, encode_object, event_files, read_events
-from firstseen.geoip import GeoIp, databases
 from firstseen.metrics import Counts
-from firstseen.record.view import views
-from firstseen.rules.loader import load_rules
-from firstseen.rules.rule import Status
 from firstseen.rules.ruleset import RuleSet
 from firstseen.store.lmdb import LmdbStore
 
@@ -67,42 +59,18 @@ def command(
 
     The clock is each event's own: event.ingested if it has it, else its time.
     """
-    key = "alerts"
-    geoip = GeoIp()
-    if file is not None:
-        settings = config.load(file)
-        paths = paths or tuple(settings.rules.paths)
-        exceptions = exceptions or tuple(settings.rules.exceptions)
-        key = settings.alerts.key
-        geoip = databases(settings)
-    if not paths:
-        raise click.UsageError("say which rules: with --rules, or with a configuration file")
-    rules = load_rules(paths, exceptions, now_ms=_now_ms())
-    _tell_of(rules)
+    rules, geoip, key = set_up(file, paths, exceptions)
     summary = _Summary()
     with ExitStack() as stack:
         engine_state = _open_state(stack, state)
         counts = Counts()
-        engine = Engine(rules, engine_state, counts, _now_ms, geoip)
+        engine = Engine(rules, engine_state, counts, now_ms, geoip)
         replay = _Replay(engine, rules, engine_state, key, everything, summary)
         events = summary.read(files)
         replay.run(events if as_given else _by_time(events))
         summary.counts = counts
     click.echo(summary.as_json() if output == "json" else summary.as_text(), err=True)
     ctx.exit(EXIT_FAILED if summary.unreadable else 0)
-
-
-def _tell_of(rules: RuleSet) -> None:
-    for report in rules.reports:
-        if report.status is not Status.LOADED:
-            click.echo(f"firstseen: {report.file}: {report.status.replace('_', ' ')}: {report.reason}", err=True)
-    for item in rules.exceptions:
-        if item.reason:
-            click.echo(f"firstseen: {item.file}:{item.line}: exception {item.status}: {item.reason}", err=True)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _open_state(stack: ExitStack, path: Path | None) -> LmdbStore:
@@ -116,14 +84,9 @@ def _open_state(stack: ExitStack, path: Path | None) -> LmdbStore:
 
 def _by_time(events: Iterable[Event]) -> Iterator[Event]:
     """Sorted by event time; events without one come first, events of one instant as they were given."""
-    dated = [(_time(event.decode()) or 0, number, event) for number, event in enumerate(events)]
+    dated = [(time_of(event.decode()) or 0, number, event) for number, event in enumerate(events)]
     dated.sort(key=lambda item: item[:2])
     return (event for _, _, event in dated)
-
-
-def _time(record: Mapping[str, Any]) -> int | None:
-    times = [view.ingested_ms if view.ingested_ms is not None else view.timestamp_ms for view in views(record)]
-    return next((moment for moment in times if moment is not None), None)
 
 
 @dataclass
@@ -195,7 +158,7 @@ class _Replay:
             labels: Sequence[Mapping[str, Any]] = ()
             if self._scanner.always or self._scanner.hits(event.raw, 0, len(event.raw)):
                 record = event.decode()
-                inspection = self._engine.inspect(record, _moment(record), partial(_digest, event.raw))
+                inspection = self._engine.inspect(record, moment_of(record), event.digest)
                 claims += inspection.claims
                 labels = inspection.labels
             if labels or self._everything:
@@ -215,11 +178,3 @@ class _Replay:
             known = record.get(self._key, [])
             return encode_object({**record, self._key: [*(known if isinstance(known, list) else [known]), *labels]})
         return raw[: raw.rindex(b"}")] + b"," + encode_object({self._key: labels})[1:]
-
-
-def _moment(record: Mapping[str, Any]) -> Moment:
-    return Moment(arrival=None, entry=_time(record) or _now_ms())
-
-
-def _digest(raw: bytes) -> str:
-    return "sha256:" + hashlib.sha256(raw).hexdigest()

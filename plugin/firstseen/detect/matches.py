@@ -5,7 +5,7 @@ The engine asks it of every match, and whoever explains a match has to ask the s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never
 
@@ -34,6 +34,11 @@ class Moment:
 
     arrival: int | None
     entry: int
+
+
+def identity_of(view: View, number: int, digest: Callable[[], str]) -> str:
+    """What the event is known by: its own id, or the ``digest`` of the record whose view of this ``number`` it is."""
+    return view.event_id or (digest() if number == 0 else f"{digest()}/{number}")
 
 
 def law_of(rule: Rule) -> Law[Any] | None:

@@ -30,7 +30,7 @@ class Scope:
         """Whether it is for the rule with this id and name, which asks for these exception lists."""
         if self.rules is None or (self.list_id and self.list_id in lists):
             return True
-        return any(_names(selector, rule_id, name) for selector in self.rules)
+        return any(names(selector, rule_id, name) for selector in self.rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def reports(
         nowhere = [
             selector
             for selector in scope.rules or ()
-            if not any(_names(selector, rule_id, name) for rule_id, name, _ in known)
+            if not any(names(selector, rule_id, name) for rule_id, name, _ in known)
         ]
         status, reason = (ItemStatus.FLAGGED, each.remark) if each.remark else (ItemStatus.APPLIED, "")
         if not item.holds(now_ms):
@@ -97,7 +97,8 @@ def reports(
         yield ItemReport(item.name, item.file, item.line, status, reason, rules)
 
 
-def _names(selector: str, rule_id: str, name: str) -> bool:
+def names(selector: str, rule_id: str, name: str) -> bool:
+    """Whether ``selector``, an id or a name with ``*`` for any text, means this rule."""
     if selector in (rule_id, name):
         return True
     return "*" in selector and any(map(_expression(selector).fullmatch, (rule_id, name)))

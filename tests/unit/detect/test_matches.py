@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from firstseen.detect.law import Occurrence
-from firstseen.detect.matches import Moment, history_of, law_of, occurrence_of, terms_of
+from firstseen.detect.matches import Moment, history_of, identity_of, law_of, occurrence_of, terms_of
 from firstseen.detect.new_terms import NewTermsLaw
 from firstseen.detect.suppression import SuppressionLaw
 from firstseen.detect.threshold import ThresholdLaw
@@ -74,3 +74,10 @@ def test_an_event_is_dated_by_the_rule_s_clock_and_adds_the_values_that_are_coun
     assert occurrence_of(rule(NEWS), dated, Moment(arrival=9, entry=7), "e") == Occurrence(9, "e")
     assert occurrence_of(rule(NEWS), dated, PAST, "e") == Occurrence(1_000, "e")
     assert occurrence_of(rule(NEWS), view(), PAST, "e") == Occurrence(7, "e")
+
+
+def test_an_event_without_an_id_is_known_by_the_digest_of_its_record_and_its_place_there() -> None:
+    own = view(event={"id": "e-1"})
+
+    assert identity_of(own, 1, lambda: "digest") == "e-1"
+    assert [identity_of(view(), number, lambda: "digest") for number in (0, 1)] == ["digest", "digest/1"]

@@ -1,0 +1,85 @@
+"""``firstseen explain``: why a rule says of an event what it says."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+
+from firstseen.cli import EXIT_FAILED
+from firstseen.cli.explained import lines
+from firstseen.cli.pastlogs import moment_of, now_ms, set_up
+from firstseen.errors import InputError
+from firstseen.eventfiles import encode_object, event_files, read_events
+from firstseen.explanation import Explainer
+from firstseen.rules.exceptions import names
+from firstseen.rules.rule import Rule
+from firstseen.rules.ruleset import RuleSet
+from firstseen.store.base import StateReader
+from firstseen.store.lmdb import LmdbReader
+
+PATH = click.Path(path_type=Path)
+
+
+@click.command("explain")
+@click.option("-c", "--config", "file", type=PATH, help="Take the rules and databases that this file names.")
+@click.option("--rules", "paths", multiple=True, type=PATH, help="Rule files or directories.")
+@click.option("--exceptions", "exceptions", multiple=True, type=PATH, help="Files of exceptions, likewise.")
+@click.option("--state", "folder", type=PATH, help="Ask this state; an agent may be running on it.")
+@click.option("--rule", "wanted", multiple=True, help="Only this rule: an id or a name, * for any text.")
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    file: Path | None,
+    paths: tuple[Path, ...],
+    exceptions: tuple[Path, ...],
+    folder: Path | None,
+    wanted: tuple[str, ...],
+    output: str,
+    files: tuple[str, ...],
+) -> None:
+    """Tell of each event and rule why it matches or not, part by part, and what the state says of it.
+
+    Nothing is changed: every event is asked about as if it came now and alone.
+    """
+    rules, geoip, _ = set_up(file, paths, exceptions)
+    chosen = _chosen(rules, wanted)
+    failed = False
+    with ExitStack() as stack:
+        explainer = Explainer(chosen, _state(stack, folder), geoip, now_ms())
+        for name in event_files(files):
+            try:
+                for event in read_events(name):
+                    for explanation in explainer.explain(event, moment_of(event.decode())):
+                        if output == "json":
+                            click.echo(encode_object(explanation.as_json()))
+                        else:
+                            click.echo("\n".join(lines(explanation)) + "\n")
+            except InputError as error:
+                click.echo(f"firstseen: {error}", err=True)
+                failed = True
+    sys.stdout.flush()
+    ctx.exit(EXIT_FAILED if failed else 0)
+
+
+def _chosen(rules: RuleSet, wanted: Sequence[str]) -> Sequence[Rule]:
+    """The rules that run and are wanted; all that run where none is named."""
+    for selector in wanted:
+        if not any(names(selector, report.id, report.name) for report in rules.reports):
+            raise click.UsageError(f"there is no rule {selector}")
+    if not wanted:
+        return rules.rules
+    return [rule for rule in rules.rules if any(names(selector, rule.id, rule.name) for selector in wanted)]
+
+
+def _state(stack: ExitStack, folder: Path | None) -> StateReader | None:
+    if folder is None:
+        return None
+    reader = LmdbReader.open(folder)
+    stack.callback(reader.close)
+    return reader
