@@ -30,8 +30,13 @@ def configured_rules(config: Config, now_ms: int, enrichment: Enrichment) -> Rul
     What ``enrichment`` does not know, no CloudTrail record has; where all that is read are documents of others, it may
     be in them all the same.
     """
-    lacks = everything_is_available if only_documents(config) else enrichment_lacks(enrichment)
+    lacks = configured_lacks(config, enrichment)
     return load_rules(config.rules.paths, config.rules.exceptions, now_ms=now_ms, unavailable=lacks)
+
+
+def configured_lacks(config: Config, enrichment: Enrichment) -> Unavailable:
+    """What no record has of all that is read by this configuration."""
+    return everything_is_available if only_documents(config) else enrichment_lacks(enrichment)
 
 
 def only_documents(config: Config) -> bool:

@@ -14,20 +14,12 @@ from xml.etree import ElementTree
 
 import click
 
-from firstseen import config
-from firstseen.cli import EXIT_CONFIG, EXIT_FAILED
+from firstseen.cli import EXIT_CONFIG, EXIT_FAILED, rulelist
 from firstseen.errors import Problem, RuleError
 from firstseen.rules.loader import load_rules
-from firstseen.rules.rule import Report, Status
+from firstseen.rules.rule import Status
 from firstseen.rules.testing import RuleTest, TestFile, is_test_file, load_tests
 from firstseen.trials import Mismatch, run_test
-
-_COLOURS = {
-    Status.LOADED: "green",
-    Status.FLAGGED: "yellow",
-    Status.NOT_RUNNABLE: "red",
-    Status.SKIPPED: "blue",
-}
 
 
 @click.group("rules")
@@ -36,39 +28,18 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("-c", "--config", "file", type=click.Path(path_type=Path), help="Take the rules that this file names.")
+@click.option("-c", "--config", "file", type=click.Path(path_type=Path), help="Take what this file names.")
+@click.option("--exceptions", "exceptions", multiple=True, type=click.Path(path_type=Path), help="Files of exceptions.")
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
-@click.pass_context
-def list_rules(ctx: click.Context, file: Path | None, output: str, paths: tuple[Path, ...]) -> None:
-    """List every rule file in PATH: what becomes of its rule, why, and the needles that lead to its records."""
-    if file is not None and not paths:
-        paths = tuple(config.load(file).rules.paths)
-    if not paths:
-        raise click.UsageError("say which rules: files, directories, or a configuration file")
-    reports = load_rules(paths).reports
-    if output == "json":
-        click.echo(json.dumps([dataclasses.asdict(report) for report in reports], indent=2))
-        return
-    for report in reports:
-        click.echo("\n".join(_listed(report)))
-    counted = [f"{sum(report.status is status for report in reports)} {_spoken(status)}" for status in Status]
-    click.echo(f"{len(reports)} rules: {', '.join(counted)}")
-    ctx.exit(0)
+def list_rules(file: Path | None, exceptions: tuple[Path, ...], output: str, paths: tuple[Path, ...]) -> None:
+    """List every rule file in PATH: what becomes of its rule, and why.
 
-
-def _listed(report: Report) -> Iterator[str]:
-    status = click.style(f"{_spoken(report.status):<12}", fg=_COLOURS[report.status])
-    yield f"{status}  {report.type:<10}  {report.name}"
-    yield f"{'':14}{report.id}  {report.file}"
-    if report.reason:
-        yield f"{'':14}{report.reason}"
-    if report.needles:
-        yield f"{'':14}needles: {', '.join(report.needles)}"
-
-
-def _spoken(status: Status) -> str:
-    return status.replace("_", " ")
+    With the needles that lead to its records, its exceptions, and the fields that no CloudTrail record can have.
+    Without a configuration there are no databases of addresses.
+    """
+    listing = rulelist.load(file, paths, exceptions)
+    click.echo(json.dumps(rulelist.as_json(listing), indent=2) if output == "json" else rulelist.as_text(listing))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,144 @@
+"""What ``firstseen rules list`` tells: every rule file, what becomes of its rule and why, and what applies to it."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from firstseen import config
+from firstseen.geoip import GeoIp, databases
+from firstseen.record.enrichment import Enrichment
+from firstseen.record.view import unavailable
+from firstseen.rulekeeper import configured_lacks, enrichment_lacks, only_documents
+from firstseen.rules.exceptions import ItemReport, ItemStatus
+from firstseen.rules.loader import load_rules
+from firstseen.rules.requirements import mentioned
+from firstseen.rules.rule import Report, Rule, Status
+
+_COLOURS = {
+    Status.LOADED: "green",
+    Status.FLAGGED: "yellow",
+    Status.NOT_RUNNABLE: "red",
+    Status.SKIPPED: "blue",
+}
+_INDENT = " " * 14
+_NO_FIELD = " is not a field of CloudTrail"
+
+
+class Listed(NamedTuple):
+    """A rule file, the exceptions for its rule, and why which of its fields no CloudTrail record can have.
+
+    Both are known of rules that run. ``looks_at_all`` tells that it has no needles.
+    """
+
+    report: Report
+    exceptions: Sequence[ItemReport]
+    unavailable: Mapping[str, str]
+    looks_at_all: bool
+
+
+class Listing(NamedTuple):
+    """All rule files, in order, and the exceptions that are for none of them."""
+
+    rules: Sequence[Listed]
+    unused: Sequence[ItemReport]
+
+
+def load(file: Path | None, paths: Sequence[Path], exceptions: Sequence[Path]) -> Listing:
+    """The rules in ``paths``, or those that the configuration ``file`` names, with its databases and exceptions.
+
+    Raises `RuleError`, `ConfigError`, and `click.UsageError` where no rules are named.
+    """
+    geoip = GeoIp()
+    enrichment: Enrichment | None = geoip
+    lacks = enrichment_lacks(geoip)
+    if file is not None:
+        settings = config.load(file)
+        paths = paths or settings.rules.paths
+        exceptions = exceptions or settings.rules.exceptions
+        geoip = databases(settings)
+        lacks = configured_lacks(settings, geoip)
+        enrichment = None if only_documents(settings) else geoip
+    if not paths:
+        raise click.UsageError("say which rules: files, directories, or a configuration file")
+    rules = load_rules(paths, exceptions, now_ms=time.time_ns() // 1_000_000, unavailable=lacks)
+    running = {rule.file: rule for rule in rules.rules}
+    places = {(item.file, item.line): item for item in rules.exceptions}
+    return Listing(
+        [_listed(report, running.get(report.file), places, enrichment) for report in rules.reports],
+        [item for item in rules.exceptions if item.status is ItemStatus.UNUSED],
+    )
+
+
+def _listed(
+    report: Report,
+    rule: Rule | None,
+    places: Mapping[tuple[str, int | None], ItemReport],
+    enrichment: Enrichment | None,
+) -> Listed:
+    """``enrichment`` is None where no record is read as CloudTrail."""
+    if rule is None:
+        return Listed(report, (), {}, False)
+    reasons: dict[str, str | None] = {}
+    if enrichment is not None:
+        asked = sorted({*mentioned(rule.node), *rule.kind.fields})
+        reasons = {field: unavailable(field, enrichment) for field in asked}
+    return Listed(
+        report,
+        [places[item.file, item.line] for item in rule.exceptions],
+        {field: reason for field, reason in reasons.items() if reason is not None},
+        rule.needles is None,
+    )
+
+
+def as_json(listing: Listing) -> list[dict[str, Any]]:
+    """One object a rule file, in the shape that ``docs/commands.md`` tells of."""
+    return [
+        dataclasses.asdict(listed.report)
+        | {
+            "exceptions": [dataclasses.asdict(item) for item in listed.exceptions],
+            "unavailable": dict(listed.unavailable),
+        }
+        for listed in listing.rules
+    ]
+
+
+def as_text(listing: Listing) -> str:
+    """Some lines a rule file, in colour, and a sum."""
+    lines = [line for listed in listing.rules for line in _lines(listed)]
+    lines += [f"{item.file}:{item.line}: exception unused: {item.name}: {item.reason}" for item in listing.unused]
+    statuses = [listed.report.status for listed in listing.rules]
+    counted = [f"{statuses.count(status)} {_spoken(status)}" for status in Status]
+    return "\n".join([*lines, f"{len(statuses)} rules: {', '.join(counted)}"])
+
+
+def _lines(listed: Listed) -> Iterator[str]:
+    report = listed.report
+    status = click.style(f"{_spoken(report.status):<12}", fg=_COLOURS[report.status])
+    yield f"{status}  {report.type:<10}  {report.name}"
+    yield f"{_INDENT}{report.id}  {report.file}"
+    if report.reason:
+        yield f"{_INDENT}{report.reason}"
+    if report.needles:
+        yield f"{_INDENT}needles: {', '.join(report.needles)}"
+    elif listed.looks_at_all:
+        yield f"{_INDENT}needles: none, every record is looked at"
+    if listed.exceptions:
+        yield f"{_INDENT}exceptions: {len(listed.exceptions)}: {', '.join(map(_exception, listed.exceptions))}"
+    others = [field for field, why in listed.unavailable.items() if why.endswith(_NO_FIELD)]
+    if others:
+        yield f"{_INDENT}not in CloudTrail: {', '.join(others)}"
+    yield from (f"{_INDENT}{why}" for field, why in listed.unavailable.items() if field not in others)
+
+
+def _exception(item: ItemReport) -> str:
+    return f"{item.name} ({item.status})" if item.reason else item.name
+
+
+def _spoken(status: Status) -> str:
+    return status.replace("_", " ")
