@@ -271,3 +271,11 @@ def test_a_rule_of_another_kind_does_not_take_over_the_memory(state: Fixture) ->
     engine = state.running(rule_of(Threshold(("user.name",), 1, None)))
 
     assert len(state.all_labels(engine, document(user={"name": "a"}), LIVE)) == 1
+
+
+def test_of_a_long_list_of_values_those_that_are_new_alert(state: Fixture) -> None:
+    engine = state.engine(rule_text("event.action: Look", ["user.name"]))
+    known, new = [f"known-{number}" for number in range(100)], [f"new-{number}" for number in range(10)]
+    state.labels(engine, document(user={"name": known}), PAST)
+
+    assert state.labels(engine, document(user={"name": [*known, *new]}), PAST) == [[name] for name in new]
