@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.processes import Peer, cpu_ns, memory_kib, relay, relays, sink
-from support.agent import AgentProcess, write_config
+from support.agent import FIRST_RULE, AgentProcess, write_config
 
 AGENT = "firstseen"
 MODES = ("forward", "packed", "gzip")
@@ -92,6 +92,12 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=5, help="(%(default)s)")
     parser.add_argument("--warm-up", type=int, default=40, metavar="CHUNKS", help="not measured (%(default)s)")
+    parser.add_argument(
+        "--rules",
+        type=lambda text: Path(text).resolve(),
+        default=FIRST_RULE,
+        help="a file or a directory (%(default)s); of others matches are told of",
+    )
     parser.add_argument("--json", action="store_true", help="every sample, as JSON")
     options = parser.parse_args(arguments)
     options.modes = options.modes.split(",")
@@ -103,7 +109,9 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _measure(options: argparse.Namespace, folder: Path) -> Outcome:
     with ExitStack() as stack:
         downstream = stack.enter_context(sink())
-        config = write_config(folder / "bench.toml", downstream=f"127.0.0.1:{downstream}", state=folder / "state")
+        config = write_config(
+            folder / "bench.toml", downstream=f"127.0.0.1:{downstream}", state=folder / "state", rules=options.rules
+        )
         agent = stack.enter_context(AgentProcess(config))
         targets = {AGENT: (agent.pid, agent.port)}
         for name in relays():
@@ -117,7 +125,8 @@ def _measure(options: argparse.Namespace, folder: Path) -> Outcome:
         idle = _idle(agent.pid)
         rss, peak = memory_kib(agent.pid)
         totals = dict(agent.stop())
-        _check(totals, sent)
+        _check(totals, sent if options.rules == FIRST_RULE else sent | _judged(totals))
+        sent |= _judged(totals)
     machine = _machine()
     return Outcome(machine, samples, idle, rss, peak, sent)
 
@@ -155,6 +164,10 @@ def _idle(pid: int) -> float:
     before = cpu_ns(pid)
     time.sleep(IDLE_S)
     return (cpu_ns(pid) - before) / 1000 / IDLE_S
+
+
+def _judged(totals: dict[str, Any]) -> dict[str, int]:
+    return {name: totals[name] for name in ("matches", "alerts")}
 
 
 def _check(totals: dict[str, Any], sent: dict[str, int]) -> None:

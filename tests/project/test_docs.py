@@ -1,6 +1,7 @@
 """What the documents say exists, and what exists is in them."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,13 @@ def test_links_lead_somewhere(document: Path) -> None:
 @pytest.mark.parametrize("target", re.findall(r"^make ([a-z]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
 def test_what_the_readme_says_to_make_can_be_made(target: str) -> None:
     assert re.search(rf"^{target}:.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_every_rule_that_is_shipped_is_documented_and_has_tests_and_no_other() -> None:
+    page = (ROOT / "docs/rules.md").read_text().partition("## The rules that are shipped")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| ([^|]+) \| `(\w+)` \| [^|]+ \|$", page, re.MULTILINE)
+    files = [path for path in (ROOT / "rules").glob("*.toml") if not path.name.endswith(".test.toml")]
+    rules = [tomllib.loads(path.read_text())["rule"] for path in files]
+
+    assert sorted(rows) == sorted((rule["name"], rule["type"]) for rule in rules)
+    assert all(path.with_name(f"{path.stem}.test.toml").exists() for path in files)
