@@ -11,7 +11,7 @@ from firstseen.engine import Engine
 from firstseen.errors import FirstseenError, RuleError, StoreError
 from firstseen.geoip import GeoIp, GeoIpError
 from firstseen.logs import event
-from firstseen.record.enrichment import Enrichment
+from firstseen.record.enrichment import UNENRICHED, Enrichment
 from firstseen.record.view import unavailable
 from firstseen.rules.loader import load_rules
 from firstseen.rules.requirements import Unavailable, everything_is_available
@@ -27,11 +27,16 @@ LONGEST_WAIT_S = 3_600.0
 def configured_rules(config: Config, now_ms: int, enrichment: Enrichment) -> RuleSet:
     """The rules that ``config`` names, with the exceptions that hold at ``now_ms``; raises `RuleError`.
 
-    What ``enrichment`` does not know, no CloudTrail record has; where all that is read are documents of others, it may
-    be in them all the same.
+    What ``enrichment`` does not know, no CloudTrail record has. Documents of others may have it all the same: its lack
+    hinders no rule that needs what CloudTrail never has, and none where all that is read are such documents.
     """
-    lacks = configured_lacks(config, enrichment)
-    return load_rules(config.rules.paths, config.rules.exceptions, now_ms=now_ms, unavailable=lacks)
+    return load_rules(
+        config.rules.paths,
+        config.rules.exceptions,
+        now_ms=now_ms,
+        unavailable=configured_lacks(config, enrichment),
+        elsewhere=not_in_cloudtrail,
+    )
 
 
 def configured_lacks(config: Config, enrichment: Enrichment) -> Unavailable:
@@ -65,6 +70,12 @@ def tell_of(rules: RuleSet) -> None:
         if item.reason:
             place = {"file": item.file, "line": item.line}
             event(log, logging.WARNING, f"exception_{item.status}", exception=item.name, **place, reason=item.reason)
+
+
+def not_in_cloudtrail(field: str) -> str | None:
+    """That CloudTrail has no such field, whatever databases there are; None for one that it may have."""
+    reason = unavailable(field, UNENRICHED)
+    return None if reason is None or " needs " in reason else reason
 
 
 class Timer(Protocol):

@@ -10,7 +10,7 @@ from firstseen.engine import Engine
 from firstseen.errors import RuleError, StoreError
 from firstseen.geoip import GeoIp
 from firstseen.metrics import Counts
-from firstseen.rulekeeper import LONGEST_WAIT_S, RuleKeeper, configured_rules, tell_of
+from firstseen.rulekeeper import LONGEST_WAIT_S, RuleKeeper, configured_rules, not_in_cloudtrail, tell_of
 from firstseen.store.lmdb import LmdbStore
 from support.documents import Document
 from support.rulebook import rule_text
@@ -186,3 +186,19 @@ def test_broken_rules_are_an_error_at_the_start(bench):
     bench.write("exceptions/a.toml", json.dumps("x"))
     with pytest.raises(RuleError):
         bench.start()
+
+
+@pytest.mark.parametrize(
+    ("query", "runs"), [("source.as.number: *", False), ("azure.name: x and source.as.number: *", True)]
+)
+def test_a_missing_database_hinders_the_rules_that_cloudtrail_could_fulfil(bench, query, runs):
+    bench.write("rules/a.toml", rule_text(query, ["user.name"]))
+    bench.start()
+
+    assert bool(bench.engine.rules.rules) is runs
+
+
+def test_what_cloudtrail_never_has_is_told_apart_from_what_it_lacks_here():
+    assert not_in_cloudtrail("azure.name") == "azure.name is not a field of CloudTrail"
+    assert not_in_cloudtrail("source.as.number") is None
+    assert not_in_cloudtrail("event.action") is None

@@ -14,7 +14,7 @@ from firstseen import config
 from firstseen.geoip import GeoIp, databases
 from firstseen.record.enrichment import Enrichment
 from firstseen.record.view import unavailable
-from firstseen.rulekeeper import configured_lacks, enrichment_lacks, only_documents
+from firstseen.rulekeeper import configured_lacks, enrichment_lacks, not_in_cloudtrail, only_documents
 from firstseen.rules.exceptions import ItemReport, ItemStatus
 from firstseen.rules.loader import load_rules
 from firstseen.rules.requirements import mentioned
@@ -66,7 +66,8 @@ def load(file: Path | None, paths: Sequence[Path], exceptions: Sequence[Path]) -
         enrichment = None if only_documents(settings) else geoip
     if not paths:
         raise click.UsageError("say which rules: files, directories, or a configuration file")
-    rules = load_rules(paths, exceptions, now_ms=time.time_ns() // 1_000_000, unavailable=lacks)
+    now_ms = time.time_ns() // 1_000_000
+    rules = load_rules(paths, exceptions, now_ms=now_ms, unavailable=lacks, elsewhere=not_in_cloudtrail)
     running = {rule.file: rule for rule in rules.rules}
     places = {(item.file, item.line): item for item in rules.exceptions}
     return Listing(

@@ -36,16 +36,18 @@ def load_rules(
     *,
     now_ms: int = 0,
     unavailable: Unavailable = everything_is_available,
+    elsewhere: Unavailable = everything_is_available,
 ) -> RuleSet:
     """Load the rules in ``paths``: files, and directories that are searched for ``*.toml`` at any depth.
 
     Files of tests (``*.test.toml``) in them are left alone.
     The exceptions in ``exception_paths`` apply to them that hold at ``now_ms``. ``unavailable`` tells of fields that no
-    event can have. Raises `RuleError` with every problem of every file.
+    event of one source can have here, and ``elsewhere`` of those that it never has: a rule that needs one of these is
+    about other sources, of which nothing is known. Raises `RuleError` with every problem of every file.
     """
     problems: list[Problem] = []
     loaded: list[_Loaded] = []
-    surroundings = _Surroundings(read_exceptions(exception_paths, problems), now_ms, unavailable)
+    surroundings = _Surroundings(read_exceptions(exception_paths, problems), now_ms, unavailable, elsewhere)
     for file in toml_files(paths, problems, "rule"):
         try:
             loaded.append(_load(file, surroundings))
@@ -69,6 +71,7 @@ class _Surroundings:
     exceptions: Sequence[Exempting]
     now_ms: int
     unavailable: Unavailable
+    elsewhere: Unavailable
 
     def has_list(self, list_id: str) -> bool:
         return any(each.scope.list_id == list_id for each in self.exceptions)
@@ -153,6 +156,8 @@ def _verdict(
     if rule is None:
         return Status.NOT_RUNNABLE, "; ".join(file.reasons)
     fields, unavailable = _keyed(rule), surroundings.unavailable
+    if hindrances(rule.node, fields, surroundings.elsewhere):
+        unavailable = everything_is_available
     if hindering := hindrances(rule.node, fields, unavailable):
         return Status.NOT_RUNNABLE, "no event can match: " + _told(hindering, unavailable)
     remarks = list(file.remarks)

@@ -174,6 +174,23 @@ def test_fields_that_no_event_can_have(tmp_path, query, terms, status, reason):
     assert len(loaded.rules) == (status != "not_runnable")
 
 
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("azure.name: x and geo.city: *", "loaded"),
+        ("azure.name: x and not geo.city: *", "loaded"),
+        ("not azure.name: x and geo.city: *", "not_runnable"),
+        ("(azure.name: x or a: y) and geo.city: *", "not_runnable"),
+    ],
+)
+def test_what_one_source_lacks_does_not_hinder_a_rule_about_another(tmp_path, query, status):
+    path = tmp_path / "rule.toml"
+    path.write_text(changed([('event.action: "CreateUser"', f"event.action: CreateUser and {query}")]))
+    unavailable, elsewhere = {"geo.city": "no database"}.get, {"azure.name": "not of this source"}.get
+    (report,) = load_rules([path], unavailable=unavailable, elsewhere=elsewhere).reports
+    assert report.status == status
+
+
 def test_a_threshold_needs_the_field_whose_values_it_counts(tmp_path):
     path = tmp_path / "rule.toml"
     path.write_text(BASES["threshold"] + 'cardinality = [{field = "geo.city", value = 2}]\n')
