@@ -53,11 +53,6 @@ class Needles:
     missing: tuple[str, ...]
     escaped: bool
 
-    @property
-    def lead_here(self) -> bool:
-        """Whether the rule would be asked about the event."""
-        return bool(self.found) or self.escaped
-
 
 @dataclass(frozen=True, slots=True)
 class Excepting:

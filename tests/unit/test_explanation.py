@@ -100,18 +100,17 @@ def test_a_rule_that_does_not_match_is_not_asked_of_the_state(tmp_path: Path) ->
     assert [child.verdict for child in rule.query.children] == [True, False]
     assert rule.needles is not None
     assert (rule.needles.found, rule.needles.missing) == ((), ("GetCallerIdentity",))
-    assert not rule.needles.lead_here
 
 
 def test_a_needle_may_be_hidden_by_escapes(tmp_path: Path) -> None:
-    (rule_set,) = (loaded(tmp_path, rule_text()),)
+    rules = loaded(tmp_path, rule_text())
     raw = json.dumps(call(ADA, "e-1")).replace("GetCaller", r"Get\u0043aller").encode()
-    (explanation,) = Explainer(rule_set.rules, None, UNENRICHED, 1).explain(Event(raw, "x", 1), Moment(None, 0))
+    (explanation,) = Explainer(rules.rules, None, UNENRICHED, 1).explain(Event(raw, "x", 1), Moment(None, 0))
 
     (rule,) = explanation.rules
     assert rule.outcome is Outcome.ALERT
     assert rule.needles is not None
-    assert (rule.needles.found, rule.needles.lead_here) == ((), True)
+    assert (rule.needles.found, rule.needles.escaped) == ((), True)
 
 
 def test_a_rule_without_needles_looks_at_every_record(tmp_path: Path) -> None:
