@@ -45,7 +45,7 @@ from firstseen.notation import Endpoint
 from firstseen.pipeline import Pipeline
 from firstseen.quarantine import Quarantine
 from firstseen.record.view import Mode
-from firstseen.rulekeeper import RuleKeeper, configured_rules, tell_of
+from firstseen.rulekeeper import RuleKeeper, configured_policy, configured_rules, tell_of
 from firstseen.rules.ruleset import RuleSet
 from firstseen.store.lmdb import LmdbStore
 
@@ -63,7 +63,7 @@ def run(config: Config) -> int:
     _have_files_for_everybody()
     geoip = databases(config)
     rules = configured_rules(config, _now_ms(), geoip)
-    tell_of(rules)
+    tell_of(rules, configured_policy(config))
     return uvloop.run(_serve(config, rules, geoip))
 
 
@@ -92,7 +92,7 @@ async def _serve(config: Config, rules: RuleSet, geoip: GeoIp) -> int:
     async with AsyncExitStack() as stack:
         store = LmdbStore.open(config.state.path, config.state.map_size.bytes, trouble=_tell_of_trouble)
         stack.callback(store.close)
-        engine = Engine(rules, store, counts, _now_ms, geoip)
+        engine = Engine(rules, store, counts, _now_ms, geoip, configured_policy(config))
         forwarder = _forwarder(config, tls.client, counts)
         agent = Agent(
             pipeline=_pipeline(config, engine, counts),

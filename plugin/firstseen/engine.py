@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Any, assert_never
 
 from firstseen.detect.keys import alert_id
-from firstseen.detect.label import match_label, new_terms_label, threshold_label
-from firstseen.detect.law import Law
-from firstseen.detect.matches import Moment, history_of, identity_of, law_of, occurrence_of, terms_of, threshold_law
+from firstseen.detect.label import Standing, match_label, new_terms_label, threshold_label
+from firstseen.detect.matches import Moment, identity_of, occurrence_of, terms_of, threshold_law
 from firstseen.errors import StoreError
 from firstseen.logs import event
 from firstseen.metrics import Counts
@@ -23,7 +22,8 @@ from firstseen.record.enrichment import UNENRICHED, Enrichment
 from firstseen.record.view import Mode, View, views
 from firstseen.rules.rule import EveryMatch, NewTerms, Rule, Threshold
 from firstseen.rules.ruleset import RuleSet
-from firstseen.store.base import Claim, RuleState, Store
+from firstseen.running import NO_POLICY, Health, Policy, Running, by_rule
+from firstseen.store.base import Claim, Store
 
 log = logging.getLogger(__name__)
 
@@ -37,15 +37,6 @@ class Inspection:
 
 
 NOTHING = Inspection((), ())
-
-
-@dataclass(frozen=True, slots=True)
-class _Running:
-    """A rule that runs, and where and by which law its matches are remembered; None where nothing has to be."""
-
-    rule: Rule
-    state: RuleState
-    law: Law[Any] | None
 
 
 @dataclass(slots=True)
@@ -66,7 +57,11 @@ class _Event:
 
 
 class Engine:
-    """Runs ``rules`` against ``store``, with what ``enrichment`` knows of addresses; one thread only."""
+    """Runs ``rules`` against ``store``, with what ``enrichment`` knows of addresses; one thread only.
+
+    ``policy`` says how alerts of rules are meant. ``on_trip`` is for whoever `tend`s: it is called when there is more
+    to tend to than `next_change_ms` said.
+    """
 
     def __init__(
         self,
@@ -75,22 +70,52 @@ class Engine:
         counts: Counts,
         now_ms: Callable[[], int],
         enrichment: Enrichment = UNENRICHED,
+        policy: Policy = NO_POLICY,
     ) -> None:
         self._store = store
         self._counts = counts
         self._now_ms = now_ms
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, Running] = {}
         self._enrichment = enrichment
+        self._policy = policy
+        self.on_trip: Callable[[], None] | None = None
         self.rules = rules
         self.use(rules)
 
     def use(self, rules: RuleSet) -> None:
         """Run these rules from the next record on. Raises `StoreError` if their state cannot be registered."""
-        running = {rule.id: _running(rule) for rule in rules.rules}
+        now_ms = self._now_ms()
+        running = {rule.id: Running(rule, self._policy) for rule in rules.rules}
         for each in running.values():
-            if each.law is not None:
-                self._store.register(each.state, self._now_ms())
+            if each.keeps_history:
+                self._store.register(each.state, now_ms)
+        known = by_rule(self._store.rules())
+        for rule_id, each in running.items():
+            each.look_up(known)
+            before = self._running.get(rule_id)
+            if before is not None:
+                each.succeed(before, now_ms)
+            if before is None or before.state.key != each.state.key:
+                each.tell_change(just_now=each.since_ms == now_ms)
+            each.tend(now_ms)
         self.rules, self._running = rules, running
+
+    def tend(self) -> None:
+        """Tell of what is over: that a rule learns or is in shadow, that it raises too many alerts."""
+        now_ms = self._now_ms()
+        for each in self._running.values():
+            each.tend(now_ms)
+
+    def next_change_ms(self) -> int | None:
+        """When there is next something to `tend` to, if nothing new happens."""
+        now_ms = self._now_ms()
+        moments = (each.next_change_ms(now_ms) for each in self._running.values())
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def health(self) -> Sequence[Health]:
+        """How each rule does, in the order of the rules."""
+        now_ms = self._now_ms()
+        return [each.health(now_ms) for each in self._running.values()]
 
     def inspect(
         self,
@@ -137,7 +162,7 @@ class Engine:
             event(log, logging.ERROR, "rule_failed", rule=rule.id, event_id=view.event_id, error=repr(error))
             return False
 
-    def _match(self, running: _Running, seen: _Event) -> None:
+    def _match(self, running: Running, seen: _Event) -> None:
         match running.rule.kind:
             case NewTerms() as kind:
                 self._new_terms(running, kind, seen)
@@ -148,55 +173,60 @@ class Engine:
             case _ as unreachable:
                 assert_never(unreachable)
 
-    def _new_terms(self, running: _Running, kind: NewTerms, seen: _Event) -> None:
+    def _new_terms(self, running: Running, kind: NewTerms, seen: _Event) -> None:
         """Claim every combination of the rule's terms in this event, and label those that are new."""
         rule = running.rule
         for claim in self._claims(running, seen):
-            if self._counted(claim.verdict is not Verdict.KNOWN):
+            if self._alerts(running, claim.verdict is not Verdict.KNOWN):
+                named = alert_id(rule.id, claim.terms, seen.identity)
                 label = new_terms_label(
                     rule,
                     kind,
                     claim.terms,
                     seen.view,
-                    alert_id=alert_id(rule.id, claim.terms, seen.identity),
+                    alert_id=named,
                     time_ms=seen.time_ms,
                     last_seen=None if claim.before is None else claim.before.last_seen,
+                    status=self._standing(running, named, seen.moment),
                 )
                 seen.labels.append(label)
 
-    def _threshold(self, running: _Running, kind: Threshold, seen: _Event) -> None:
+    def _threshold(self, running: Running, kind: Threshold, seen: _Event) -> None:
         """Count the event under every combination of the rule's terms in it, and label it where it makes one full."""
         rule = running.rule
         for claim in self._claims(running, seen):
-            if self._counted(claim.verdict is not Verdict.KNOWN):
+            if self._alerts(running, claim.verdict is not Verdict.KNOWN):
+                named = alert_id(rule.id, claim.terms, seen.identity)
                 label = threshold_label(
                     rule,
                     kind,
                     claim.terms,
                     seen.view,
-                    alert_id=alert_id(rule.id, claim.terms, seen.identity),
+                    alert_id=named,
                     time_ms=seen.time_ms,
                     tally=threshold_law(rule, kind).tally(claim.before, claim.occurrence),
+                    status=self._standing(running, named, seen.moment),
                 )
                 seen.labels.append(label)
 
-    def _every_match(self, running: _Running, seen: _Event) -> None:
+    def _every_match(self, running: Running, seen: _Event) -> None:
         """Label the event, unless an alert of one of its groups was enough."""
         rule = running.rule
         # All groups are claimed, also where the first is news: the event is in each of them.
         claims = list(self._claims(running, seen))
-        if self._counted(not claims or any(claim.verdict is not Verdict.KNOWN for claim in claims)):
-            seen.labels.append(
-                match_label(
-                    rule,
-                    seen.view,
-                    alert_id=alert_id(rule.id, (), seen.identity),
-                    time_ms=seen.time_ms,
-                    group=claims[0].terms if claims else None,
-                )
+        if self._alerts(running, not claims or any(claim.verdict is not Verdict.KNOWN for claim in claims)):
+            named = alert_id(rule.id, (), seen.identity)
+            label = match_label(
+                rule,
+                seen.view,
+                alert_id=named,
+                time_ms=seen.time_ms,
+                group=claims[0].terms if claims else None,
+                status=self._standing(running, named, seen.moment),
             )
+            seen.labels.append(label)
 
-    def _claims(self, running: _Running, seen: _Event) -> Iterator[Claim]:
+    def _claims(self, running: Running, seen: _Event) -> Iterator[Claim]:
         """Claim the event under each of its terms, one after the other."""
         if running.law is None:
             return
@@ -211,15 +241,32 @@ class Engine:
             seen.claims.append(claim)
             yield claim
 
-    def _counted(self, alerts: bool) -> bool:
-        """Count one match, which is an alert or not."""
+    def _alerts(self, running: Running, alerts: bool) -> bool:
+        """Count one match, and say whether it is an alert, which is counted by its standing."""
         self._counts.matches += 1
-        if alerts:
-            self._counts.alerts += 1
-        else:
+        if not alerts:
             self._counts.suppressed += 1
+            running.tally.suppressed += 1
         return alerts
 
-
-def _running(rule: Rule) -> _Running:
-    return _Running(rule, RuleState(history_of(rule), rule.id, rule.name), law_of(rule))
+    def _standing(self, running: Running, named: str, moment: Moment) -> Standing:
+        """How the alert of this id is meant; it is counted."""
+        now_ms = self._now_ms() if moment.arrival is None else moment.arrival
+        tripped = running.breaker.tripped
+        standing = running.standing(named, now_ms, live=moment.arrival is not None)
+        if running.breaker.tripped and not tripped and self.on_trip is not None:
+            self.on_trip()
+        counts, tally = self._counts, running.tally
+        if standing is Standing.LEARNING:
+            counts.learning += 1
+            tally.learning += 1
+            return standing
+        counts.alerts += 1
+        tally.alerts += 1
+        if standing is Standing.SHADOW:
+            counts.alerts_in_shadow += 1
+            tally.in_shadow += 1
+        elif standing is Standing.DEGRADED:
+            counts.alerts_degraded += 1
+            tally.degraded += 1
+        return standing

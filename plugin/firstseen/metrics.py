@@ -2,7 +2,7 @@
 
 records in = records out + records rejected
 chunks in  = chunks out + chunks rejected + chunks quarantined + chunks repeated
-matches    = alerts + suppressed
+matches    = alerts + suppressed + learning
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ class Counts:
 
     Of the chunks that came in, some are *repeated*: they had come before, and their records are not counted again. One
     that is *quarantined* was not delivered, and its records count as rejected. A *match* is one sighting of a rule's
-    terms; it is an *alert* or *suppressed*: the terms were known, or not often enough there yet, or one alert on them
-    was enough.
+    terms; it is an *alert*, or *learning* where its rule still learns what is usual, or *suppressed*: the terms were
+    known, or not often enough there yet, or one alert on them was enough. Of the alerts, those *in shadow* and those
+    *degraded*, being too many, are for nobody to look at.
     """
 
     chunks_in: int = 0
@@ -34,6 +35,9 @@ class Counts:
     matches: int = 0
     alerts: int = 0
     suppressed: int = 0
+    learning: int = 0
+    alerts_in_shadow: int = 0
+    alerts_degraded: int = 0
     terms_dropped: int = 0
     rule_errors: int = 0
     connections_refused: int = 0

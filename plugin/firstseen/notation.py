@@ -1,7 +1,8 @@
-"""Durations, sizes, addresses, endpoints and file modes as people write them."""
+"""Durations, sizes, dates, addresses, endpoints and file modes as people write them."""
 
 from __future__ import annotations
 
+import datetime
 import ipaddress
 import os
 import re
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 _WRITTEN = re.compile(r"([0-9]{1,18})([A-Za-z]*)")
+_LAST_MS = 253_402_300_799_999
+"""The last millisecond of the year 9999."""
 
 
 class _Quantity:
@@ -87,6 +90,65 @@ class Size(_Quantity):
     def bytes(self) -> int:
         """In bytes."""
         return self._value
+
+
+def in_units(ms: int) -> str:
+    """A length of time for people, in its two largest units at most, rounded down: ``1d 23h``, ``5m``, ``0s``."""
+    parts: list[str] = []
+    for unit, length in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)):
+        number, ms = divmod(ms, length)
+        if number or parts:
+            parts.append(f"{number}{unit}")
+        if len(parts) == 2:
+            break
+    return " ".join(part for part in parts if part[0] != "0") or "0s"
+
+
+class Until:
+    """Until when something holds: true for ever, a date to its end in UTC, or a moment, which is UTC if not said.
+
+    Raises `ValueError` for a value that is none of these. ``ms`` is since the epoch, None for ever.
+    """
+
+    __slots__ = ("ms",)
+
+    EXAMPLE: ClassVar[str] = "2027-01-31"
+
+    def __init__(self, value: object) -> None:
+        if value is True:
+            self.ms: int | None = None
+            return
+        if isinstance(value, str):
+            value = _moment(value)
+        if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+            value = datetime.datetime.combine(value, datetime.time.max)
+        if not isinstance(value, datetime.datetime):
+            raise ValueError(f"expected true, a date such as {self.EXAMPLE}, or a date and time")  # noqa: TRY004  # of a file
+        moment = value if value.tzinfo else value.replace(tzinfo=datetime.UTC)
+        # The end of a day is the first moment of the next, which the last day of the calendar does not have.
+        self.ms = min(round(moment.timestamp() * 1_000), _LAST_MS)
+
+    def lasts(self, now_ms: int) -> bool:
+        """Whether it still holds."""
+        return self.ms is None or now_ms < self.ms
+
+    def __repr__(self) -> str:
+        return f"Until({self.ms})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Until) and other.ms == self.ms
+
+    def __hash__(self) -> int:
+        return hash(self.ms)
+
+
+def _moment(text: str) -> object:
+    for kind in (datetime.date, datetime.datetime):
+        try:
+            return kind.fromisoformat(text)
+        except ValueError:
+            continue
+    return None
 
 
 class HostName(str):

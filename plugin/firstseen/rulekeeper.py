@@ -1,9 +1,9 @@
-"""Keeps the engine on the rules that hold: loads them anew when told to, and lets exceptions end at their moment."""
+"""Keeps the engine on the rules that hold: loads them anew when told to, and lets what has an end end at its moment."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from firstseen.config import Config, located
@@ -17,11 +17,12 @@ from firstseen.rules.loader import load_rules
 from firstseen.rules.requirements import Unavailable, everything_is_available
 from firstseen.rules.rule import Status
 from firstseen.rules.ruleset import RuleSet
+from firstseen.running import NO_POLICY, Policy
 
 log = logging.getLogger(__name__)
 
 LONGEST_WAIT_S = 3_600.0
-"""An exception that expires much later is looked at again before: clocks are set, and machines sleep."""
+"""What ends much later is looked at again before: clocks are set, and machines sleep."""
 
 
 def configured_rules(config: Config, now_ms: int, enrichment: Enrichment) -> RuleSet:
@@ -60,8 +61,20 @@ def enrichment_lacks(enrichment: Enrichment) -> Unavailable:
     return lacks
 
 
-def tell_of(rules: RuleSet) -> None:
-    """One line for each rule that does not run, or runs at a cost, and for each exception without effect."""
+def configured_policy(config: Config) -> Policy:
+    """What ``config`` says of how long rules learn, and until when they are in shadow."""
+    learning = [(pattern, period.ms) for pattern, period in config.rules.learning]
+    return Policy(config.state.learning_period.ms, learning, config.rules.shadow)
+
+
+def unused_patterns(rules: RuleSet, policy: Policy) -> Sequence[tuple[str, str]]:
+    """The setting, and what is to be said of it, for each of its patterns that fits no rule, running or not."""
+    known = [(report.id, report.name) for report in rules.reports]
+    return [(f"rules.{name}", f"there is no rule {pattern}") for name, pattern in policy.unused(known)]
+
+
+def tell_of(rules: RuleSet, policy: Policy = NO_POLICY) -> None:
+    """One line for each rule that does not run, or runs at a cost, and for what is said of rules that are not there."""
     for report in rules.reports:
         if report.status is not Status.LOADED:
             level = logging.INFO if report.status is Status.SKIPPED else logging.WARNING
@@ -70,6 +83,8 @@ def tell_of(rules: RuleSet) -> None:
         if item.reason:
             place = {"file": item.file, "line": item.line}
             event(log, logging.WARNING, f"exception_{item.status}", exception=item.name, **place, reason=item.reason)
+    for setting, reason in unused_patterns(rules, policy):
+        event(log, logging.WARNING, "setting_unused", setting=setting, reason=reason)
 
 
 def not_in_cloudtrail(field: str) -> str | None:
@@ -106,6 +121,8 @@ class RuleKeeper:
         self._call_later = call_later
         self._looked_at_ms = now_ms()
         self._timer: Timer | None = None
+        self._policy = configured_policy(config)
+        engine.on_trip = self._watch
         self._watch()
 
     def reload(self) -> None:
@@ -126,23 +143,24 @@ class RuleKeeper:
             return
         self._looked_at_ms = now_ms
         self._watch()
-        tell_of(rules)
+        tell_of(rules, self._policy)
         event(log, logging.INFO, "reloaded", rules=len(rules.rules))
 
     def _watch(self) -> None:
-        """Look at the exceptions when the next one expires, or some time before."""
+        """Look when next something ends, or some time before: an exception, learning, shadow, a flood of alerts."""
         now_ms = self._now_ms()
-        expiry = self._engine.rules.next_expiry_ms(self._looked_at_ms)
-        wait_s = LONGEST_WAIT_S if expiry is None else min(max((expiry - now_ms) / 1_000, 0.0), LONGEST_WAIT_S)
-        self._wait(wait_s)
+        ends = (self._engine.rules.next_expiry_ms(self._looked_at_ms), self._engine.next_change_ms())
+        waits_s = [max((end - now_ms) / 1_000, 0.0) for end in ends if end is not None]
+        self._wait(min(waits_s, default=LONGEST_WAIT_S))
 
     def _wait(self, seconds: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._call_later(seconds, self._look)
+        self._timer = self._call_later(min(seconds, LONGEST_WAIT_S), self._look)
 
     def _look(self) -> None:
         now_ms = self._now_ms()
+        self._engine.tend()
         rules = self._engine.rules
         expired = {
             item

@@ -118,7 +118,7 @@ class Office:
         """Chunks in, out, rejected, repeated and quarantined; and what must always hold does."""
         counts = self.counts
         assert counts.records_in == counts.records_out + counts.records_rejected
-        assert counts.matches == counts.alerts + counts.suppressed
+        assert counts.matches == counts.alerts + counts.suppressed + counts.learning
         chunks = (counts.chunks_out, counts.chunks_rejected, counts.chunks_repeated, counts.chunks_quarantined)
         assert counts.chunks_in == sum(chunks)
         return (counts.chunks_in, *chunks)

@@ -1,4 +1,5 @@
 import dataclasses
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from firstseen.metrics import Counts
 from firstseen.rules.rule import Cardinality, EveryMatch, Kind, Rule, Suppression, Threshold
 from firstseen.rules.ruleset import RuleSet
 from firstseen.store.lmdb import LmdbStore
+from support.logged import events
 from support.rulebook import ARN, rule_id, rule_set, rule_text
 
 NOW_MS = 1_790_000_000_000
@@ -26,12 +28,16 @@ class Fixture:
     def __init__(self, path: Path) -> None:
         self.store = LmdbStore.open(path, 1 << 24, durable=False)
         self.counts = Counts()
+        self.later = 0
+
+    def now_ms(self) -> int:
+        return NOW_MS + self.later
 
     def engine(self, *rules: str) -> Engine:
-        return Engine(rule_set(*rules), self.store, self.counts, lambda: NOW_MS)
+        return Engine(rule_set(*rules), self.store, self.counts, self.now_ms)
 
     def running(self, rule: Rule) -> Engine:
-        return Engine(RuleSet([rule]), self.store, self.counts, lambda: NOW_MS)
+        return Engine(RuleSet([rule]), self.store, self.counts, self.now_ms)
 
     def all_labels(self, engine: Engine, record: dict[str, Any], moment: Moment) -> list[Any]:
         inspection = engine.inspect(record, moment, lambda: "digest")
@@ -160,6 +166,73 @@ def test_no_match_touches_nothing(state: Fixture) -> None:
     inspection = engine.inspect(document(**{ARN: ADA}), LIVE, lambda: pytest.fail("no digest is needed"))
 
     assert (list(inspection.labels), list(inspection.claims)) == ([], [])
+
+
+def test_a_changed_rule_is_told_of_and_keeps_its_history(state: Fixture, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    old = rule_text("event.action: Look", ["user.name"])
+    new = rule_text("event.action: (Look or See)", ["user.name"])
+    engine = state.engine(old)
+    state.labels(engine, document(user={"name": "a"}), LIVE)
+    assert events(caplog) == []
+
+    engine.use(rule_set(new))
+    engine.use(rule_set(new))
+    (line,) = events(caplog, "rule_changed")
+    assert (line["level"], line["histories_before"]) == ("warning", ["2026-09-21T14:13:20.000Z"])
+    assert [health.others_ms for health in engine.health()] == [[NOW_MS]]
+    state.later = DAY_MS
+    state.engine(new)
+    assert [each["level"] for each in events(caplog, "rule_changed")] == ["warning", "info"]
+
+    assert state.labels(state.engine(old), document(user={"name": "a"}), LIVE) == [], "the old one is there"
+
+
+def test_what_came_of_a_rule_stays_when_it_is_loaded_anew(state: Fixture) -> None:
+    text = rule_text("event.action: Look", ["user.name"])
+    engine = state.engine(text)
+    for name in "aab":
+        state.labels(engine, document(user={"name": name}), LIVE)
+    engine.use(rule_set(text))
+
+    (health,) = engine.health()
+    assert (health.matches, health.alerts, health.suppressed, health.status) == (3, 2, 1, "open")
+
+
+def test_a_flood_is_told_to_whoever_tends(state: Fixture, caplog: pytest.LogCaptureFixture) -> None:
+    engine = state.engine(rule_text("event.action: Look", ["user.name"]) + 'max_signals = 1\ninterval = "1m"\n')
+    asked: list[int | None] = []
+    engine.on_trip = lambda: asked.append(engine.next_change_ms())
+    assert engine.next_change_ms() is None
+
+    labels = state.all_labels(engine, document(user={"name": ["a", "b", "c"]}), LIVE)
+    (health,) = engine.health()
+    state.later = 120_000
+    engine.tend()
+
+    assert [label["status"] for label in labels] == ["open", "degraded", "degraded"]
+    assert asked == [NOW_MS // 60_000 * 60_000 + 120_000]
+    assert (health.status, health.alerts, health.degraded) == ("degraded", 3, 2)
+    assert [each["event"] for each in events(caplog)] == ["breaker_tripped", "breaker_recovered"]
+    assert state.counts.alerts_degraded == 2
+
+
+def test_an_alert_that_was_let_through_is_so_when_its_delivery_failed(state: Fixture) -> None:
+    engine = state.engine(rule_text("event.action: Look", ["user.name"]) + "max_signals = 1\n")
+
+    def status(number: int, *, delivered: bool) -> list[str]:
+        inspection = engine.inspect(numbered(number, user={"name": f"u{number}"}), LIVE, lambda: "digest")
+        if delivered:
+            state.store.confirm(inspection.claims).result()
+        else:
+            engine.release(inspection.claims)
+        return [label["status"] for label in inspection.labels]
+
+    assert [status(1, delivered=False), status(2, delivered=True), status(1, delivered=True)] == [
+        ["open"],
+        ["degraded"],
+        ["open"],
+    ]
 
 
 def rule_of(kind: Kind, suppression: Suppression | None = None) -> Rule:

@@ -1,8 +1,9 @@
+import datetime as dt
 from pathlib import Path
 
 import pytest
 
-from firstseen.notation import Address, Duration, Endpoint, HostName, Mode, Size
+from firstseen.notation import Address, Duration, Endpoint, HostName, Mode, Size, Until, in_units
 
 
 @pytest.mark.parametrize(
@@ -180,3 +181,58 @@ def test_modes_compare_by_what_they_mean():
     assert hash(Mode("660")) == hash(Mode("0660"))
     assert Mode("600") != Mode("660")
     assert Mode("600") != 0o600
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [
+        (0, "0s"),
+        (999, "0s"),
+        (5_000, "5s"),
+        (65_000, "1m 5s"),
+        (3_600_000, "1h"),
+        (86_399_999, "23h 59m"),
+        (90_000_000, "1d 1h"),
+        (259_260_000, "3d"),
+        (864_000_000, "10d"),
+    ],
+)
+def test_lengths_of_time_for_people(ms, text):
+    assert in_units(ms) == text
+
+
+NOON = dt.datetime(2027, 1, 31, 12)
+
+
+@pytest.mark.parametrize(
+    ("value", "ms"),
+    [
+        (True, None),
+        (dt.date(2027, 1, 31), 1_801_440_000_000),
+        ("2027-01-31", 1_801_440_000_000),
+        (NOON, 1_801_396_800_000),
+        (NOON.replace(tzinfo=dt.timezone(dt.timedelta(hours=2))), 1_801_389_600_000),
+        ("2027-01-31T12:00:00Z", 1_801_396_800_000),
+        (dt.date.max, 253_402_300_799_999),
+    ],
+)
+def test_until_when(value, ms):
+    until = Until(value)
+    assert until.ms == ms
+    assert until.lasts(1_801_389_599_999)
+    assert until.lasts(2**60) is (ms is None)
+    assert (until == Until(value), until == Until("1970-01-01"), hash(until) == hash(Until(value))) == (
+        True,
+        False,
+        True,
+    )
+
+
+def test_until_a_moment_and_no_longer():
+    assert not Until(NOON).lasts(1_801_396_800_000)
+
+
+@pytest.mark.parametrize("value", [False, "", "soon", 7, dt.time(12), [], None])
+def test_no_until(value):
+    with pytest.raises(ValueError, match="expected true, a date such as 2027-01-31, or a date and time"):
+        Until(value)

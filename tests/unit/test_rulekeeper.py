@@ -6,11 +6,20 @@ from pathlib import Path
 import pytest
 
 from firstseen import config
+from firstseen.detect.matches import Moment
 from firstseen.engine import Engine
 from firstseen.errors import RuleError, StoreError
 from firstseen.geoip import GeoIp
 from firstseen.metrics import Counts
-from firstseen.rulekeeper import LONGEST_WAIT_S, RuleKeeper, configured_rules, not_in_cloudtrail, tell_of
+from firstseen.rulekeeper import (
+    LONGEST_WAIT_S,
+    RuleKeeper,
+    configured_policy,
+    configured_rules,
+    not_in_cloudtrail,
+    tell_of,
+    unused_patterns,
+)
 from firstseen.store.lmdb import LmdbStore
 from support.documents import Document
 from support.rulebook import rule_text
@@ -58,10 +67,13 @@ class Bench:
         self.folder = folder
         (folder / "rules").mkdir()
         (folder / "exceptions").mkdir()
-        (folder / "firstseen.toml").write_text('[rules]\npaths = ["rules"]\nexceptions = ["exceptions"]\n')
+        self.configure()
         self.write("rules/a.toml", rule_text("event.action: explain", ["user.name"]))
         self.timers = Timers()
         self.store = LmdbStore.open(folder / "state", 1 << 22, durable=False)
+
+    def configure(self, more: str = "") -> None:
+        self.write("firstseen.toml", f'[rules]\npaths = ["rules"]\nexceptions = ["exceptions"]\n{more}')
 
     def write(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text)
@@ -69,7 +81,8 @@ class Bench:
     def start(self) -> RuleKeeper:
         settings = config.load(self.folder / "firstseen.toml")
         rules = configured_rules(settings, self.timers.now_ms, GeoIp())
-        self.engine = Engine(rules, self.store, Counts(), lambda: self.timers.now_ms)
+        policy = configured_policy(settings)
+        self.engine = Engine(rules, self.store, Counts(), lambda: self.timers.now_ms, policy=policy)
         return RuleKeeper(settings, self.engine, GeoIp(), lambda: self.timers.now_ms, self.timers.call_later)
 
     def matches(self) -> bool:
@@ -170,6 +183,61 @@ def test_a_state_that_cannot_be_written_is_tried_again(bench, caplog, monkeypatc
     assert bench.timers.waiting == [1.0]
     bench.timers.pass_by(1_000)
     assert bench.matches()
+
+
+def test_learning_and_shadow_end_at_their_moment(bench, caplog):
+    caplog.set_level(logging.INFO)
+    bench.configure('learning = {"*" = "10m"}\nshadow = {"*" = 1970-01-01T00:15:00Z}\n')
+    bench.start()
+    assert bench.timers.waiting == [600.0]
+    bench.timers.pass_by(599_990)
+    assert bench.timers.waiting == [0.01]
+    bench.timers.pass_by(10)
+    assert bench.timers.waiting == [300.0]
+    bench.timers.pass_by(300_000)
+    assert bench.timers.waiting == [LONGEST_WAIT_S]
+    names = [line.split()[0] for line in logged(caplog)]
+    assert names == ["rule_learning", "rule_learning_ended", "rule_shadow", "rule_shadow_ended"]
+
+
+def test_the_end_of_a_flood_is_waited_for(bench, caplog):
+    bench.write("rules/a.toml", rule_text("event.action: explain", ["user.name"]) + "max_signals = 1\n")
+    bench.start()
+    event = {"event": {"action": "explain", "id": "e"}, "user": {"name": ["ada", "bob"]}}
+    bench.timers.now_ms = 299_000
+    bench.engine.inspect(event, Moment(299_000, 299_000), str)
+    assert bench.timers.waiting == [301.0]
+    bench.timers.pass_by(301_000)
+    assert bench.timers.waiting == [LONGEST_WAIT_S]
+    assert [line.split()[0] for line in logged(caplog)] == ["breaker_tripped", "breaker_recovered"]
+
+
+def test_rules_that_are_loaded_anew_learn_if_they_are_new(bench, caplog):
+    caplog.set_level(logging.INFO)
+    bench.configure('[state]\nlearning_period = "10m"\n')
+    keeper = bench.start()
+    bench.timers.now_ms = 60_000
+    bench.write("rules/b.toml", rule_text("event.action: explain", ["user.name"], rule_id="b"))
+    keeper.reload()
+    assert [health.learning_until_ms for health in bench.engine.health()] == [600_000, 660_000]
+    bench.write("rules/a.toml", rule_text("event.action: (explain or resolve)", ["user.name"]))
+    bench.timers.now_ms = 120_000
+    keeper.reload()
+    assert [health.learning_until_ms for health in bench.engine.health()] == [720_000, 660_000]
+    assert bench.timers.waiting == [540.0]
+    names = [line.split()[0] for line in logged(caplog)]
+    assert names == ["rule_learning"] * 2 + ["reloaded", "rule_changed", "rule_learning", "reloaded"]
+
+
+def test_settings_of_rules_that_are_not_there_are_told_of(bench, caplog):
+    bench.configure('learning = {"A rule*" = "1d", gone = "2d"}\nshadow = {lost = true}\n')
+    bench.start()
+    policy = configured_policy(config.load(bench.folder / "firstseen.toml"))
+    told = [("rules.learning", "there is no rule gone"), ("rules.shadow", "there is no rule lost")]
+    assert unused_patterns(bench.engine.rules, policy) == told
+    caplog.clear()
+    tell_of(bench.engine.rules, policy)
+    assert [line.split()[0] for line in logged(caplog)] == ["setting_unused"] * 2
 
 
 def test_what_does_not_run_is_told_of(bench, caplog):

@@ -47,7 +47,7 @@ def command(
 
     Nothing is changed: every event is asked about as if it came now and alone.
     """
-    rules, geoip, _ = set_up(file, paths, exceptions)
+    rules, geoip, _, _ = set_up(file, paths, exceptions)
     chosen = _chosen(rules, wanted)
     failed = False
     with ExitStack() as stack:

@@ -13,17 +13,20 @@ from firstseen import config
 from firstseen.detect.matches import Moment
 from firstseen.geoip import GeoIp, databases
 from firstseen.record.view import views
+from firstseen.rulekeeper import configured_policy
 from firstseen.rules.loader import load_rules
 from firstseen.rules.rule import Status
 from firstseen.rules.ruleset import RuleSet
+from firstseen.running import NO_POLICY, Policy
 
 
 class Setup(NamedTuple):
-    """The rules, the databases of addresses, and the key of a record that gets its labels."""
+    """The rules, the databases of addresses, the key of a record that gets its labels, and how alerts are meant."""
 
     rules: RuleSet
     geoip: GeoIp
     key: str
+    policy: Policy
 
 
 def set_up(file: Path | None, paths: tuple[Path, ...], exceptions: tuple[Path, ...]) -> Setup:
@@ -32,17 +35,17 @@ def set_up(file: Path | None, paths: tuple[Path, ...], exceptions: tuple[Path, .
     Tells of rules that do not run or run at a cost, and of exceptions without effect. Raises `RuleError`,
     `ConfigError`, and `click.UsageError` where no rules are named.
     """
-    key, geoip = "alerts", GeoIp()
+    key, geoip, policy = "alerts", GeoIp(), NO_POLICY
     if file is not None:
         settings = config.load(file)
         paths = paths or tuple(settings.rules.paths)
         exceptions = exceptions or tuple(settings.rules.exceptions)
-        key, geoip = settings.alerts.key, databases(settings)
+        key, geoip, policy = settings.alerts.key, databases(settings), configured_policy(settings)
     if not paths:
         raise click.UsageError("say which rules: with --rules, or with a configuration file")
     rules = load_rules(paths, exceptions, now_ms=now_ms())
     _tell_of(rules)
-    return Setup(rules, geoip, key)
+    return Setup(rules, geoip, key, policy)
 
 
 def _tell_of(rules: RuleSet) -> None:

@@ -16,6 +16,7 @@ import msgspec
 
 from firstseen.cli import EXIT_FAILED
 from firstseen.cli.pastlogs import moment_of, now_ms, set_up, time_of
+from firstseen.detect.label import Standing
 from firstseen.engine import Engine
 from firstseen.errors import InputError
 from firstseen.eventfiles import Event, encode_object, event_files, read_events
@@ -30,7 +31,7 @@ BATCH = 1_000
 
 @click.command("replay")
 @click.option(
-    "-c", "--config", "file", type=click.Path(path_type=Path), help="Take the rules and databases that this file names."
+    "-c", "--config", "file", type=click.Path(path_type=Path), help="Take rules, databases and settings from this."
 )
 @click.option("--rules", "paths", multiple=True, type=click.Path(path_type=Path), help="Rule files or directories.")
 @click.option(
@@ -59,12 +60,12 @@ def command(
 
     The clock is each event's own: event.ingested if it has it, else its time.
     """
-    rules, geoip, key = set_up(file, paths, exceptions)
+    rules, geoip, key, policy = set_up(file, paths, exceptions)
     summary = _Summary()
     with ExitStack() as stack:
         engine_state = _open_state(stack, state)
         counts = Counts()
-        engine = Engine(rules, engine_state, counts, now_ms, geoip)
+        engine = Engine(rules, engine_state, counts, now_ms, geoip, policy)
         replay = _Replay(engine, rules, engine_state, key, everything, summary)
         events = summary.read(files)
         replay.run(events if as_given else _by_time(events))
@@ -120,6 +121,7 @@ class _Summary:
                 "matches": counts.matches,
                 "alerts": counts.alerts,
                 "suppressed": counts.suppressed,
+                "learning": counts.learning,
                 "alerts_by_rule": dict(self.by_rule),
                 "unreadable": self.unreadable,
             }
@@ -131,6 +133,8 @@ class _Summary:
             f"{self.events} events in {self.files} files: {counts.matches} matches, "
             f"{counts.alerts} alerts, {counts.suppressed} known"
         ]
+        if counts.learning:
+            lines[0] += f", {counts.learning} learnt"
         lines += [f"{number:>7}  {name}" for name, number in self.by_rule.most_common()]
         if self.unreadable:
             lines.append(f"{len(self.unreadable)} files could not be read to their end")
@@ -163,7 +167,7 @@ class _Replay:
                 labels = inspection.labels
             if labels or self._everything:
                 out.write(self._labelled(event.raw, record, labels) + b"\n")
-            self._summary.by_rule.update(label["rule"]["name"] for label in labels)
+            self._summary.by_rule.update(label["rule"]["name"] for label in labels if _is_alert(label))
             if len(claims) >= BATCH:
                 self._store.confirm(claims).result()
                 claims.clear()
@@ -178,3 +182,7 @@ class _Replay:
             known = record.get(self._key, [])
             return encode_object({**record, self._key: [*(known if isinstance(known, list) else [known]), *labels]})
         return raw[: raw.rindex(b"}")] + b"," + encode_object({self._key: labels})[1:]
+
+
+def _is_alert(label: Mapping[str, Any]) -> bool:
+    return bool(label["status"] != Standing.LEARNING)

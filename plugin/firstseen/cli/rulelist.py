@@ -12,13 +12,24 @@ import click
 
 from firstseen import config
 from firstseen.geoip import GeoIp, databases
+from firstseen.notation import in_units
 from firstseen.record.enrichment import Enrichment
+from firstseen.record.instant import iso
 from firstseen.record.view import unavailable
-from firstseen.rulekeeper import configured_lacks, enrichment_lacks, not_in_cloudtrail, only_documents
+from firstseen.rulekeeper import (
+    configured_lacks,
+    configured_policy,
+    enrichment_lacks,
+    not_in_cloudtrail,
+    only_documents,
+)
 from firstseen.rules.exceptions import ItemReport, ItemStatus
 from firstseen.rules.loader import load_rules
 from firstseen.rules.requirements import mentioned
 from firstseen.rules.rule import Report, Rule, Status
+from firstseen.rules.ruleset import RuleSet
+from firstseen.running import NO_POLICY, Health, Policy, Running, by_rule
+from firstseen.store.lmdb import LmdbReader
 
 _COLOURS = {
     Status.LOADED: "green",
@@ -33,35 +44,46 @@ _NO_FIELD = " is not a field of CloudTrail"
 class Listed(NamedTuple):
     """A rule file, the exceptions for its rule, and why which of its fields no CloudTrail record can have.
 
-    Both are known of rules that run. ``looks_at_all`` tells that it has no needles.
+    Both are known of rules that run. ``looks_at_all`` tells that it has no needles. ``health`` is how the rule stands
+    by its history, None where no state was asked or the rule does not run.
     """
 
     report: Report
     exceptions: Sequence[ItemReport]
     unavailable: Mapping[str, str]
     looks_at_all: bool
+    health: Health | None
 
 
 class Listing(NamedTuple):
-    """All rule files, in order, and the exceptions that are for none of them."""
+    """All rule files, in order, and the exceptions that are for none of them.
+
+    ``with_histories`` tells that a state was asked for them; the time that remains is counted from ``now_ms``.
+    """
 
     rules: Sequence[Listed]
     unused: Sequence[ItemReport]
+    with_histories: bool
+    now_ms: int
 
 
-def load(file: Path | None, paths: Sequence[Path], exceptions: Sequence[Path]) -> Listing:
+def load(file: Path | None, paths: Sequence[Path], exceptions: Sequence[Path], state: Path | None = None) -> Listing:
     """The rules in ``paths``, or those that the configuration ``file`` names, with its databases and exceptions.
 
-    Raises `RuleError`, `ConfigError`, and `click.UsageError` where no rules are named.
+    Their histories are those in ``state``, else in the state that the file names, where that is there. Raises
+    `RuleError`, `ConfigError`, `StoreError`, and `click.UsageError` where no rules are named.
     """
     geoip = GeoIp()
     enrichment: Enrichment | None = geoip
     lacks = enrichment_lacks(geoip)
+    policy = NO_POLICY
     if file is not None:
         settings = config.load(file)
         paths = paths or settings.rules.paths
         exceptions = exceptions or settings.rules.exceptions
-        geoip = databases(settings)
+        geoip, policy = databases(settings), configured_policy(settings)
+        if state is None and settings.state.path.exists():
+            state = settings.state.path
         lacks = configured_lacks(settings, geoip)
         enrichment = None if only_documents(settings) else geoip
     if not paths:
@@ -70,10 +92,29 @@ def load(file: Path | None, paths: Sequence[Path], exceptions: Sequence[Path]) -
     rules = load_rules(paths, exceptions, now_ms=now_ms, unavailable=lacks, elsewhere=not_in_cloudtrail)
     running = {rule.file: rule for rule in rules.rules}
     places = {(item.file, item.line): item for item in rules.exceptions}
+    histories = {} if state is None else _histories(rules, policy, state, now_ms)
     return Listing(
-        [_listed(report, running.get(report.file), places, enrichment) for report in rules.reports],
+        [
+            _listed(report, running.get(report.file), places, enrichment, histories.get(report.id))
+            for report in rules.reports
+        ],
         [item for item in rules.exceptions if item.status is ItemStatus.UNUSED],
+        state is not None,
+        now_ms,
     )
+
+
+def _histories(rules: RuleSet, policy: Policy, state: Path, now_ms: int) -> dict[str, Health]:
+    """How each rule that runs stands by what the state says, by its id. Raises `StoreError`."""
+    reader = LmdbReader.open(state)
+    try:
+        known = by_rule(reader.rules())
+    finally:
+        reader.close()
+    running = [Running(rule, policy) for rule in rules.rules]
+    for each in running:
+        each.look_up(known)
+    return {each.rule.id: each.health(now_ms) for each in running}
 
 
 def _listed(
@@ -81,10 +122,11 @@ def _listed(
     rule: Rule | None,
     places: Mapping[tuple[str, int | None], ItemReport],
     enrichment: Enrichment | None,
+    health: Health | None,
 ) -> Listed:
     """``enrichment`` is None where no record is read as CloudTrail."""
     if rule is None:
-        return Listed(report, (), {}, False)
+        return Listed(report, (), {}, False, health)
     reasons: dict[str, str | None] = {}
     if enrichment is not None:
         asked = sorted({*mentioned(rule.node), *rule.kind.fields})
@@ -94,6 +136,7 @@ def _listed(
         [places[item.file, item.line] for item in rule.exceptions],
         {field: reason for field, reason in reasons.items() if reason is not None},
         rule.needles is None,
+        health,
     )
 
 
@@ -105,20 +148,38 @@ def as_json(listing: Listing) -> list[dict[str, Any]]:
             "exceptions": [dataclasses.asdict(item) for item in listed.exceptions],
             "unavailable": dict(listed.unavailable),
         }
+        | ({"history": _history(listed.health)} if listing.with_histories else {})
         for listed in listing.rules
     ]
 
 
+def _history(health: Health | None) -> dict[str, Any] | None:
+    """What the state says of a rule; None where that does not run."""
+    if health is None:
+        return None
+    return {
+        "standing": health.status,
+        "since": _moment(health.since_ms),
+        "learning_until": _moment(health.learning_until_ms),
+        "shadow_until": health.shadow_until and (_moment(health.shadow_until.ms) or "ever"),
+        "before": [_moment(each) for each in health.others_ms],
+    }
+
+
+def _moment(ms: int | None) -> str | None:
+    return None if ms is None else iso(ms)
+
+
 def as_text(listing: Listing) -> str:
     """Some lines a rule file, in colour, and a sum."""
-    lines = [line for listed in listing.rules for line in _lines(listed)]
+    lines = [line for listed in listing.rules for line in _lines(listed, listing.now_ms)]
     lines += [f"{item.file}:{item.line}: exception unused: {item.name}: {item.reason}" for item in listing.unused]
     statuses = [listed.report.status for listed in listing.rules]
     counted = [f"{statuses.count(status)} {_spoken(status)}" for status in Status]
     return "\n".join([*lines, f"{len(statuses)} rules: {', '.join(counted)}"])
 
 
-def _lines(listed: Listed) -> Iterator[str]:
+def _lines(listed: Listed, now_ms: int) -> Iterator[str]:
     report = listed.report
     status = click.style(f"{_spoken(report.status):<12}", fg=_COLOURS[report.status])
     yield f"{status}  {report.type:<10}  {report.name}"
@@ -135,6 +196,20 @@ def _lines(listed: Listed) -> Iterator[str]:
     if others:
         yield f"{_INDENT}not in CloudTrail: {', '.join(others)}"
     yield from (f"{_INDENT}{why}" for field, why in listed.unavailable.items() if field not in others)
+    if listed.health is not None:
+        yield from (f"{_INDENT}{line}" for line in _standing(listed.health, now_ms))
+
+
+def _standing(health: Health, now_ms: int) -> Iterator[str]:
+    if health.since_ms is not None:
+        yield f"history since {iso(health.since_ms)}"
+    for before_ms in health.others_ms:
+        yield f"another history since {iso(before_ms)}, of this rule as it was"
+    if health.learning_until_ms is not None:
+        yield f"learning until {iso(health.learning_until_ms)}, {in_units(health.learning_until_ms - now_ms)} left"
+    if health.shadow_until is not None:
+        end_ms = health.shadow_until.ms
+        yield "in shadow" if end_ms is None else f"in shadow until {iso(end_ms)}, {in_units(end_ms - now_ms)} left"
 
 
 def _exception(item: ItemReport) -> str:

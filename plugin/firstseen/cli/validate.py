@@ -16,7 +16,7 @@ from firstseen.errors import ConfigError, Problem, RuleError
 from firstseen.geoip import databases
 from firstseen.net import tls
 from firstseen.record.enrichment import UNENRICHED, Enrichment
-from firstseen.rulekeeper import configured_rules
+from firstseen.rulekeeper import configured_policy, configured_rules, unused_patterns
 from firstseen.rules.ruleset import RuleSet
 
 
@@ -27,16 +27,17 @@ from firstseen.rules.ruleset import RuleSet
 def command(ctx: click.Context, file: Path, output: str) -> None:
     """Check the configuration and the certificates, databases, rules and exceptions that it names.
 
-    One line per problem, exit 78 if there is any. Rules that cannot run in this version, and exceptions without effect,
-    are told of, and are no problem.
+    One line per problem, exit 78 if there is any. Rules that cannot run in this version, exceptions without effect, and
+    settings of rules that are not there, are told of, and are no problem.
     """
-    problems, rules = _checked(file)
+    problems, rules, unused = _checked(file)
     reports, exceptions = rules.reports, rules.exceptions
     if output == "json":
         told = {
             "problems": [dataclasses.asdict(problem) for problem in problems],
             "rules": [dataclasses.asdict(report) for report in reports],
             "exceptions": [dataclasses.asdict(item) for item in exceptions],
+            "unused": [dataclasses.asdict(problem) for problem in unused],
         }
         click.echo(json.dumps(told))
     else:
@@ -48,20 +49,22 @@ def command(ctx: click.Context, file: Path, output: str) -> None:
         for item in exceptions:
             if item.reason:
                 click.echo(f"{item.file}:{item.line}: exception {item.status}: {item.name}: {item.reason}")
+        for problem in unused:
+            click.echo(str(problem))
         if not problems:
             loaded = sum(report.status in ("loaded", "flagged") for report in reports)
             click.echo(f"{file}: no problems; {loaded} of {len(reports)} rules run")
     ctx.exit(EXIT_CONFIG if problems else 0)
 
 
-def _checked(file: Path) -> tuple[Sequence[Problem], RuleSet]:
-    """Everything that is wrong with the configuration and what it names, and what is said of its rules."""
+def _checked(file: Path) -> tuple[Sequence[Problem], RuleSet, Sequence[Problem]]:
+    """All that is wrong with the configuration and what it names, its rules, and settings of rules it does not have."""
     problems: list[Problem] = []
     rules = RuleSet([])
     try:
         settings = config.load(file)
     except ConfigError as error:
-        return error.problems, rules
+        return error.problems, rules, ()
     enrichment: Enrichment = UNENRICHED
     try:
         tls.contexts(settings)
@@ -74,5 +77,6 @@ def _checked(file: Path) -> tuple[Sequence[Problem], RuleSet]:
     try:
         rules = configured_rules(settings, time.time_ns() // 1_000_000, enrichment)
     except RuleError as error:
-        problems += error.problems
-    return problems, rules
+        return [*problems, *error.problems], rules, ()
+    unused = unused_patterns(rules, configured_policy(settings))
+    return problems, rules, [config.located(settings, setting, reason) for setting, reason in unused]

@@ -15,7 +15,7 @@ import msgspec
 
 from firstseen.config.secret import Secret, SecretFile
 from firstseen.config.sections import Section
-from firstseen.notation import Duration, Endpoint, HostName, Mode, Size
+from firstseen.notation import Duration, Endpoint, HostName, Mode, Size, Until
 from firstseen.toml import in_words as kind_of_value
 
 _ENDPOINT = '"host:port", "tls://host:port" or "unix:/path"'
@@ -30,6 +30,7 @@ _WORDS: Mapping[object, tuple[str, str]] = {
     Endpoint: (f"an endpoint, {_ENDPOINT}", f"endpoints, {_ENDPOINT}"),
     Mode: (f'a mode in octal digits, such as "{Mode.EXAMPLE}"', "modes"),
     Duration: (f'a duration with its unit, such as "{Duration.EXAMPLE}"', "durations"),
+    Until: (f"true, a date such as {Until.EXAMPLE}, or a date and time", "dates"),
     Size: (f'a size with its unit, such as "{Size.EXAMPLE}"', "sizes"),
 }
 """One of a type, and many."""
@@ -67,10 +68,18 @@ def item_of(kind: Any) -> Any:
     return get_args(bare(kind))[0] if get_origin(bare(kind)) is tuple else None
 
 
+def by_pattern(kind: Any) -> Any:
+    """The type of the values in a table whose keys are patterns, in order; None for one that is no such table."""
+    pair = get_args(item_of(kind))
+    return pair[1] if len(pair) == 2 and get_origin(item_of(kind)) is tuple else None
+
+
 def in_words(kind: Any) -> str:
     """What to write for a setting of this type: "a size with its unit", "a list of paths"."""
     if title := meta(kind).title:
         return title
+    if value := by_pattern(kind):
+        return f"a table of patterns, each with {_WORDS[value][0]}"
     optional = ' or ""' if is_optional(kind) else ""
     item, kind = item_of(kind), bare(kind)
     if item is not None:
@@ -93,6 +102,8 @@ def _table_in_words(kind: type[Section], *, many: bool) -> str:
 
 def mismatch(kind: Any, value: object) -> str:
     """That ``value`` is no value of this type. What stands in place of a table is not told: it may be a password."""
+    if by_pattern(kind):
+        return f"expected {in_words(kind)}, got {kind_of_value(value)}"
     table = table_of(item_of(kind) or kind)
     secretive = table is not None and not table.SHORTHAND
     told = (isinstance(value, str) and value and not secretive) or (type(value) is int and bare(kind) is int)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from firstseen.config.kinds import as_toml, in_words, meta, table_of
+from firstseen.config.kinds import as_toml, by_pattern, in_words, meta, table_of
 from firstseen.config.sections import SECTIONS, Section
 from firstseen.config.sources import Sources, View
 
@@ -55,7 +55,8 @@ def _by_tag(section: str) -> Iterator[Setting]:
 
 
 def _setting(section: str, key: str, kind: Any, default: object) -> Setting:
-    return Setting(section, key, in_words(kind), as_toml(default), meta(kind).description or "")
+    written = "{}" if by_pattern(kind) and not default else as_toml(default)
+    return Setting(section, key, in_words(kind), written, meta(kind).description or "")
 
 
 def sample() -> str:

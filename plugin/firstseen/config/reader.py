@@ -12,13 +12,13 @@ import msgspec
 from firstseen import toml
 from firstseen.config.checks import faults
 from firstseen.config.environment import expanded
-from firstseen.config.kinds import bare, in_words, is_optional, item_of, meta, mismatch, table_of
+from firstseen.config.kinds import bare, by_pattern, in_words, is_optional, item_of, meta, mismatch, table_of
 from firstseen.config.manual import hint
 from firstseen.config.secret import Secret, SecretFile
 from firstseen.config.sections import SECTIONS, Config, Section
 from firstseen.config.sources import Sources, View
 from firstseen.errors import ConfigError, FirstseenError, Problem
-from firstseen.notation import Endpoint
+from firstseen.notation import Endpoint, Until
 from firstseen.toml import KeyPath, TomlError, dotted
 from firstseen.toml import in_words as kind_of_value
 
@@ -129,6 +129,8 @@ class _Reader:
         item, table = item_of(kind), table_of(kind)
         if table is not None:
             return self._table(table, value, path)
+        if by_pattern(kind):
+            return self._patterns(kind, value, path)
         if item is None or table_of(item) is None:
             return self._converted(kind, value)
         if not isinstance(value, list) or len(value) < (meta(kind).min_length or 0):
@@ -155,15 +157,25 @@ class _Reader:
             raise _SettingError(str(error)) from None
 
     def _sources(self, table: Mapping[str, object], name: str) -> Sources:
-        views = []
+        return msgspec.convert({"views": self._by_pattern(View, table, (name,))}, Sources)
+
+    def _patterns(self, kind: Any, value: object, path: KeyPath) -> object:
+        if not isinstance(value, dict):
+            raise _SettingError(mismatch(kind, value))
+        pairs = self._by_pattern(by_pattern(kind), value, path)
+        return tuple(pairs) if len(pairs) == len(value) else _FAULTY
+
+    def _by_pattern(self, kind: Any, table: Mapping[str, object], path: KeyPath) -> list[tuple[str, object]]:
+        """The patterns in ``table`` whose value is fine, with it; the others are reported."""
+        pairs = []
         for pattern, value in table.items():
             if isinstance(value, dict):
-                self._report("a pattern with a dot in it stands in quotation marks", name, pattern)
+                self._report("a pattern with a dot in it stands in quotation marks", *path, pattern)
                 continue
-            view = self._attempt(View, value, (name, pattern))
-            if view is not _FAULTY:
-                views.append((pattern, view))
-        return msgspec.convert({"views": views}, Sources)
+            read = self._attempt(kind, value, (*path, pattern))
+            if read is not _FAULTY:
+                pairs.append((pattern, read))
+        return pairs
 
     def _converted(self, kind: Any, value: object) -> object:
         try:
@@ -182,6 +194,11 @@ class _Reader:
 
     def _hook(self, kind: type, value: object) -> object:
         """What the types that the library does not know make of ``value``."""
+        if kind is Until:
+            try:
+                return Until(value)
+            except ValueError:
+                raise msgspec.ValidationError from None
         if not isinstance(value, str) or not value:
             raise msgspec.ValidationError
         try:

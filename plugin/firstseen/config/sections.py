@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 
 from firstseen.config.secret import Secret, SecretFile, either
 from firstseen.config.sources import Sources
-from firstseen.notation import Duration, Endpoint, HostName, Mode, Size
+from firstseen.notation import Duration, Endpoint, HostName, Mode, Size, Until
 
 
 class Section(Struct, frozen=True, kw_only=True):
@@ -286,6 +286,21 @@ class Rules(Section, frozen=True, kw_only=True):
             " rules pass over. A value list stands beside the file that names it."
         ),
     ] = ()
+    learning: Annotated[
+        tuple[tuple[str, Duration], ...],
+        Meta(
+            description='How long rules learn, by their id or name, in quotation marks, "*" in it standing for any run'
+            ' of characters: {"AWS IAM *" = "2d"}. The first pattern that fits counts, for rules of any type; where'
+            " none does, it is state.learning_period."
+        ),
+    ] = ()
+    shadow: Annotated[
+        tuple[tuple[str, Until], ...],
+        Meta(
+            description="Rules that are being tried out, named likewise, and until when: true, a date to its end in"
+            " UTC, or a time. Their alerts are labelled as shadow and keep their tag."
+        ),
+    ] = ()
 
 
 class State(Section, frozen=True, kw_only=True):
@@ -298,6 +313,13 @@ class State(Section, frozen=True, kw_only=True):
         Size,
         Meta(description="Largest size of the database. Its file is sparse and takes up only what is used."),
     ] = Size("1GiB")
+    learning_period: Annotated[
+        Duration,
+        Meta(
+            description="For this long after the history of a rule of type new_terms began, what is new is remembered"
+            " and labelled as learning, and keeps its tag. 0s alerts from the first record on."
+        ),
+    ] = Duration("0s")
 
 
 class GeoIp(Section, frozen=True, kw_only=True):

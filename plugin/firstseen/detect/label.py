@@ -7,6 +7,7 @@ of their own what they saw.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Any, TypeVar
 
 from firstseen.detect.overrides import told
@@ -17,6 +18,20 @@ from firstseen.record.instant import iso
 from firstseen.rules.rule import NewTerms, Rule, Threshold
 
 Value = TypeVar("Value", bound=TermValue)
+
+
+class Standing(StrEnum):
+    """How an alert is meant, which its label says as ``status``."""
+
+    OPEN = "open"
+    """Somebody should look at it."""
+    LEARNING = "learning"
+    """Its rule still learns what is usual."""
+    SHADOW = "shadow"
+    """Its rule is being tried out."""
+    DEGRADED = "degraded"
+    """Its rule has raised more alerts than anybody would look at."""
+
 
 _MOST_SHOWN = 5
 """Values of one field that a reason names; the rest is counted."""
@@ -31,7 +46,7 @@ def new_terms_label(
     alert_id: str,
     time_ms: int,
     last_seen: int | None,
-    status: str = "open",
+    status: Standing = Standing.OPEN,
 ) -> dict[str, Any]:
     """The label of an alert on ``terms``; ``time_ms`` is the event's time, ``last_seen`` the sighting before."""
     shown = _readable(terms)
@@ -56,7 +71,7 @@ def threshold_label(
     alert_id: str,
     time_ms: int,
     tally: Tally,
-    status: str = "open",
+    status: Standing = Standing.OPEN,
 ) -> dict[str, Any]:
     """The label of the event that made the count of ``terms`` full; ``tally`` is what counted with it."""
     shown = _readable(terms)
@@ -83,7 +98,7 @@ def match_label(
     alert_id: str,
     time_ms: int,
     group: Sequence[TermValue] | None,
-    status: str = "open",
+    status: Standing = Standing.OPEN,
 ) -> dict[str, Any]:
     """The label of a match that is an alert by itself; ``group`` is what others must share to be held back by it."""
     label = _label(rule, view, alert_id, time_ms, status, _deed(view))
@@ -93,15 +108,15 @@ def match_label(
 
 
 def is_for_people(label: Mapping[str, Any]) -> bool:
-    """Whether somebody should be told: not of what is only learnt, and not of what only other rules look at."""
-    return label["status"] == "open" and "building_block" not in label
+    """Whether somebody should be told: only of what is open, and not of what only other rules look at."""
+    return label["status"] == Standing.OPEN and "building_block" not in label
 
 
-def _label(rule: Rule, view: Fields, alert_id: str, time_ms: int, status: str, what: str) -> dict[str, Any]:
+def _label(rule: Rule, view: Fields, alert_id: str, time_ms: int, status: Standing, what: str) -> dict[str, Any]:
     name, severity, risk_score = told(rule, view)
     label: dict[str, Any] = {
         "id": alert_id,
-        "status": status,
+        "status": status.value,
         "time": iso(time_ms),
         "reason": f"{_text(name)}: {what}",
         "rule": {

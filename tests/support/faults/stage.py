@@ -255,7 +255,7 @@ class Stage:
         totals = await asyncio.to_thread(agent.stop)
         if totals["records_in"] != totals["records_out"] + totals["records_rejected"]:
             self.problems.append(f"the sums do not add up: {totals}")
-        if totals["matches"] != totals["alerts"] + totals["suppressed"]:
+        if totals["matches"] != totals["alerts"] + totals["suppressed"] + totals["learning"]:
             self.problems.append(f"the matches do not add up: {totals}")
         await self._end_agent()
 

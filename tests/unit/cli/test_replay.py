@@ -142,6 +142,7 @@ def test_the_summary_as_json(tmp_path: Path, rule: str) -> None:
         "matches": 1,
         "alerts": 1,
         "suppressed": 0,
+        "learning": 0,
         "alerts_by_rule": {"A rule for tests": 1},
         "unreadable": [],
     }
@@ -154,6 +155,27 @@ def test_the_rules_of_a_configuration(tmp_path: Path, rule: str) -> None:
     result = replay("-c", str(config), write(tmp_path / "e.json", call(ADA, "e-1")))
 
     assert [list(json.loads(line))[-1] for line in result.stdout.splitlines()] == ["found"]
+
+
+def test_with_the_settings_of_a_configuration_a_throw_away_state_learns(tmp_path: Path, rule: str) -> None:
+    config = tmp_path / "firstseen.toml"
+    config.write_text('[rules]\npaths = ["rule.toml"]\n[state]\nlearning_period = "1d"\n')
+    events = write(tmp_path / "e.json", call(ADA, "e-1"), call(ADA, "e-2"), call(BOB, "e-3"))
+
+    learnt, told = replay("-c", str(config), events), replay("--rules", rule, events)
+    as_json = json.loads(replay("-c", str(config), "--output", "json", events).stderr)
+
+    statuses = [
+        [json.loads(line)["alerts"][0]["status"] for line in each.stdout.splitlines()] for each in (learnt, told)
+    ]
+    assert statuses == [["learning", "learning"], ["open", "open"]]
+    assert learnt.stderr == "3 events in 1 files: 3 matches, 0 alerts, 1 known, 2 learnt\n"
+    assert {key: as_json[key] for key in ("matches", "alerts", "learning", "alerts_by_rule")} == {
+        "matches": 3,
+        "alerts": 0,
+        "learning": 2,
+        "alerts_by_rule": {},
+    }
 
 
 def test_rules_that_do_not_run_are_told_of(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import json
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -6,6 +7,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from firstseen.cli import main
+from firstseen.detect.matches import history_of
+from firstseen.record.instant import iso
+from firstseen.rules.loader import load_rules
+from firstseen.store.base import RuleState
+from firstseen.store.lmdb import LmdbStore
 from support.rulebook import rule_id, rule_text
 
 TESTS = """
@@ -75,6 +81,82 @@ def test_the_rules_of_a_configuration_are_listed(folder: Path) -> None:
     config.write_text('[rules]\npaths = ["../a.toml"]\n')
 
     assert "1 rules: 1 loaded" in rules("list", "-c", config).stdout
+
+
+def started(folder: Path, since_ms: int, *lines: str) -> Path:
+    """A state in which the rule of ``folder`` has a history since then, and one from before, of another form of it."""
+    (rule,) = load_rules([folder / "a.toml"]).rules
+    store = LmdbStore.open(folder / "state", 1 << 20, durable=False)
+    store.register(RuleState(history_of(rule), rule.id, rule.name), since_ms)
+    store.register(RuleState(b"as it was", rule.id, rule.name), 0)
+    store.close()
+    config = folder / "firstseen.toml"
+    config.write_text('[rules]\npaths = ["a.toml"]\n' + "\n".join(lines) + '\n[state]\npath = "state"\n')
+    return config
+
+
+def test_the_histories_in_a_state_are_told(folder: Path) -> None:
+    started(folder, 60_000)
+
+    shown = rules("list", folder / "a.toml", "--state", folder / "state").stdout
+    (listed,) = json.loads(rules("list", folder / "a.toml", "--state", folder / "state", "--output", "json").stdout)
+
+    assert [line.strip() for line in shown.splitlines()[3:5]] == [
+        "history since 1970-01-01T00:01:00.000Z",
+        "another history since 1970-01-01T00:00:00.000Z, of this rule as it was",
+    ]
+    assert listed["history"] == {
+        "standing": "open",
+        "since": "1970-01-01T00:01:00.000Z",
+        "learning_until": None,
+        "shadow_until": None,
+        "before": ["1970-01-01T00:00:00.000Z"],
+    }
+
+
+def test_who_learns_and_who_is_in_shadow_is_told_with_the_time_that_remains(folder: Path) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    until_ms = now_ms - 60_000 + 2 * 86_400_000
+    config = started(folder, now_ms - 60_000, 'learning = {"A rule*" = "2d"}', 'shadow = {"*" = 9999-12-30}')
+
+    shown = rules("list", "-c", config).stdout.splitlines()
+    (listed,) = json.loads(rules("list", "-c", config, "--output", "json").stdout)
+
+    assert shown[5].strip() == f"learning until {iso(until_ms)}, 1d 23h left"
+    assert shown[6].strip().startswith("in shadow until 9999-12-31T00:00:00.000Z, ")
+    assert listed["history"]["standing"] == "learning"
+    assert listed["history"]["learning_until"] == iso(until_ms)
+    assert listed["history"]["shadow_until"] == "9999-12-31T00:00:00.000Z"
+
+
+def test_a_shadow_for_ever_and_a_rule_without_a_history_yet(folder: Path) -> None:
+    config = started(folder, 0, 'shadow = {"*" = true}')
+    (folder / "a.toml").write_text(rule_text("event.action: Other", ["user.name"]))
+
+    shown = rules("list", "-c", config).stdout.splitlines()
+    (listed,) = json.loads(rules("list", "-c", config, "--output", "json").stdout)
+
+    assert [line.strip() for line in shown[3:-1]] == ["in shadow"]
+    assert (listed["history"]["since"], listed["history"]["shadow_until"]) == (None, "ever")
+
+
+def test_exceptions_belong_to_the_history(folder: Path) -> None:
+    config = started(folder, 60_000, 'exceptions = ["e.toml"]')
+    (folder / "e.toml").write_text('[[exception]]\nquery = "user.name: bob"\n')
+
+    shown = rules("list", "-c", config).stdout
+
+    assert "another history since 1970-01-01T00:01:00.000Z, of this rule as it was" in shown
+    assert "  history since" not in shown
+
+
+def test_a_state_that_is_not_there(folder: Path) -> None:
+    missing = rules("list", folder, "--state", folder / "state")
+    config = started(folder, 0)
+    config.write_text(config.read_text().replace('path = "state"', 'path = "none"'))
+
+    assert (missing.exit_code, "holds no state yet" in missing.stderr) == (1, True)
+    assert (rules("list", "-c", config).exit_code, "history" in rules("list", "-c", config).stdout) == (0, False)
 
 
 def test_rules_have_to_be_named() -> None:

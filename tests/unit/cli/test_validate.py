@@ -98,6 +98,20 @@ def test_as_json(tmp_path: Path) -> None:
     assert broken.exit_code == 78
 
 
+def test_settings_of_rules_that_are_not_there_are_told_of(tmp_path: Path) -> None:
+    (tmp_path / "rule.toml").write_text(rule_text())
+    settings = '[rules]\npaths = ["rule.toml"]\nlearning = {"A rule*" = "2d"}\nshadow = {gone = true}\n'
+
+    result = validate(tmp_path, settings)
+    told = json.loads(validate(tmp_path, settings, "--output", "json").stdout)
+
+    line = f"{tmp_path}/firstseen.toml:4: rules.shadow: there is no rule gone"
+    assert (result.exit_code, result.stdout.splitlines()[0]) == (0, line)
+    assert [(problem["line"], problem["what"]) for problem in told["unused"]] == [
+        (4, "rules.shadow: there is no rule gone")
+    ]
+
+
 def test_databases(tmp_path: Path) -> None:
     (tmp_path / "rule.toml").write_text(rule_text())
     asn_database(tmp_path / "city.mmdb")

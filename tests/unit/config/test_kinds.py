@@ -5,9 +5,10 @@ import pytest
 from msgspec import Meta
 
 from firstseen.config import ClientTls, Server, User
-from firstseen.config.kinds import as_toml, bare, in_words, is_optional, item_of, meta, mismatch, table_of
-from firstseen.notation import Endpoint, Mode, Size
+from firstseen.config.kinds import as_toml, bare, by_pattern, in_words, is_optional, item_of, meta, mismatch, table_of
+from firstseen.notation import Duration, Endpoint, Mode, Size, Until
 
+BY_NAME = tuple[tuple[str, Duration], ...]
 MAYBE = Annotated[Path | None, Meta(description="A path.")]
 
 
@@ -15,6 +16,7 @@ def test_taking_types_apart():
     assert (bare(MAYBE), is_optional(MAYBE), meta(MAYBE).description) == (Path, True, "A path.")
     assert (bare(Path), is_optional(Path), meta(Path).description) == (Path, False, None)
     assert (item_of(Annotated[tuple[User, ...], Meta(min_length=1)]), item_of(Path)) == (User, None)
+    assert (by_pattern(BY_NAME), by_pattern(tuple[User, ...]), by_pattern(Path)) == (Duration, None, None)
     assert (table_of(User), table_of(Path), table_of(tuple[User, ...])) == (User, None, None)
 
 
@@ -25,6 +27,8 @@ def test_taking_types_apart():
         (tuple[Path, ...], "a list of paths"),
         (Literal["a", "b"], 'one of "a", "b"'),
         (Annotated[int, Meta(ge=1, title="a whole number from 1")], "a whole number from 1"),
+        (BY_NAME, 'a table of patterns, each with a duration with its unit, such as "60s"'),
+        (Until, "true, a date such as 2027-01-31, or a date and time"),
         (ClientTls, "a table with ca, cert, key, verify, server_name"),
         (tuple[User, ...], "a list of tables with name, password, password_file"),
         (Server, 'an endpoint, "host:port", "tls://host:port" or "unix:/path", or a table with address, entries'),
@@ -44,6 +48,7 @@ def test_in_words(kind, words):
         (Size, 7, "an integer"),
         (tuple[Path, ...], ["a", ""], "a list with an empty string in it"),
         (User, "alice s3cret", "a string"),
+        (BY_NAME, [], "an empty list"),
         (tuple[User, ...], "alice s3cret", "a string"),
         (tuple[Server, ...], "a:1", '"a:1"'),
     ],

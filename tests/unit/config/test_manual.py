@@ -12,7 +12,7 @@ SHIPPED = Path(__file__).parents[3] / "conf/firstseen.toml"
 
 def keys(table: dict[str, object], prefix: str = "") -> Iterator[str]:
     for key, value in table.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             yield from keys(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}"

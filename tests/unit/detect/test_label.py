@@ -1,6 +1,6 @@
 import pytest
 
-from firstseen.detect.label import is_for_people, match_label, new_terms_label, threshold_label
+from firstseen.detect.label import Standing, is_for_people, match_label, new_terms_label, threshold_label
 from firstseen.detect.threshold import Tally
 from firstseen.rules.rule import Rule
 from support.documents import Document
@@ -161,15 +161,22 @@ def test_a_threshold_says_how_many_values_there_were() -> None:
 def test_a_building_block_says_so() -> None:
     rule = rule_of_type("query", 'building_block_type = "default"')
 
-    label = match_label(rule, NOTHING, alert_id="0", time_ms=0, group=None, status="learning")
+    label = match_label(rule, NOTHING, alert_id="0", time_ms=0, group=None, status=Standing.LEARNING)
 
     assert (label["building_block"], label["status"]) == (True, "learning")
 
 
 @pytest.mark.parametrize(
-    ("kind", "status", "told"), [("", "open", True), ("", "learning", False), ("default", "open", False)]
+    ("kind", "status", "told"),
+    [
+        ("", Standing.OPEN, True),
+        ("", Standing.LEARNING, False),
+        ("", Standing.SHADOW, False),
+        ("", Standing.DEGRADED, False),
+        ("default", Standing.OPEN, False),
+    ],
 )
-def test_people_are_told_of_what_is_open_and_no_building_block(kind: str, status: str, told: bool) -> None:
+def test_people_are_told_of_what_is_open_and_no_building_block(kind: str, status: Standing, told: bool) -> None:
     rule = rule_of_type("query", f'building_block_type = "{kind}"' if kind else "")
 
     label = match_label(rule, NOTHING, alert_id="0", time_ms=0, group=None, status=status)
