@@ -1,24 +1,26 @@
 """Events out of files, in every shape that people have them: CloudTrail log files, arrays, single objects, lines.
 
+What Elasticsearch writes is read as well: documents in their envelopes (``{"_index": …, "_source": {…}}``, a line each
+as elasticdump writes them), and responses to searches (``{"hits": {"hits": […]}}``).
+
 Each event keeps its own JSON text, so that what is printed again is what was read: number spellings, escapes and key
 order included.
 """
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 import json
 import sys
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, NamedTuple, cast
 
 import msgspec
+from isal import igzip, isal_zlib
 
 from firstseen.errors import InputError
 
@@ -26,6 +28,8 @@ SUFFIXES = (".json", ".ndjson", ".jsonl", ".log")
 """Names (also with ``.gz`` behind) that are taken from a directory; a file that is named is read whatever its name."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_gzip_file = cast(Callable[..., object], igzip.GzipFile)
+_Broken = cast(type[Exception], isal_zlib.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +49,31 @@ class Event:
         return "sha256:" + hashlib.sha256(self.raw).hexdigest()
 
 
+class _Hit(msgspec.Struct):
+    """A document as Elasticsearch hands it out."""
+
+    index: str = msgspec.field(name="_index")
+    source: msgspec.Raw = msgspec.field(name="_source")
+
+
+class _Hits(msgspec.Struct):
+    """What a search found."""
+
+    hits: list[_Hit]
+
+
 class _Envelope(msgspec.Struct):
-    """A CloudTrail log file; ``records`` stays unset where the object is no such file."""
+    """What lies around events; all stays unset where the object is an event itself."""
 
     records: list[msgspec.Raw] | msgspec.UnsetType = msgspec.field(name="Records", default=msgspec.UNSET)
+    index: msgspec.Raw | msgspec.UnsetType = msgspec.field(name="_index", default=msgspec.UNSET)
+    source: msgspec.Raw | msgspec.UnsetType = msgspec.field(name="_source", default=msgspec.UNSET)
+    hits: _Hits | msgspec.UnsetType = msgspec.UNSET
+
+
+_envelope = msgspec.json.Decoder(_Envelope).decode
+_hit = msgspec.json.Decoder(_Hit).decode
+_raw_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def decode_object(raw: bytes) -> dict[str, Any]:
@@ -89,23 +114,36 @@ def _is_event_file(path: Path) -> bool:
 
 def read_events(file: str) -> Iterator[Event]:
     """The events in one file (or in standard input), in order; raises `InputError` with the place of what is wrong."""
-    name = "standard input" if file == "-" else file
-    try:
-        with _open(file) as stream:
-            for number, raw in enumerate(_events(stream, name), 1):
-                yield Event(_one_line(raw), name, number)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{name}: {error}") from error
+    name = name_of(file)
+    with opened(file) as (stream, _):
+        for number, raw in enumerate(_events(stream, name), 1):
+            yield Event(one_line(raw), name, number)
+
+
+def name_of(file: str) -> str:
+    """What messages call it."""
+    return "standard input" if file == "-" else file
+
+
+class Opened(NamedTuple):
+    """``content`` is what is in the file, ``stored`` the file itself: another stream where it is compressed."""
+
+    content: IO[bytes]
+    stored: IO[bytes]
 
 
 @contextmanager
-def _open(file: str) -> Iterator[IO[bytes]]:
-    with nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb") as stream:
-        if cast("io.BufferedReader", stream).peek(2)[:2] != _GZIP_MAGIC:
-            yield stream
-            return
-        with gzip.GzipFile(fileobj=stream) as inflated:
-            yield cast("IO[bytes]", inflated)
+def opened(file: str) -> Iterator[Opened]:
+    """Open it; what goes wrong with the file, now or while it is read, is raised as `InputError`."""
+    try:
+        with nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb") as stream:
+            if cast("io.BufferedReader", stream).peek(2)[:2] != _GZIP_MAGIC:
+                yield Opened(stream, stream)
+                return
+            with cast("IO[bytes]", _gzip_file(fileobj=stream)) as inflated:
+                yield Opened(inflated, stream)
+    except (OSError, EOFError, _Broken) as error:
+        raise InputError(f"{name_of(file)}: {error}") from error
 
 
 def _events(stream: IO[bytes], name: str) -> Iterator[bytes]:
@@ -142,33 +180,59 @@ def _is_object(text: bytes) -> bool:
 
 
 def _document(text: bytes, name: str, line: int | None) -> Iterator[bytes]:
-    """The events of one JSON document: an array's elements, a log file's records, or the object itself."""
-    place = name if line is None else f"{name}:{line}"
+    return events_in(text, name if line is None else f"{name}:{line}")
+
+
+def events_in(text: bytes, place: str) -> Iterator[bytes]:
+    """The events of one JSON document: an array's elements, what an envelope holds, or the object itself.
+
+    Each is the text of an object, as it stands there. Raises `InputError`, which begins with ``place``.
+    """
     text = text.strip()
     try:
-        if text.startswith(b"["):
-            records: list[msgspec.Raw] = msgspec.json.decode(text, type=list[msgspec.Raw])
-        else:
-            records = _records(text)
+        found = _elements(text) if text.startswith(b"[") else _enveloped(text)
     except (msgspec.DecodeError, ValueError) as error:
         raise InputError(f"{place}: this is no JSON: {error}") from None
-    for number, record in enumerate(records, 1):
-        raw = bytes(record).strip()
+    for number, each in enumerate(found, 1):
+        raw = bytes(each).strip()
         if not raw.startswith(b"{"):
             raise InputError(f"{place}: element {number} is no JSON object")
         yield raw
 
 
-def _records(text: bytes) -> list[msgspec.Raw]:
+def _elements(text: bytes) -> list[msgspec.Raw]:
+    """An array's elements; documents of Elasticsearch without their envelopes."""
+    elements = _raw_list(text)
+    if b'"_source"' not in text:
+        return elements
+    return [_document_of(element) for element in elements]
+
+
+def _document_of(element: msgspec.Raw) -> msgspec.Raw:
     try:
-        records = msgspec.json.decode(text, type=_Envelope).records
+        return _hit(element).source
     except msgspec.ValidationError:
-        return [msgspec.Raw(text)]
+        return element
+
+
+def _enveloped(text: bytes) -> Sequence[bytes | msgspec.Raw]:
+    """What the object holds where it is an envelope, else the object itself."""
+    try:
+        envelope = _envelope(text)
+    except msgspec.ValidationError:
+        return [text]
     except msgspec.DecodeError:
         json.loads(text)  # the standard library takes some texts that msgspec refuses
-        return [msgspec.Raw(text)]
-    return [msgspec.Raw(text)] if records is msgspec.UNSET else records
+        return [text]
+    if envelope.records is not msgspec.UNSET:
+        return envelope.records
+    if envelope.hits is not msgspec.UNSET:
+        return [hit.source for hit in envelope.hits.hits]
+    if envelope.source is not msgspec.UNSET and envelope.index is not msgspec.UNSET:
+        return [envelope.source]
+    return [text]
 
 
-def _one_line(raw: bytes) -> bytes:
+def one_line(raw: bytes) -> bytes:
+    """The same JSON without line breaks."""
     return msgspec.json.format(raw, indent=-1) if b"\n" in raw or b"\r" in raw else raw

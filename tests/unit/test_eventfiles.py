@@ -26,8 +26,16 @@ def raws(path: Path) -> list[bytes]:
         '{"Records": [{"eventName":"A"}]}\n{"Records": [{"eventName":"B"}]}\n',
         '[{"eventName":"A"}]\n',
         '{\n "Records": [\n  {\n   "eventName": "A"\n  },\n  {"eventName": "B"}]}',
+        '{"_index":"i","_id":"1","_source":{"eventName":"A"}}\n{"_index":"i","_id":"2","_source":{"eventName":"B"}}\n',
+        '{"_index":"i","_source":{"eventName":"A"}}',
+        '{"took":1,"hits":{"total":2,"hits":[{"_index":"i","_source":{"eventName":"A"}},'
+        '{"_index":"i","_source":{"eventName":"B"}}]}}',
+        '[{"_index":"i","_source":{"eventName":"A"}},{"eventName":"B"}]',
     ],
-    ids=["log file", "array", "lines", "blank lines", "log files as lines", "array of one", "pretty"],
+    ids=[
+        *("log file", "array", "lines", "blank lines", "log files as lines", "array of one", "pretty"),
+        *("elasticdump", "one document", "search", "array of hits"),
+    ],
 )
 def test_shapes(tmp_path: Path, text: str) -> None:
     path = tmp_path / "events.json"
@@ -38,7 +46,17 @@ def test_shapes(tmp_path: Path, text: str) -> None:
     assert names == (["A"] if "B" not in text else ["A", "B"])
 
 
-@pytest.mark.parametrize("text", ['{"eventName":"A"}', '{"eventName":"A","Records":7}', '{"Records":null}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"eventName":"A"}',
+        '{"eventName":"A","Records":7}',
+        '{"Records":null}',
+        '{"hits":7}',
+        '{"_source":{}}',
+        '{"hits":{"hits":[{"_index":"i"}]}}',
+    ],
+)
 def test_one_object_is_one_event(tmp_path: Path, text: str) -> None:
     path = tmp_path / "event.json"
     path.write_text(text)
