@@ -175,7 +175,7 @@ def _next_line(stream: IO[bytes]) -> bytes:
 def _is_object(text: bytes) -> bool:
     try:
         return bytes(msgspec.json.decode(text, type=msgspec.Raw)).lstrip().startswith(b"{")
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return False
 
 
@@ -193,6 +193,8 @@ def events_in(text: bytes, place: str) -> Iterator[bytes]:
         found = _elements(text) if text.startswith(b"[") else _enveloped(text)
     except (msgspec.DecodeError, ValueError) as error:
         raise InputError(f"{place}: this is no JSON: {error}") from None
+    except RecursionError:
+        raise InputError(f"{place}: this is nested too deep to be an event") from None
     for number, each in enumerate(found, 1):
         raw = bytes(each).strip()
         if not raw.startswith(b"{"):

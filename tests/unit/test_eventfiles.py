@@ -107,6 +107,7 @@ def test_an_empty_file_has_no_events(tmp_path: Path) -> None:
         (b"nonsense", "no JSON"),
         (b'{"eventName":"A"}\n{"eventName":', ":2: this is no JSON"),
         (b"[1]", "element 1 is no JSON object"),
+        (b'{"a":1}\n{"a":' + b"[" * 9_999 + b"]" * 9_999 + b"}", ":2: this is nested too deep"),
         (b'{"Records":[{"a":1},"x"]}', "element 2 is no JSON object"),
         (gzip.compress(b'{"eventName":"A"}')[:-4], "ended before"),
     ],
