@@ -23,7 +23,7 @@ from firstseen.record.view import Mode, View, views
 from firstseen.rules.rule import EveryMatch, NewTerms, Rule, Threshold
 from firstseen.rules.ruleset import RuleSet
 from firstseen.running import NO_POLICY, Health, Policy, Running, by_rule
-from firstseen.store.base import Claim, Store
+from firstseen.store.base import Claim, Claims
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class Engine:
     def __init__(
         self,
         rules: RuleSet,
-        store: Store,
+        store: Claims,
         counts: Counts,
         now_ms: Callable[[], int],
         enrichment: Enrichment = UNENRICHED,

@@ -98,17 +98,27 @@ class StateReader(Protocol):
         """Let go of everything."""
 
 
-class Store(StateReader, Protocol):
-    """The state, for the process that writes it. One thread registers, claims, confirms and releases."""
+class Claims(Protocol):
+    """What the engine asks of a state. One thread registers, claims and releases."""
 
     def register(self, rule: RuleState, now_ms: int) -> int:
         """When this history began: ``now_ms`` if it begins here and now. Waits for the disk where it does."""
+
+    def rules(self) -> Iterator[tuple[RuleState, int]]:
+        """Every history there is, and when it began (milliseconds since the epoch)."""
 
     def claim(self, rule: RuleState, terms: tuple[TermValue, ...], occurrence: Occurrence, law: Law[Any]) -> Claim:
         """What this event means by ``law`` (see `Claim.verdict`). The caller must confirm or release it, once.
 
         A rule has one law for as long as it has one history.
         """
+
+    def release(self, claims: Sequence[Claim]) -> None:
+        """The alerts of these claims were not delivered: forget the claims. Raises `ValueError` as `confirm` does."""
+
+
+class Store(StateReader, Claims, Protocol):
+    """The state, for the process that writes it. The thread that claims also confirms."""
 
     def confirm(self, claims: Sequence[Claim]) -> Future[None]:
         """The alerts of these claims are delivered: remember the terms. The future ends when that is durable.
@@ -117,9 +127,6 @@ class Store(StateReader, Protocol):
         the claims are spent either way, and the chunk must not be acknowledged. Its callbacks run in the writing thread
         or in the one that releases. Raises `ValueError` for a claim that is not pending.
         """
-
-    def release(self, claims: Sequence[Claim]) -> None:
-        """The alerts of these claims were not delivered: forget the claims. Raises `ValueError` as `confirm` does."""
 
     @property
     def problem(self) -> StoreError | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from itertools import islice
@@ -37,6 +37,9 @@ SCHEMA = b"1"
 
 _DATA, _LOCK = "lmdb", "lock"
 _TABLE_NAMES = (b"meta", b"terms", b"rules")
+_MARK = b"mark/"
+"""Before the names of marks in the table ``meta``."""
+
 _META_PAGES = 2
 _PAGE_OF_ENTRIES = 1_000
 
@@ -233,6 +236,27 @@ class LmdbStore(_Tables):
             outcomes = self._ledger.release(claims)
         resolve(outcomes)
 
+    def fold(
+        self, found: Mapping[bytes, Entry], marks: Mapping[bytes, bytes], together: Callable[[Any, Any], Memory]
+    ) -> int:
+        """Remember ``found``, by `state_key`, and keep ``marks`` for `mark`, in one transaction; durable on return.
+
+        What is remembered of a term already is put ``together`` with what was found. For a state in which nothing is
+        claimed. Returns how many of the terms are new; raises `StoreError`, and then nothing of it is written.
+        """
+        new = 0
+        values = [(self._meta, _MARK + name, value) for name, value in marks.items()]
+        for key, (_, terms, memory) in sorted(found.items()):
+            known = self._memory(key)
+            new += known is None
+            values.append((self._terms, key, pack_memory(memory if known is None else together(known, memory), terms)))
+        self._writer.run(lambda: self._put_all(values)).result()
+        return new
+
+    def mark(self, name: bytes) -> bytes | None:
+        """What `fold` kept under ``name``."""
+        return self._raw(_MARK + name, self._meta)
+
     @property
     def problem(self) -> StoreError | None:
         """See `Store.problem`."""
@@ -255,10 +279,13 @@ class LmdbStore(_Tables):
         self._put(self._terms, packed)
 
     def _put(self, table: _Database, items: Sequence[tuple[bytes, bytes]]) -> None:
+        self._put_all([(table, key, value) for key, value in items])
+
+    def _put_all(self, items: Sequence[tuple[_Database, bytes, bytes]]) -> None:
         try:
-            with self._env.begin(table, write=True) as txn:
-                for key, value in items:
-                    txn.put(key, value)
+            with self._env.begin(write=True) as txn:
+                for table, key, value in items:
+                    txn.put(key, value, db=table)
         except lmdb.Error as error:
             kind = CommitError if _is_passing(error) else StoreError
             raise kind(_explanation(self._path, error, self._env.info()["map_size"])) from error
