@@ -44,11 +44,12 @@ def set_up(file: Path | None, paths: tuple[Path, ...], exceptions: tuple[Path, .
     if not paths:
         raise click.UsageError("say which rules: with --rules, or with a configuration file")
     rules = load_rules(paths, exceptions, now_ms=now_ms())
-    _tell_of(rules)
+    tell_of(rules)
     return Setup(rules, geoip, key, policy)
 
 
-def _tell_of(rules: RuleSet) -> None:
+def tell_of(rules: RuleSet) -> None:
+    """Say of each rule file and exception that has no effect, or costs something, why."""
     for report in rules.reports:
         if report.status is not Status.LOADED:
             click.echo(f"firstseen: {report.file}: {report.status.replace('_', ' ')}: {report.reason}", err=True)

@@ -1,0 +1,91 @@
+"""What the engine claims, gathered in memory: the sightings of past events, in whatever order they come.
+
+`together` is the law: the earliest sighting is the first, the latest is the last, and all of them count. It is
+commutative and associative, so neither the order of files nor where they are cut means anything. It is not idempotent:
+who counts an event twice has counted two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from firstseen.detect.keys import state_key
+from firstseen.detect.law import Law, Occurrence
+from firstseen.detect.new_terms import Sighting
+from firstseen.model import TermValue, Verdict
+from firstseen.store.base import Claim, Entry, RuleState
+
+UNDATED = -(1 << 63)
+"""Stands for the time of an event that has none: it says nothing of when its terms were seen."""
+
+
+class Span(NamedTuple):
+    """The times that are of interest, in milliseconds since the epoch: from ``since`` to before ``until``."""
+
+    since: int
+    until: int
+
+
+def together(one: Sighting, other: Sighting) -> Sighting:
+    """What both saw. Events of one instant are told apart by their names."""
+    first_seen, event = min((one.first_seen, one.event), (other.first_seen, other.event))
+    last_seen, last_event = max((one.last_seen, one.last_event), (other.last_seen, other.last_event))
+    return Sighting(first_seen, last_seen, one.count + other.count, event, last_event)
+
+
+class Gatherer:
+    """A state for the engine to claim in, see `Claims`: everything is known, nothing alerts, and nothing is written.
+
+    ``spans`` tells by the rules' ids which times are of interest for each. What was gathered is in ``found``, by
+    `state_key`; ``registered`` are the histories that are filled. Of the claims some are passed over: ``undated`` and
+    ``outside`` of the rule's span.
+    """
+
+    def __init__(self, spans: Mapping[str, Span]) -> None:
+        self._spans = spans
+        self.registered: list[RuleState] = []
+        self.found: dict[bytes, Entry] = {}
+        self.undated = 0
+        self.outside = 0
+
+    def register(self, rule: RuleState, now_ms: int) -> int:
+        """See `Claims.register`."""
+        self.registered.append(rule)
+        return now_ms
+
+    def rules(self) -> Iterator[tuple[RuleState, int]]:
+        """See `Claims.rules`: of what they were before, nothing is told."""
+        return iter(())
+
+    def claim(self, rule: RuleState, terms: tuple[TermValue, ...], occurrence: Occurrence, law: Law[Any]) -> Claim:
+        """See `Claims.claim`."""
+        time_ms, event, _ = occurrence
+        since, until = self._spans[rule.rule_id]
+        if since <= time_ms < until:
+            self.add(state_key(rule.key, terms), Entry(rule.key, terms, Sighting(time_ms, time_ms, 1, event, event)))
+        elif time_ms == UNDATED:
+            self.undated += 1
+        else:
+            self.outside += 1
+        return Claim(rule, terms, occurrence, law, Verdict.KNOWN, None)
+
+    def release(self, claims: Sequence[Claim]) -> None:
+        """See `Claims.release`: nothing is held."""
+
+    def add(self, key: bytes, entry: Entry) -> None:
+        """Gather one more."""
+        add_to(self.found, key, entry)
+
+    def take(self) -> dict[bytes, Entry]:
+        """What was gathered since the last time."""
+        found, self.found = self.found, {}
+        return found
+
+
+def add_to(found: dict[bytes, Entry], key: bytes, entry: Entry) -> None:
+    """``entry`` and what was ``found`` under its key before, together."""
+    known = found.get(key)
+    if known is not None:
+        entry = entry._replace(memory=together(known.memory, entry.memory))  # type: ignore[arg-type]  # all are sightings
+    found[key] = entry

@@ -1,0 +1,171 @@
+"""Some files through the engine: one task, told of in reports that can each be made durable by itself."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import accumulate
+from typing import NamedTuple
+
+from firstseen.backfill.blocks import read_blocks
+from firstseen.backfill.gathering import UNDATED, Gatherer, Span
+from firstseen.detect.matches import Moment
+from firstseen.engine import Engine
+from firstseen.errors import InputError
+from firstseen.eventfiles import decode_object, name_of, one_line, opened
+from firstseen.metrics import Counts
+from firstseen.record.enrichment import UNENRICHED, Enrichment
+from firstseen.rules.ruleset import RuleSet, Scanner
+from firstseen.store.base import Entry, RuleState
+
+DONE = -1
+"""The position of a file that was read to its end."""
+
+REPORT_BYTES = 64 << 20
+"""Bytes of content after which a report is made, if the task is not over before."""
+
+REPORT_TERMS = 5_000
+"""Terms after which one is made."""
+
+SCANNED = 4_096
+"""Events that are scanned at a time: their texts are copied together for that."""
+
+
+class Part(NamedTuple):
+    """What is to be read of a file: what lies behind ``start``. ``mark`` is its name in the state, if it has one."""
+
+    file: str
+    mark: bytes | None = None
+    start: int = 0
+
+
+Task = Sequence[Part]
+
+
+@dataclass(slots=True)
+class Totals:
+    """How much was read, and what it came to.
+
+    ``stored`` are bytes as they lie on disk, ``content`` is what they hold, in bytes. Of the ``matches``, some tell
+    nothing: ``undated`` events, and those ``outside`` of the time that is asked for. ``dropped`` are terms of events
+    that have too many of them, ``failed`` events on which a rule failed.
+    """
+
+    files: int = 0
+    stored: int = 0
+    content: int = 0
+    events: int = 0
+    candidates: int = 0
+    matches: int = 0
+    undated: int = 0
+    outside: int = 0
+    dropped: int = 0
+    failed: int = 0
+
+    def add(self, more: Totals) -> None:
+        """Add ``more`` to these."""
+        for name in Totals.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(more, name))
+
+
+@dataclass(slots=True)
+class Report:
+    """What was found since the report before, and with it how far each file was read: a position, or `DONE`.
+
+    ``unreadable`` says which files are broken, and where.
+    """
+
+    found: Mapping[bytes, Entry] = field(default_factory=dict)
+    marks: dict[bytes, int] = field(default_factory=dict)
+    totals: Totals = field(default_factory=Totals)
+    unreadable: list[str] = field(default_factory=list)
+
+
+class Reader:
+    """Takes events through ``rules``, each of which looks for first sightings within its span of time."""
+
+    def __init__(self, rules: RuleSet, spans: Mapping[str, Span], enrichment: Enrichment = UNENRICHED) -> None:
+        self._gatherer = Gatherer(spans)
+        self._counts = Counts()
+        self._scanner: Scanner = rules.scanner
+        self._engine = Engine(rules, self._gatherer, self._counts, lambda: 0, enrichment)
+        self._report = Report()
+
+    @property
+    def rules(self) -> Sequence[RuleState]:
+        """The histories that are filled."""
+        return self._gatherer.registered
+
+    def read(self, task: Task) -> Iterator[Report]:
+        """Read the files of the task, one after the other; at the end of all is always a report."""
+        for part in task:
+            try:
+                yield from self._read(part)
+                self._mark(part, DONE)
+            except InputError as error:
+                self._report.unreadable.append(str(error))
+            self._report.totals.files += 1
+        yield self._reported()
+
+    def _read(self, part: Part) -> Iterator[Report]:
+        with opened(part.file) as (content, stored):
+            place, at = stored.tell() if part.mark else 0, part.start
+            for block in read_blocks(content, name_of(part.file), part.start):
+                self.look_at(block.events)
+                totals = self._report.totals
+                totals.content += block.stop - at
+                at = block.stop
+                if part.mark:
+                    totals.stored += stored.tell() - place
+                    place = stored.tell()
+                self._mark(part, at)
+                if totals.content >= REPORT_BYTES or len(self._gatherer.found) >= REPORT_TERMS:
+                    yield self._reported()
+
+    def _mark(self, part: Part, position: int) -> None:
+        if part.mark is not None:
+            self._report.marks[part.mark] = position
+
+    def look_at(self, events: Sequence[bytes]) -> None:
+        """Let the engine see those in which a needle lies."""
+        self._report.totals.events += len(events)
+        if self._scanner.always:
+            for event in events:
+                self._inspect(event)
+            return
+        for first in range(0, len(events), SCANNED):
+            some = events[first : first + SCANNED]
+            text = b"\n".join(some)  # no needle has a line feed in it
+            hits = self._scanner.hits(text, 0, len(text))
+            if hits:
+                stops = list(accumulate(len(event) + 1 for event in some))
+                for number in dict.fromkeys(bisect_right(stops, hit) for hit in hits):
+                    self._inspect(some[number])
+
+    def _inspect(self, event: bytes) -> None:
+        self._report.totals.candidates += 1
+        record = decode_object(event)
+        self._engine.inspect(record, Moment(arrival=None, entry=UNDATED), _digest(event))
+
+    def _reported(self) -> Report:
+        """What there is to report; from here on anew."""
+        report, gatherer, counts = self._report, self._gatherer, self._counts
+        report.found = gatherer.take()
+        totals = report.totals
+        totals.matches, totals.undated, totals.outside = counts.matches, gatherer.undated, gatherer.outside
+        totals.dropped, totals.failed = counts.terms_dropped, counts.rule_errors
+        counts.matches = counts.terms_dropped = counts.rule_errors = gatherer.undated = gatherer.outside = 0
+        self._report = Report()
+        return report
+
+
+def _digest(event: bytes) -> Callable[[], str]:
+    """What identifies an event without an id, as `firstseen replay` has it."""
+    return partial(_sha256, event)
+
+
+def _sha256(event: bytes) -> str:
+    return "sha256:" + hashlib.sha256(one_line(event)).hexdigest()

@@ -1,0 +1,135 @@
+"""Which files are to be read, and which of them need not be: those that were read before, and those that are too old.
+
+A file is known by its path, its size and when it was changed, together with what is looked for: the same files are read
+again for other rules or another span of time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+from firstseen.backfill.gathering import Span
+from firstseen.backfill.reading import DONE, Part, Task
+from firstseen.detect.keys import encode_terms
+from firstseen.errors import InputError
+from firstseen.eventfiles import event_files
+from firstseen.rules.rule import NewTerms
+from firstseen.rules.ruleset import RuleSet
+from firstseen.store.base import RuleState
+
+TASK_BYTES = 4 << 20
+"""Bytes on disk from which on a task is large enough."""
+
+TASK_FILES = 256
+
+MARK_SIZE = 16
+"""Bytes of a file's name in the state: 2^64 files before two are likely to share one."""
+
+_DELIVERED = re.compile(r"_CloudTrail_[a-z0-9-]+_([0-9]{8}T[0-9]{4})Z_[A-Za-z0-9]+\.json(\.gz)?", re.ASCII)
+_SLACK_MS = 3_600_000
+"""How much later than its name says a log file may have been written: its time is cut to minutes, and clocks differ."""
+
+_FOREVER = 1 << 62
+
+
+class Bounds(NamedTuple):
+    """The span of time that the user asks for, in milliseconds since the epoch; None leaves it to the rules."""
+
+    since: int | None = None
+    until: int | None = None
+
+    def spans(self, rules: RuleSet, now_ms: int) -> dict[str, Span]:
+        """By the rules' ids, what is looked at for each: by default its history window, up to ``now_ms``.
+
+        Of what was last seen before that, no alert of the rule depends on.
+        """
+        until = _FOREVER if self.until is None else self.until
+        windows = {rule.id: rule.kind.window_ms for rule in rules.rules if isinstance(rule.kind, NewTerms)}
+        return {
+            rule_id: Span(now_ms - window_ms if self.since is None else self.since, until)
+            for rule_id, window_ms in windows.items()
+        }
+
+
+def purpose(states: Iterable[RuleState], bounds: Bounds) -> bytes:
+    """What files are read for: the histories of which rules, from when to when."""
+    keys = sorted(state.key for state in states)
+    return b"".join(keys) + encode_terms((bounds.since, bounds.until))
+
+
+class Plan(NamedTuple):
+    """The parts of files that are to be read, and their sizes on disk in bytes; how many files need not be."""
+
+    parts: Sequence[tuple[Part, int]]
+    known: int
+    older: int
+
+    @property
+    def stored(self) -> int:
+        """Bytes on disk that are to be read, all in all."""
+        return sum(size for _, size in self.parts)
+
+    def tasks(self) -> Iterator[Task]:
+        """The parts in tasks that take about a second at most, large files apart."""
+        task: list[Part] = []
+        bytes_in_task = 0
+        for part, size in self.parts:
+            task.append(part)
+            bytes_in_task += size
+            if bytes_in_task >= TASK_BYTES or len(task) >= TASK_FILES:
+                yield task
+                task, bytes_in_task = [], 0
+        if task:
+            yield task
+
+
+def plan(
+    arguments: Sequence[str], wanted: bytes, spans: Mapping[str, Span], position_of: Callable[[bytes], int | None]
+) -> Plan:
+    """What is to be read of the files that ``arguments`` name, for the purpose ``wanted``.
+
+    ``position_of`` tells how far a file was read, by its mark: None for not at all. Raises `InputError` for a name that
+    is none of a file.
+    """
+    earliest = min((span.since for span in spans.values()), default=0)
+    parts: list[tuple[Part, int]] = []
+    known = older = 0
+    for file in dict.fromkeys(event_files(arguments)):
+        if file == "-":
+            parts.append((Part(file), 0))
+            continue
+        size, mark = _identity(file, wanted)
+        position = position_of(mark)
+        if position == DONE:
+            known += 1
+        elif _is_older(file, earliest):
+            older += 1
+        else:
+            parts.append((Part(file, mark, position or 0), size))
+    return Plan(parts, known, older)
+
+
+def _identity(file: str, wanted: bytes) -> tuple[int, bytes]:
+    try:
+        found = Path(file).stat()
+    except OSError as error:
+        raise InputError(f"{file}: {error.strerror}") from error
+    identity = encode_terms((str(Path(file).resolve()), found.st_size, found.st_mtime_ns))
+    return found.st_size, sha256(wanted + identity).digest()[:MARK_SIZE]
+
+
+def _is_older(file: str, earliest_ms: int) -> bool:
+    """Whether all events in a file are older, by the name that CloudTrail gave it: when it was delivered."""
+    name = _DELIVERED.search(Path(file).name)
+    if name is None:
+        return False
+    try:
+        delivered = datetime.strptime(name[1], "%Y%m%dT%H%M").replace(tzinfo=UTC)
+    except ValueError:
+        return False
+    return delivered.timestamp() * 1000 + _SLACK_MS < earliest_ms
