@@ -21,7 +21,7 @@ from support.weather import frame
 
 pytestmark = pytest.mark.e2e
 
-FILES, PER_FILE = 40, 1_000
+FILES, PER_FILE = 30, 1_000
 YESTERDAY = iso(time.time_ns() // 1_000_000 - 86_400_000)
 
 

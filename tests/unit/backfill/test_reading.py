@@ -8,7 +8,7 @@ import pytest
 from firstseen.backfill import blocks, reading
 from firstseen.backfill.gathering import Span
 from firstseen.backfill.reading import DONE, Part, Reader, Report, Totals
-from support.rulebook import call, rule_set, rule_text
+from support.rulebook import call, rule_id, rule_set, rule_text
 
 RULE_ID = "5f1c7f0e-0000-4000-8000-000000000001"
 EVER = {RULE_ID: Span(0, 1 << 62)}
@@ -48,6 +48,27 @@ def test_every_event_is_looked_at_where_a_rule_has_no_needle(tmp_path: Path) -> 
     (report,) = reader("event.action: *").read([Part(str(file), b"one")])
 
     assert (report.totals.candidates, terms(report)) == (2, [ADA, BOB])
+
+
+def test_each_rule_has_its_own_sightings(tmp_path: Path) -> None:
+    assume, every = rule_id(2), rule_id(3)
+    rules = rule_set(
+        rule_text(),
+        rule_text('event.action: "AssumeRole"', rule_id=assume),
+        rule_text("event.action: *", rule_id=every),
+    )
+    file = write(tmp_path / "1", call(ADA, "e-1"), call(BOB, "e-2", "AssumeRole"), call("carol", "e-3", "Other"))
+
+    made = Reader(rules, {rule: Span(0, 1 << 62) for rule in (RULE_ID, assume, every)})
+    (report,) = made.read([Part(str(file), b"one")])
+
+    keys = {state.rule_id: state.key for state in made.rules}
+    found = {(entry.rule_key, entry.terms[0]) for entry in report.found.values()}
+    assert found == {
+        (keys[RULE_ID], ADA),
+        (keys[assume], BOB),
+        *((keys[every], who) for who in (ADA, BOB, "carol")),
+    }
 
 
 def test_an_escape_of_json_hides_no_needle(tmp_path: Path) -> None:
