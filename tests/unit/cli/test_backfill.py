@@ -9,7 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from firstseen.backfill import reading
+from firstseen.backfill.reading import Part, Totals
+from firstseen.backfill.tasks import Plan
 from firstseen.cli import main
+from firstseen.cli.backfill import _progress
 from firstseen.detect.new_terms import Sighting
 from firstseen.store.lmdb import LmdbReader, LmdbStore
 from support.rulebook import rule_id, rule_text
@@ -259,3 +262,21 @@ def test_rules_and_a_state_are_enough(tmp_path: Path, config: Path) -> None:
     result = backfill("--rules", config.parent / "rule.toml", "--state", tmp_path / "other", file)
 
     assert (result.exit_code, list(remembered(tmp_path / "other"))) == (0, [ADA])
+
+
+class Terminal(io.StringIO):
+    """What a terminal would show."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("stream", "shown"), [(Terminal(), True), (io.StringIO(), False)], ids=["terminal", "pipe"])
+def test_a_bar_is_shown_on_a_terminal_only(stream: io.StringIO, shown: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", stream)
+
+    with _progress(Plan([(Part("a"), 50), (Part("b"), 50)], 0, 0)) as show:
+        show(Totals(files=1, stored=50, content=2_000_000, events=1_234))
+
+    said = "1 of 2 files, 2 MB, 1,234 events" in stream.getvalue()
+    assert (said, "50%" in stream.getvalue()) == (shown, shown)
