@@ -66,6 +66,13 @@ class Entry(NamedTuple):
     memory: Memory
 
 
+class History(NamedTuple):
+    """A history of a rule, and when it began, in milliseconds since the epoch."""
+
+    rule: RuleState
+    since_ms: int
+
+
 @dataclass(frozen=True, slots=True)
 class Stats:
     """How large the state is: terms, bytes in use by data, bytes of the file, and the bound of both.
@@ -85,11 +92,17 @@ class StateReader(Protocol):
     def get(self, rule_key: bytes, terms: Sequence[TermValue]) -> Memory | None:
         """What is durably remembered of ``terms``; None if they were never seen."""
 
-    def entries(self) -> Iterator[Entry]:
-        """Everything remembered, by key. Not one moment's picture: what is written meanwhile may be in it or not."""
+    def entries(self, rule_key: bytes = b"", after: bytes = b"", holding: bytes = b"") -> Iterator[Entry]:
+        """What is remembered, of one rule or of all, by key (`firstseen.detect.keys.state_key`), behind ``after``.
 
-    def rules(self) -> Iterator[tuple[RuleState, int]]:
-        """Every history there is, and when it began (milliseconds since the epoch)."""
+        With ``holding`` only that whose stored form has these bytes somewhere, as it has those of each text among its
+        terms, in UTF-8: a filter that saves work, with more in it than what one looks for.
+
+        Not one moment's picture: what is written meanwhile may be in it or not.
+        """
+
+    def rules(self) -> Iterator[History]:
+        """Every history there is."""
 
     def stats(self) -> Stats:
         """How large the state is."""

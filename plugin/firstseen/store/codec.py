@@ -116,6 +116,19 @@ def _mark(run_ms: int, packed: object) -> Mark:
             raise ValueError("its marks are no marks")
 
 
+def pack_term(term: TermValue) -> bytes:
+    """One term by itself."""
+    return _pack(_pack_scalar(term))
+
+
+def unpack_term(raw: bytes) -> TermValue:
+    """The term of `pack_term`."""
+    term: TermValue = _unpack(raw)
+    if type(term) not in _SCALARS_AND_NONE:
+        raise ValueError("it is no term")
+    return term
+
+
 def pack_rule(rule_id: str, name: str, created_ms: int) -> bytes:
     """What lies under the key of a rule's history."""
     return _pack({"id": rule_id, "name": name, "created_ms": _pack_scalar(created_ms)})

@@ -8,7 +8,6 @@ corrupts where several processes look on.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -23,30 +22,32 @@ from firstseen.detect.keys import RULE_KEY_SIZE, state_key
 from firstseen.detect.law import Law, Occurrence
 from firstseen.errors import StoreError
 from firstseen.model import TermValue
-from firstseen.store.base import Claim, Entry, Memory, RuleState, Stats
+from firstseen.store.base import Claim, Entry, History, Memory, RuleState, Stats
 from firstseen.store.codec import pack_memory, pack_rule, unpack_memory, unpack_rule
+from firstseen.store.disk import (
+    LOCK,
+    START_ANEW,
+    explanation,
+    is_passing,
+    make_folder,
+    open_tables,
+    read_only,
+    settle,
+    writable,
+)
 from firstseen.store.ledger import Change, Ledger, resolve
 from firstseen.store.lock import OwnerLock
+from firstseen.store.merge import merged, merged_history
 from firstseen.store.writer import CommitError, Writer
 
 if TYPE_CHECKING:
     from lmdb import _Database
 
-SCHEMA = b"1"
-"""The version of keys and values. A change of either takes a new one, and a migration."""
-
-_DATA, _LOCK = "lmdb", "lock"
-_TABLE_NAMES = (b"meta", b"terms", b"rules")
 _MARK = b"mark/"
 """Before the names of marks in the table ``meta``."""
 
 _META_PAGES = 2
 _PAGE_OF_ENTRIES = 1_000
-
-_NO_STATE = "{} holds no state yet"
-_START_ANEW = (
-    "stop firstseen, move the folder away, and restore a copy of it or fill a new one with `firstseen replay --state`"
-)
 
 
 class _Tables:
@@ -56,24 +57,27 @@ class _Tables:
         self._path = path
         self._env = env
         try:
-            self._meta, self._terms, self._rules = _open_tables(path, env)
+            self._meta, self._terms, self._rules = open_tables(path, env)
         except lmdb.Error as error:
-            raise StoreError(_explanation(path, error)) from error
+            raise StoreError(explanation(path, error)) from error
 
     def get(self, rule_key: bytes, terms: Sequence[TermValue]) -> Memory | None:
         """See `StateReader.get`."""
         return self._memory(state_key(rule_key, terms))
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self, rule_key: bytes = b"", after: bytes = b"", holding: bytes = b"") -> Iterator[Entry]:
         """See `StateReader.entries`."""
-        for key, raw in self._items(self._terms):
-            memory, terms = self._decoded(key, raw)
-            yield Entry(key[:RULE_KEY_SIZE], terms, memory)
+        for key, raw in self._items(self._terms, max(rule_key, after + b"\0" if after else b"")):
+            if not key.startswith(rule_key):
+                return
+            if holding in raw:
+                memory, terms = self._decoded(key, raw)
+                yield Entry(key[:RULE_KEY_SIZE], terms, memory)
 
-    def rules(self) -> Iterator[tuple[RuleState, int]]:
+    def rules(self) -> Iterator[History]:
         """See `StateReader.rules`."""
         for key, raw in self._items(self._rules):
-            yield self._rule(key, raw)
+            yield self._history(key, raw)
 
     def stats(self) -> Stats:
         """See `StateReader.stats`."""
@@ -82,7 +86,7 @@ class _Tables:
                 tables = [txn.stat(), *map(txn.stat, (self._meta, self._terms, self._rules))]
             info = self._env.info()
         except lmdb.Error as error:
-            raise StoreError(_explanation(self._path, error)) from error
+            raise StoreError(explanation(self._path, error)) from error
         page = tables[0]["psize"]
         used = sum(table["branch_pages"] + table["leaf_pages"] + table["overflow_pages"] for table in tables)
         return Stats(
@@ -105,10 +109,9 @@ class _Tables:
             with self._env.begin(table) as txn:
                 return txn.get(key)
         except lmdb.Error as error:
-            raise StoreError(_explanation(self._path, error)) from error
+            raise StoreError(explanation(self._path, error)) from error
 
-    def _items(self, table: _Database) -> Iterator[tuple[bytes, bytes]]:
-        start = b""
+    def _items(self, table: _Database, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         while page := self._page(table, start):
             yield from page
             start = page[-1][0] + b"\0"
@@ -118,7 +121,7 @@ class _Tables:
             with self._env.begin(table) as txn, txn.cursor() as cursor:
                 return list(islice(cursor, _PAGE_OF_ENTRIES)) if cursor.set_range(start) else []
         except lmdb.Error as error:
-            raise StoreError(_explanation(self._path, error)) from error
+            raise StoreError(explanation(self._path, error)) from error
 
     def _decoded(self, key: bytes, raw: bytes) -> tuple[Memory, tuple[TermValue, ...]]:
         try:
@@ -126,16 +129,16 @@ class _Tables:
         except ValueError as error:
             raise self._unreadable(key, error) from error
 
-    def _rule(self, key: bytes, raw: bytes) -> tuple[RuleState, int]:
+    def _history(self, key: bytes, raw: bytes) -> History:
         try:
             rule_id, name, created_ms = unpack_rule(raw)
         except ValueError as error:
             raise self._unreadable(key, error) from error
-        return RuleState(key, rule_id, name), created_ms
+        return History(RuleState(key, rule_id, name), created_ms)
 
     def _unreadable(self, key: bytes, error: ValueError) -> StoreError:
         return StoreError(
-            f"the state in {self._path} holds something unreadable under the key {key.hex()}: {error}; {_START_ANEW}"
+            f"the state in {self._path} holds something unreadable under the key {key.hex()}: {error}; {START_ANEW}"
         )
 
 
@@ -145,13 +148,7 @@ class LmdbReader(_Tables):
     @classmethod
     def open(cls, path: Path) -> LmdbReader:
         """Look into the state in the folder ``path``. Raises `StoreError` where there is none or it cannot be read."""
-        if not (path / _DATA / "data.mdb").exists():
-            raise StoreError(_NO_STATE.format(path))
-        try:
-            # A map size of 0 takes over the one that the writer set.
-            env = lmdb.open(str(path / _DATA), map_size=0, max_dbs=len(_TABLE_NAMES), readonly=True, create=False)
-        except lmdb.Error as error:
-            raise StoreError(_explanation(path, error)) from error
+        env = read_only(path)
         with ExitStack() as undo:
             undo.callback(env.close)
             reader = cls(path, env)
@@ -196,15 +193,16 @@ class LmdbStore(_Tables):
         """
         try:
             with ExitStack() as undo:
-                _make_folder(path)
-                owner = OwnerLock.take(path / _LOCK)
+                make_folder(path)
+                owner = OwnerLock.take(path / LOCK)
                 undo.callback(owner.release)
-                env = _writable(path, map_size, durable=durable)
+                settle(path)
+                env = writable(path, map_size, durable=durable)
                 undo.callback(env.close)
                 store = cls(path, env, owner, trouble)
                 undo.pop_all()
         except lmdb.Error as error:
-            raise StoreError(_explanation(path, error)) from error
+            raise StoreError(explanation(path, error)) from error
         except OSError as error:
             raise StoreError(f"{path} cannot hold the state: {error.strerror}") from error
         return store
@@ -212,11 +210,39 @@ class LmdbStore(_Tables):
     def register(self, rule: RuleState, now_ms: int) -> int:
         """See `Store.register`."""
         raw = self._raw(rule.key, self._rules)
-        known, created_ms = (None, now_ms) if raw is None else self._rule(rule.key, raw)
-        if known != rule:  # new, or renamed
-            value = pack_rule(rule.rule_id, rule.name, created_ms)
-            self._writer.run(lambda: self._put(self._rules, [(rule.key, value)])).result()
-        return created_ms
+        known = None if raw is None else self._history(rule.key, raw)
+        since_ms = now_ms if known is None else known.since_ms
+        if known is None or known.rule != rule:  # new, or renamed
+            self._change(self._rules, {rule.key: pack_rule(rule.rule_id, rule.name, since_ms)})
+        return since_ms
+
+    def absorb(self, histories: Sequence[History], entries: Sequence[Entry]) -> None:
+        """Take what another state knows into this one (`firstseen.store.merge`), durably, each list in one transaction.
+
+        For a state in which nothing is claimed. Raises `StoreError`.
+        """
+        rules: dict[bytes, History] = {}
+        for history in histories:
+            key = history.rule.key
+            raw = self._raw(key, self._rules)
+            known = rules.get(key) or (None if raw is None else self._history(key, raw))
+            rules[key] = history if known is None else merged_history(known, history)
+        terms: dict[bytes, Entry] = {}
+        for entry in entries:
+            key = state_key(entry.rule_key, entry.terms)
+            memory = terms[key].memory if key in terms else self._memory(key)
+            terms[key] = entry if memory is None else entry._replace(memory=self._merged(key, memory, entry.memory))
+        packed_rules = {key: pack_rule(rule.rule_id, rule.name, since) for key, (rule, since) in rules.items()}
+        self._change(self._rules, packed_rules)
+        self._change(self._terms, {key: pack_memory(entry.memory, entry.terms) for key, entry in terms.items()})
+
+    def forget(self, rule_key: bytes, terms: Sequence[Sequence[TermValue]]) -> None:
+        """Remember these no longer, durably, in one transaction. For a state in which nothing is claimed."""
+        self._change(self._terms, {state_key(rule_key, each): None for each in terms})
+
+    def forget_history(self, rule_key: bytes) -> None:
+        """Let a history begin anew when its rule is loaded next. What is remembered under it stays: see `forget`."""
+        self._change(self._rules, {rule_key: None})
 
     def claim(self, rule: RuleState, terms: tuple[TermValue, ...], occurrence: Occurrence, law: Law[Any]) -> Claim:
         """See `Store.claim`."""
@@ -245,12 +271,14 @@ class LmdbStore(_Tables):
         claimed. Returns how many of the terms are new; raises `StoreError`, and then nothing of it is written.
         """
         new = 0
-        values = [(self._meta, _MARK + name, value) for name, value in marks.items()]
-        for key, (_, terms, memory) in sorted(found.items()):
+        terms: dict[bytes, bytes] = {}
+        for key, entry in found.items():
             known = self._memory(key)
             new += known is None
-            values.append((self._terms, key, pack_memory(memory if known is None else together(known, memory), terms)))
-        self._writer.run(lambda: self._put_all(values)).result()
+            memory = entry.memory if known is None else together(known, entry.memory)
+            terms[key] = pack_memory(memory, entry.terms)
+        kept = {_MARK + name: value for name, value in marks.items()}
+        self._writer.run(lambda: self._put((self._terms, terms), (self._meta, kept))).result()
         return new
 
     def mark(self, name: bytes) -> bytes | None:
@@ -275,104 +303,30 @@ class LmdbStore(_Tables):
         self._owner.release()
 
     def _write(self, changes: Sequence[Change]) -> None:
-        packed = sorted((change.key, pack_memory(change.memory, change.terms)) for change in changes)
-        self._put(self._terms, packed)
+        self._put((self._terms, {change.key: pack_memory(change.memory, change.terms) for change in changes}))
 
-    def _put(self, table: _Database, items: Sequence[tuple[bytes, bytes]]) -> None:
-        self._put_all([(table, key, value) for key, value in items])
+    def _change(self, table: _Database, values: Mapping[bytes, bytes | None]) -> None:
+        """Write these in the writing thread, and wait until they are durable."""
+        if values:
+            self._writer.run(lambda: self._put((table, values))).result()
 
-    def _put_all(self, items: Sequence[tuple[_Database, bytes, bytes]]) -> None:
+    def _merged(self, key: bytes, one: Memory, other: Memory) -> Memory:
+        try:
+            return merged(one, other)
+        except ValueError as error:
+            raise StoreError(f"what is imported does not fit what is remembered under {key.hex()}: {error}") from error
+
+    def _put(self, *changes: tuple[_Database, Mapping[bytes, bytes | None]]) -> None:
+        """One transaction: in each table each key with its value, or with None gone."""
         try:
             with self._env.begin(write=True) as txn:
-                for table, key, value in items:
-                    txn.put(key, value, db=table)
+                for table, values in changes:
+                    for key in sorted(values):
+                        value = values[key]
+                        if value is None:
+                            txn.delete(key, db=table)
+                        else:
+                            txn.put(key, value, db=table)
         except lmdb.Error as error:
-            kind = CommitError if _is_passing(error) else StoreError
-            raise kind(_explanation(self._path, error, self._env.info()["map_size"])) from error
-
-
-def _make_folder(path: Path) -> None:
-    if not path.is_dir():
-        path.mkdir(mode=0o700, parents=True)
-        _sync_folder(path.parent)
-
-
-def _sync_folder(path: Path) -> None:
-    """Make the names in it durable: syncing a new file does not cover its entry in the folder."""
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _writable(path: Path, map_size: int, *, durable: bool) -> lmdb.Environment:
-    # One spare transaction: every claim reads in one of its own, and renewing it costs half of making it.
-    env = lmdb.open(
-        str(path / _DATA),
-        map_size=map_size,
-        mode=0o700,
-        max_dbs=len(_TABLE_NAMES),
-        max_spare_txns=1,
-        sync=durable,
-        metasync=durable,
-    )
-    env.reader_check()  # slots of readers that died would keep their pages for ever
-    _sync_folder(path / _DATA)
-    _sync_folder(path)
-    return env
-
-
-def _open_tables(path: Path, env: lmdb.Environment) -> tuple[_Database, _Database, _Database]:
-    with env.begin() as txn, txn.cursor() as cursor:
-        names = {name for name, _ in cursor}
-    if not names and env.flags()["readonly"]:
-        raise StoreError(_NO_STATE.format(path))
-    if names and b"meta" not in names:
-        raise StoreError(f"{path / _DATA} holds an LMDB database that is not firstseen's: name another folder")
-    if not names:
-        # One transaction: a crash leaves either nothing or all of it.
-        with env.begin(write=True) as txn:
-            for name in _TABLE_NAMES:
-                env.open_db(name, txn)
-            txn.put(b"schema", SCHEMA, db=env.open_db(b"meta", txn))
-    # A handle outlives the transaction that made it only if that one is committed, which a reading one is not when it
-    # goes back among the spare ones: without a transaction given, the library makes and commits one.
-    meta, terms, rules = (env.open_db(name, create=False) for name in _TABLE_NAMES)
-    with env.begin(meta) as txn:
-        schema = txn.get(b"schema")
-    if schema != SCHEMA:
-        found = "no schema" if schema is None else f"schema {schema.decode('ascii', 'replace')}"
-        raise StoreError(
-            f"the state in {path} has {found}, this version of firstseen works with schema {SCHEMA.decode()}: "
-            "use the version that wrote it, or name another folder and fill it with `firstseen replay --state`"
-        )
-    return meta, terms, rules
-
-
-def _is_passing(error: lmdb.Error) -> bool:
-    """Whether the next transaction may succeed: there was no room. What LMDB itself finds broken stays broken.
-
-    A positive code is the operating system's (a full disk, a quota). LMDB gives up the transaction, and where that left
-    a page in doubt it says so with a `PanicError` from the next one.
-    """
-    return error.code > 0 or isinstance(error, lmdb.MapFullError | lmdb.TxnFullError)
-
-
-def _explanation(path: Path, error: lmdb.Error, map_size: int | None = None) -> str:
-    """What went wrong, in an operator's words, and what to do about it."""
-    match error:
-        case lmdb.MapFullError():
-            size = "" if map_size is None else f" of {map_size} bytes"
-            return (
-                f"the state in {path} is full: its map_size{size} is used up; set a larger map_size under [state] and "
-                "restart; until then nothing new is remembered, and the senders keep what is not acknowledged"
-            )
-        case lmdb.VersionMismatchError():
-            return f"the state in {path} was written by another version of LMDB ({error}); {_START_ANEW}"
-        case lmdb.InvalidError():
-            return f"{path / _DATA} holds no LMDB database ({error}); {_START_ANEW}"
-        case lmdb.CorruptedError() | lmdb.PageNotFoundError() | lmdb.PanicError():
-            return f"the state in {path} is damaged ({error}); {_START_ANEW}"
-        case _:
-            return f"the state in {path} cannot be used: {error}"
+            kind = CommitError if is_passing(error) else StoreError
+            raise kind(explanation(self._path, error, self._env.info()["map_size"])) from error

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from pathlib import Path
 
 from firstseen.errors import StoreError
+
+_SERVICE = re.compile(r"/([^/]+\.service)(?:/|$)", re.MULTILINE)
 
 
 class OwnerLock:
@@ -27,7 +30,8 @@ class OwnerLock:
             owner = os.pread(file, 20, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(file)
             raise StoreError(
-                f"{path.parent} is in use by process {owner}; one process at a time may write a state: stop that first"
+                f"{path.parent} is in use by process {owner}; one process at a time may write a state: "
+                f"stop that first{_how(owner)}"
             ) from None
         os.ftruncate(file, 0)
         os.pwrite(file, f"{os.getpid()}\n".encode("ascii"), 0)
@@ -36,3 +40,18 @@ class OwnerLock:
     def release(self) -> None:
         """Let the next one in."""
         os.close(self._file)
+
+
+def service_of(cgroups: str) -> str | None:
+    """The systemd service that a process belongs to, from its ``/proc/PID/cgroup``; None if it is none's."""
+    services = _SERVICE.findall(cgroups)
+    # Those of a user's session lie within the service of the session itself.
+    return services[-1] if services and not services[-1].startswith("user@") else None
+
+
+def _how(owner: str) -> str:
+    try:
+        service = service_of(Path("/proc", owner, "cgroup").read_text())
+    except OSError:  # it has ended meanwhile, or is none of ours
+        return ""
+    return "" if service is None else f" (systemctl stop {service})"

@@ -14,10 +14,11 @@ import pytest
 from firstseen.detect.keys import state_key
 from firstseen.detect.law import Occurrence
 from firstseen.detect.new_terms import NewTermsLaw, Sighting
+from firstseen.detect.suppression import Window
 from firstseen.errors import StoreError
 from firstseen.model import Verdict
-from firstseen.store.base import Claim, Entry, RuleState
-from firstseen.store.lmdb import LmdbReader, LmdbStore, _explanation, _is_passing
+from firstseen.store.base import Claim, Entry, History, RuleState
+from firstseen.store.lmdb import LmdbReader, LmdbStore
 
 RULE = RuleState(b"8 bytes.", "rule", "Rule")
 MAP_SIZE = 1 << 20
@@ -232,7 +233,7 @@ print(reader.get(b"8 bytes.", ("x",)), len(list(reader.entries())), *reader.rule
 reader.close()
 """
         other = python(program, tmp_path / "state")
-        assert other.stdout == f"{store.get(RULE.key, ('x',))} 1 ({RULE}, 1000) {MAP_SIZE}\n", other.stderr
+        assert other.stdout == f"{store.get(RULE.key, ('x',))} 1 {History(RULE, 1_000)} {MAP_SIZE}\n", other.stderr
 
     def test_where_nothing_is(self, tmp_path):
         with pytest.raises(StoreError, match="holds no state yet"):
@@ -346,25 +347,53 @@ class TestClosing:
         assert [(thread.name, thread.is_alive()) for thread in writing] == [("firstseen-state", False)]
 
 
-@pytest.mark.parametrize(
-    ("kind", "code", "says", "passing"),
-    [
-        (lmdb.MapFullError, -30792, "state is full: its map_size of 4096 bytes is used up", True),
-        (lmdb.TxnFullError, -30788, "cannot be used: its words", True),
-        (lmdb.DiskError, 28, "cannot be used: its words", True),
-        (lmdb.Error, 5, "cannot be used: its words", True),
-        (lmdb.VersionMismatchError, -30794, r"another version of LMDB \(its words\); .*move the folder away", False),
-        (lmdb.CorruptedError, -30796, r"is damaged \(its words\); .*move the folder away", False),
-        (lmdb.PanicError, -30795, r"is damaged \(its words\); .*move the folder away", False),
-        (lmdb.BadTxnError, -30782, "cannot be used: its words", False),
-    ],
-)
-def test_what_lmdb_says_is_explained(kind, code, says, passing):
-    error = kind("its words")
-    error.code = code  # as the library sets it where it raises
-    with pytest.raises(StoreError, match=says):
-        raise StoreError(_explanation(Path("state"), error, 4096))
-    assert _is_passing(error) is passing
+OTHER = RuleState(b"8 others", "other", "Other")
+
+
+class TestUpkeep:
+    def test_absorbing_merges(self, store, tmp_path):
+        store.register(RULE, 1_000)
+        remember(store, "x")  # first and last seen at 100
+        store.absorb(
+            [History(RuleState(RULE.key, "rule", "A name"), 500), History(OTHER, 9)],
+            [
+                Entry(RULE.key, ("x",), Sighting(50, 90, 7, "e0", "e2")),
+                Entry(RULE.key, ("y",), Sighting(1, 2, 3, "e", "f")),
+                Entry(RULE.key, ("y",), Sighting(1, 5, 2, "g", "h")),
+            ],
+        )
+        assert store.get(RULE.key, ("x",)) == Sighting(50, 100, 7, "e1", "e1")
+        assert store.get(RULE.key, ("y",)) == Sighting(1, 5, 3, "g", "h")
+        assert list(store.rules()) == [(RULE, 500), (OTHER, 9)]
+        store.close()
+        assert len(raw(tmp_path / "state", b"terms")) == 2
+
+    def test_what_does_not_fit_is_not_absorbed(self, store):
+        remember(store, "x")
+        with pytest.raises(StoreError, match=r"does not fit .*: one rule's memories are of two laws"):
+            store.absorb([], [Entry(RULE.key, ("x",), Window(1, 2, "e", 0))])
+        assert store.get(RULE.key, ("x",)) == Sighting(100, 100, 1, "e1", "e1")
+
+    def test_forgetting(self, store):
+        store.register(RULE, 1_000)
+        remember(store, "x", "y")
+        store.forget(RULE.key, [("x",), ("never seen",)])
+        assert [entry.terms for entry in store.entries()] == [("y",)]
+        assert claim(store, "x", "e2").verdict is Verdict.NEW
+        store.forget_history(RULE.key)
+        assert list(store.rules()) == []
+
+    def test_entries_of_one_rule_behind_a_key_that_hold_something(self, store):
+        remember(store, *range(5), "a:b")
+        store.confirm([store.claim(OTHER, ("a:b",), Occurrence(7, "e"), NewTermsLaw(10))]).result(LONG)
+        everything = list(store.entries())
+        keys = [state_key(entry.rule_key, entry.terms) for entry in everything]
+        assert keys == sorted(keys)
+        assert list(store.entries(RULE.key)) == everything[:6]
+        assert list(store.entries(OTHER.key)) == everything[6:]
+        assert list(store.entries(b"", keys[2])) == everything[3:]
+        assert list(store.entries(RULE.key, keys[5])) == []
+        assert [entry.rule_key for entry in store.entries(holding=b"a:b")] == [RULE.key, OTHER.key]
 
 
 class TestFold:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from firstseen.errors import StoreError
-from firstseen.store.lock import OwnerLock
+from firstseen.store.lock import OwnerLock, service_of
 
 OWNER = """
 import sys
@@ -101,3 +101,18 @@ def test_a_longer_name_from_before_leaves_nothing_behind(path: Path) -> None:
 def test_a_missing_folder_is_no_other_owner(path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         OwnerLock.take(path / "lock")
+
+
+@pytest.mark.parametrize(
+    ("cgroups", "service"),
+    [
+        ("0::/system.slice/firstseen.service\n", "firstseen.service"),
+        ("1:name=systemd:/system.slice/firstseen@east.service/part\n0::/\n", "firstseen@east.service"),
+        ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/firstseen.service", "firstseen.service"),
+        ("0::/user.slice/user-1000.slice/user@1000.service/init.scope", None),
+        ("0::/user.slice/user-1000.slice/session-3.scope", None),
+        ("0::/\n", None),
+    ],
+)
+def test_the_service_of_a_process_is_known_by_its_control_group(cgroups: str, service: str | None) -> None:
+    assert service_of(cgroups) == service

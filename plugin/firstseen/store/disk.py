@@ -1,0 +1,146 @@
+"""The folder of a state and the LMDB environment in it: made, opened, checked, and what goes wrong in words."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import lmdb
+
+from firstseen.errors import StoreError
+
+if TYPE_CHECKING:
+    from lmdb import _Database
+
+SCHEMA = b"1"
+"""The version of keys and values. A change of either takes a new one, and a migration."""
+
+DATA, LOCK = "lmdb", "lock"
+NEW, OLD = "lmdb.new", "lmdb.old"
+"""What is to take the place of ``DATA``, and what had it: see `settle`."""
+
+FILE = "data.mdb"
+TABLE_NAMES = (b"meta", b"terms", b"rules")
+
+NO_STATE = "{} holds no state yet"
+START_ANEW = (
+    "stop firstseen, move the folder away, and restore a copy of it or fill a new one with `firstseen replay --state`"
+)
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder of a state, for its owner alone, where it is missing."""
+    if not path.is_dir():
+        path.mkdir(mode=0o700, parents=True)
+        sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in it durable: syncing a new file does not cover its entry in the folder."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def settle(path: Path) -> None:
+    """Finish, or take back, the exchange of one database for another that a crash interrupted. For the owner only.
+
+    ``DATA`` is renamed to ``OLD``, then ``NEW`` to ``DATA``: whenever there is no ``DATA``, the old one is whole.
+    """
+    if (path / OLD).exists():
+        if (path / DATA).exists():
+            shutil.rmtree(path / OLD)
+        else:
+            (path / OLD).rename(path / DATA)
+            sync_folder(path)
+    if (path / NEW).exists():
+        shutil.rmtree(path / NEW)
+
+
+def read_only(path: Path) -> lmdb.Environment:
+    """The database in the folder ``path``, beside its owner if it has one. Raises `StoreError` where there is none."""
+    if not (path / DATA / FILE).exists():
+        raise StoreError(NO_STATE.format(path))
+    try:
+        # A map size of 0 takes over the one that the writer set.
+        return lmdb.open(str(path / DATA), map_size=0, max_dbs=len(TABLE_NAMES), readonly=True, create=False)
+    except lmdb.Error as error:
+        raise StoreError(explanation(path, error)) from error
+
+
+def writable(path: Path, map_size: int, *, durable: bool) -> lmdb.Environment:
+    """The database in the folder ``path``, for its owner, made where it is missing. Raises `lmdb.Error`, `OSError`."""
+    # One spare transaction: every claim reads in one of its own, and renewing it costs half of making it.
+    env = lmdb.open(
+        str(path / DATA),
+        map_size=map_size,
+        mode=0o700,
+        max_dbs=len(TABLE_NAMES),
+        max_spare_txns=1,
+        sync=durable,
+        metasync=durable,
+    )
+    env.reader_check()  # slots of readers that died would keep their pages for ever
+    sync_folder(path / DATA)
+    sync_folder(path)
+    return env
+
+
+def open_tables(path: Path, env: lmdb.Environment) -> tuple[_Database, _Database, _Database]:
+    """Its tables, ``meta``, ``terms`` and ``rules``, made where there are none. Raises `StoreError` or `lmdb.Error`."""
+    with env.begin() as txn, txn.cursor() as cursor:
+        names = {name for name, _ in cursor}
+    if not names and env.flags()["readonly"]:
+        raise StoreError(NO_STATE.format(path))
+    if names and b"meta" not in names:
+        raise StoreError(f"{path / DATA} holds an LMDB database that is not firstseen's: name another folder")
+    if not names:
+        # One transaction: a crash leaves either nothing or all of it.
+        with env.begin(write=True) as txn:
+            for name in TABLE_NAMES:
+                env.open_db(name, txn)
+            txn.put(b"schema", SCHEMA, db=env.open_db(b"meta", txn))
+    # A handle outlives the transaction that made it only if that one is committed, which a reading one is not when it
+    # goes back among the spare ones: without a transaction given, the library makes and commits one.
+    meta, terms, rules = (env.open_db(name, create=False) for name in TABLE_NAMES)
+    with env.begin(meta) as txn:
+        schema = txn.get(b"schema")
+    if schema != SCHEMA:
+        found = "no schema" if schema is None else f"schema {schema.decode('ascii', 'replace')}"
+        raise StoreError(
+            f"the state in {path} has {found}, this version of firstseen works with schema {SCHEMA.decode()}: "
+            "use the version that wrote it, or name another folder and fill it with `firstseen replay --state`"
+        )
+    return meta, terms, rules
+
+
+def is_passing(error: lmdb.Error) -> bool:
+    """Whether the next transaction may succeed: there was no room. What LMDB itself finds broken stays broken.
+
+    A positive code is the operating system's (a full disk, a quota). LMDB gives up the transaction, and where that left
+    a page in doubt it says so with a `PanicError` from the next one.
+    """
+    return error.code > 0 or isinstance(error, lmdb.MapFullError | lmdb.TxnFullError)
+
+
+def explanation(path: Path, error: lmdb.Error, map_size: int | None = None) -> str:
+    """What went wrong, in an operator's words, and what to do about it."""
+    match error:
+        case lmdb.MapFullError():
+            size = "" if map_size is None else f" of {map_size} bytes"
+            return (
+                f"the state in {path} is full: its map_size{size} is used up; set a larger map_size under [state] and "
+                "restart; until then nothing new is remembered, and the senders keep what is not acknowledged"
+            )
+        case lmdb.VersionMismatchError():
+            return f"the state in {path} was written by another version of LMDB ({error}); {START_ANEW}"
+        case lmdb.InvalidError():
+            return f"{path / DATA} holds no LMDB database ({error}); {START_ANEW}"
+        case lmdb.CorruptedError() | lmdb.PageNotFoundError() | lmdb.PanicError():
+            return f"the state in {path} is damaged ({error}); {START_ANEW}"
+        case _:
+            return f"the state in {path} cannot be used: {error}"

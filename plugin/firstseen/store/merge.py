@@ -1,0 +1,56 @@
+"""What two states know of the same terms, made one: in any order, in any number of steps, as often as one likes.
+
+Each part of a sighting is the larger or the smaller of two by an order in which any two differ, so merging is
+commutative, associative and idempotent (a property test holds it):
+
+* ``first_seen`` is the earlier, ``last_seen`` the later;
+* ``last_event`` and ``event`` go with the later ``last_seen``; where both are equal, with the larger event;
+* ``count`` is the larger: what both counted cannot be told from what only one did, so it is a lower bound.
+
+What threshold and suppression remember is short-lived and of one piece: the one that reaches further stays, whole.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from firstseen.detect.new_terms import Sighting
+from firstseen.detect.suppression import Window
+from firstseen.detect.threshold import Bucket
+from firstseen.store.base import History, Memory
+from firstseen.store.codec import pack_memory
+
+
+def merged(one: Memory, other: Memory) -> Memory:
+    """The memory of those that saw what either saw. Raises `ValueError` where they are not of one law."""
+    if isinstance(one, Sighting) and isinstance(other, Sighting):
+        last_seen, last_event, event = max(_end(one), _end(other))
+        first_seen = min(one.first_seen, other.first_seen)
+        return Sighting(first_seen, last_seen, max(one.count, other.count), event, last_event)
+    if type(one) is not type(other):
+        raise ValueError("one rule's memories are of two laws")
+    return max(one, other, key=_reach)
+
+
+def merged_history(one: History, other: History) -> History:
+    """One history and when it began: the earlier, under the name that sorts last where it had two."""
+    rule = max(one.rule, other.rule, key=lambda rule: (rule.rule_id, rule.name))
+    return History(rule, min(one.since_ms, other.since_ms))
+
+
+def _end(sighting: Sighting) -> tuple[int, str, str]:
+    return sighting.last_seen, sighting.last_event, sighting.event
+
+
+def _reach(memory: Memory) -> tuple[int, int, bytes]:
+    """By time, then by how much was seen; the bytes decide what is left."""
+    match memory:
+        case Sighting():
+            much = memory.count
+        case Bucket():
+            much = memory.events
+        case Window():
+            much = memory.suppressed
+        case _ as unreachable:
+            assert_never(unreachable)
+    return memory.last_seen, much, pack_memory(memory, ())
