@@ -43,6 +43,7 @@ from firstseen.net.listener import Listener
 from firstseen.net.tls import contexts
 from firstseen.notation import Endpoint
 from firstseen.pipeline import Pipeline
+from firstseen.pruner import Pruner
 from firstseen.quarantine import Quarantine
 from firstseen.record.view import Mode
 from firstseen.rulekeeper import RuleKeeper, configured_policy, configured_rules, tell_of
@@ -89,6 +90,7 @@ async def _serve(config: Config, rules: RuleSet, geoip: GeoIp) -> int:
     stopping = asyncio.Event()
     faults = _watch_for_faults(stopping)
     tls = contexts(config)
+    loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
         store = LmdbStore.open(config.state.path, config.state.map_size.bytes, trouble=_tell_of_trouble)
         stack.callback(store.close)
@@ -109,7 +111,10 @@ async def _serve(config: Config, rules: RuleSet, geoip: GeoIp) -> int:
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         forwarding = tasks.create_task(forwarder.run())
         stack.callback(forwarding.cancel)
-        keeper = RuleKeeper(config, engine, geoip, _now_ms, asyncio.get_running_loop().call_later)
+        keeper = RuleKeeper(config, engine, geoip, _now_ms, loop.call_later)
+        pruner = Pruner(store, counts, _now_ms, loop.call_later, loop.call_soon_threadsafe)
+        pruner.start()
+        stack.callback(pruner.stop)
         _on_signals(stopping, listener.give_up, keeper.reload)
         event(log, logging.INFO, "ready", version=__version__, listen=addresses, rules=len(rules.rules))
         await stopping.wait()

@@ -39,6 +39,7 @@ class Counts:
     alerts_in_shadow: int = 0
     alerts_degraded: int = 0
     terms_dropped: int = 0
+    terms_pruned: int = 0
     rule_errors: int = 0
     connections_refused: int = 0
     reading_pauses: int = 0

@@ -113,7 +113,7 @@ class Running:
     def __init__(self, rule: Rule, policy: Policy = NO_POLICY) -> None:
         self.rule = rule
         self.law = law_of(rule)
-        self.state = RuleState(history_of(rule), rule.id, rule.name)
+        self.state = RuleState(history_of(rule), rule.id, rule.name, self.law.reach_ms if self.law else None)
         self.learns_ms = policy.learns_ms(rule)
         self.shadow = policy.shadow_of(rule)
         self.breaker = Breaker(rule.max_signals, rule.interval_ms)

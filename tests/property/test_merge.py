@@ -24,7 +24,7 @@ alike = st.one_of(
     st.tuples(*[buckets()] * 3),
 )
 keys = st.binary(min_size=8, max_size=8)
-rules = st.builds(RuleState, keys, texts, texts)
+rules = st.builds(RuleState, keys, texts, texts, st.none() | times)
 entries = st.one_of(
     st.builds(
         Entry, st.binary(min_size=8, max_size=8), st.lists(scalars, min_size=1, max_size=3).map(tuple), sightings

@@ -352,3 +352,9 @@ def test_of_a_long_list_of_values_those_that_are_new_alert(state: Fixture) -> No
     state.labels(engine, document(user={"name": known}), PAST)
 
     assert state.labels(engine, document(user={"name": [*known, *new]}), PAST) == [[name] for name in new]
+
+
+def test_a_history_knows_how_far_its_rule_reaches(state: Fixture) -> None:
+    state.running(rule_of(EveryMatch(), Suppression(("user.name",), 300_000, missing_alone=False)))
+
+    assert [history.rule.reach_ms for history in state.store.rules()] == [300_000]

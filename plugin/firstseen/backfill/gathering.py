@@ -14,7 +14,7 @@ from firstseen.detect.keys import state_key
 from firstseen.detect.law import Law, Occurrence
 from firstseen.detect.new_terms import Sighting
 from firstseen.model import TermValue, Verdict
-from firstseen.store.base import Claim, Entry, RuleState
+from firstseen.store.base import Claim, Entry, History, RuleState
 
 UNDATED = -(1 << 63)
 """Stands for the time of an event that has none: it says nothing of when its terms were seen."""
@@ -54,7 +54,7 @@ class Gatherer:
         self.registered.append(rule)
         return now_ms
 
-    def rules(self) -> Iterator[tuple[RuleState, int]]:
+    def rules(self) -> Iterator[History]:
         """See `Claims.rules`: of what they were before, nothing is told."""
         return iter(())
 

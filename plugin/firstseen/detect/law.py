@@ -29,6 +29,10 @@ class Occurrence(NamedTuple):
 class Law(Protocol[Memory]):
     """The law of one rule. Nothing of it may depend on anything but its arguments."""
 
+    @property
+    def reach_ms(self) -> int:
+        """For how long after its last event what is remembered may decide of another, if none comes late."""
+
     def judge(self, before: Memory | None, occurrence: Occurrence) -> Verdict:
         """NEW where this event raises an alert after what is remembered (None: nothing), else KNOWN."""
 

@@ -37,6 +37,11 @@ class NewTermsLaw(NamedTuple):
 
     silence_ms: int
 
+    @property
+    def reach_ms(self) -> int:
+        """See `firstseen.detect.law.Law`."""
+        return self.silence_ms
+
     def judge(self, before: Sighting | None, occurrence: Occurrence) -> Verdict:
         """NEW where nothing was seen in [t - ``silence_ms``, t) or after it, else KNOWN.
 

@@ -29,6 +29,11 @@ class SuppressionLaw(NamedTuple):
 
     duration_ms: int
 
+    @property
+    def reach_ms(self) -> int:
+        """See `firstseen.detect.law.Law`."""
+        return self.duration_ms
+
     def judge(self, before: Window | None, occurrence: Occurrence) -> Verdict:
         """NEW where no window is open at the time of the event."""
         if before is None or occurrence.time_ms - before.first_seen > self.duration_ms:

@@ -82,6 +82,11 @@ class ThresholdLaw(NamedTuple):
     interval_ms: int
     quiet_ms: int = 0
 
+    @property
+    def reach_ms(self) -> int:
+        """See `firstseen.detect.law.Law`: an event counts up to the last run whose look-back it is in."""
+        return max(self.lookback_ms + self.interval_ms, self.quiet_ms)
+
     def judge(self, before: Bucket | None, occurrence: Occurrence) -> Verdict:
         """NEW for the event that makes the count full, where no alert counts it already."""
         return Verdict.NEW if self.hindrance(before, occurrence) is None else Verdict.KNOWN

@@ -31,11 +31,15 @@ Memory = Sighting | Bucket | Window
 
 @dataclass(frozen=True, slots=True)
 class RuleState:
-    """One history of one rule: ``key`` (`firstseen.detect.keys.rule_state`) changes when the rule's meaning does."""
+    """One history of one rule: ``key`` (`firstseen.detect.keys.rule_state`) changes when the rule's meaning does.
+
+    ``reach_ms`` is for how long what it remembers may decide (`firstseen.detect.law.Law`); None where nobody knows.
+    """
 
     key: bytes
     rule_id: str
     name: str
+    reach_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,8 +121,8 @@ class Claims(Protocol):
     def register(self, rule: RuleState, now_ms: int) -> int:
         """When this history began: ``now_ms`` if it begins here and now. Waits for the disk where it does."""
 
-    def rules(self) -> Iterator[tuple[RuleState, int]]:
-        """Every history there is, and when it began (milliseconds since the epoch)."""
+    def rules(self) -> Iterator[History]:
+        """Every history there is."""
 
     def claim(self, rule: RuleState, terms: tuple[TermValue, ...], occurrence: Occurrence, law: Law[Any]) -> Claim:
         """What this event means by ``law`` (see `Claim.verdict`). The caller must confirm or release it, once.
@@ -147,3 +151,33 @@ class Store(StateReader, Claims, Protocol):
 
     def close(self) -> None:
         """Write what is confirmed and let go. What waits for an unconfirmed alert fails; pending claims are gone."""
+
+
+class Swept(NamedTuple):
+    """Terms forgotten, and rounds that came to the end."""
+
+    pruned: int
+    rounds: int
+
+
+class Pruning(Protocol):
+    """A store that does not forget by itself, as whoever has it forget sees it."""
+
+    @property
+    def problem(self) -> StoreError | None:
+        """See `Store.problem`."""
+
+    @property
+    def newest_ms(self) -> int | None:
+        """The latest sighting written since the state was opened: the clock of what comes in; None before the first."""
+
+    @property
+    def swept(self) -> Swept:
+        """What `prune` has done since the state was opened."""
+
+    def prune(self, now_ms: int) -> Future[None]:
+        """Look at some terms more, and forget those that can decide nothing any more at ``now_ms``.
+
+        The future ends when that is done; it fails with `StoreError` where there was no room for it. Its callbacks run
+        in the writing thread.
+        """

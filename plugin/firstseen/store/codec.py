@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import astuple
 from typing import Any, assert_never
 
 import msgpack
@@ -22,7 +23,7 @@ from firstseen.detect.new_terms import Sighting
 from firstseen.detect.suppression import Window
 from firstseen.detect.threshold import DIGEST_SIZE, Bucket, Mark
 from firstseen.model import TermValue
-from firstseen.store.base import Memory
+from firstseen.store.base import History, Memory, RuleState
 
 _BIG_INT = 1
 """The msgpack ext type of an integer beyond 64 bits: its bytes in two's complement, most significant first."""
@@ -129,18 +130,21 @@ def unpack_term(raw: bytes) -> TermValue:
     return term
 
 
-def pack_rule(rule_id: str, name: str, created_ms: int) -> bytes:
+def pack_history(history: History) -> bytes:
     """What lies under the key of a rule's history."""
-    return _pack({"id": rule_id, "name": name, "created_ms": _pack_scalar(created_ms)})
+    (_, rule_id, name, reach_ms), since_ms = astuple(history.rule), history.since_ms
+    reach = None if reach_ms is None else _pack_scalar(reach_ms)
+    return _pack({"id": rule_id, "name": name, "created_ms": _pack_scalar(since_ms), "reach_ms": reach})
 
 
-def unpack_rule(raw: bytes) -> tuple[str, str, int]:
-    """The rule's id, its name, and when its history began."""
+def unpack_history(key: bytes, raw: bytes) -> History:
+    """The history that lies under ``key``; in the first version of the schema its reach was not known."""
     match _unpack(raw):
-        case {"id": str(rule_id), "name": str(name), "created_ms": int(created_ms)}:
-            return rule_id, name, created_ms
-        case _:
-            raise ValueError("it is no rule")
+        case {"id": str(rule_id), "name": str(name), "created_ms": int(since_ms), **more}:
+            reach_ms = more.get("reach_ms")
+            if reach_ms is None or type(reach_ms) is int:
+                return History(RuleState(key, rule_id, name, reach_ms), since_ms)
+    raise ValueError("it is no rule")
 
 
 def _pack(value: object) -> bytes:

@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING
 import lmdb
 
 from firstseen.errors import StoreError
+from firstseen.store.base import History
+from firstseen.store.codec import pack_history, unpack_history
 
 if TYPE_CHECKING:
     from lmdb import _Database
 
-SCHEMA = b"1"
-"""The version of keys and values. A change of either takes a new one, and a migration."""
+SCHEMA = b"2"
+"""The version of keys and values. A change of either takes a new one, and a migration.
+
+1: a history had no reach. Its form can still be read.
+"""
+_READABLE = (b"1", SCHEMA)
 
 DATA, LOCK = "lmdb", "lock"
 NEW, OLD = "lmdb.new", "lmdb.old"
@@ -109,13 +115,40 @@ def open_tables(path: Path, env: lmdb.Environment) -> tuple[_Database, _Database
     meta, terms, rules = (env.open_db(name, create=False) for name in TABLE_NAMES)
     with env.begin(meta) as txn:
         schema = txn.get(b"schema")
-    if schema != SCHEMA:
+    if schema not in _READABLE:
         found = "no schema" if schema is None else f"schema {schema.decode('ascii', 'replace')}"
         raise StoreError(
             f"the state in {path} has {found}, this version of firstseen works with schema {SCHEMA.decode()}: "
             "use the version that wrote it, or name another folder and fill it with `firstseen replay --state`"
         )
+    if schema != SCHEMA and not env.flags()["readonly"]:
+        _migrate(path, env, meta, rules)
     return meta, terms, rules
+
+
+def unreadable(path: Path, key: bytes, error: ValueError) -> StoreError:
+    """What lies under ``key`` cannot be read."""
+    return StoreError(
+        f"the state in {path} holds something unreadable under the key {key.hex()}: {error}; {START_ANEW}"
+    )
+
+
+def history_at(path: Path, key: bytes, raw: bytes) -> History:
+    """The history that lies under ``key``. Raises `StoreError`."""
+    try:
+        return unpack_history(key, raw)
+    except ValueError as error:
+        raise unreadable(path, key, error) from error
+
+
+def _migrate(path: Path, env: lmdb.Environment, meta: _Database, rules: _Database) -> None:
+    """Bring the first version to this one. One transaction: a crash leaves either version, whole."""
+    with env.begin(write=True) as txn:
+        with txn.cursor(rules) as cursor:
+            histories = [history_at(path, key, raw) for key, raw in cursor]
+        for history in histories:
+            txn.put(history.rule.key, pack_history(history), db=rules)
+        txn.put(b"schema", SCHEMA, db=meta)
 
 
 def is_passing(error: lmdb.Error) -> bool:

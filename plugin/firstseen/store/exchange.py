@@ -62,7 +62,8 @@ def read_lines(lines: Iterable[bytes], name: str) -> Iterator[History | Entry]:
 def history_json(history: History) -> _Json:
     """A history of a rule."""
     rule = history.rule
-    return {"rule": rule.key.hex(), "id": _json(rule.rule_id), "name": _json(rule.name), "since": history.since_ms}
+    named = {"rule": rule.key.hex(), "id": _json(rule.rule_id), "name": _json(rule.name)}
+    return {**named, "since": history.since_ms, "reach": rule.reach_ms}
 
 
 def entry_json(entry: Entry) -> _Json:
@@ -140,7 +141,7 @@ def _read(value: _Json) -> History | Entry:
 
 
 def _read_history(key: bytes, value: _Json) -> History:
-    rule = RuleState(key, _text(value["id"]), _text(value["name"]))
+    rule = RuleState(key, _text(value["id"]), _text(value["name"]), _number_or_none(value["reach"]))
     return History(rule, _number(value["since"]))
 
 

@@ -109,6 +109,10 @@ class Ledger:
         """See `Store.release`."""
         return self._lose(self._withdraw(filter(None, self._settle(claims))))
 
+    def holds(self, key: bytes) -> bool:
+        """Whether anything is on its way for the term of this key."""
+        return key in self._terms
+
     def _settle(self, claims: Sequence[Claim]) -> list[Ticket | None]:
         pending = self._pending
         if len(set(claims)) < len(claims) or not all(claim in pending for claim in claims):

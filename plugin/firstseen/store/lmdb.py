@@ -22,22 +22,24 @@ from firstseen.detect.keys import RULE_KEY_SIZE, state_key
 from firstseen.detect.law import Law, Occurrence
 from firstseen.errors import StoreError
 from firstseen.model import TermValue
-from firstseen.store.base import Claim, Entry, History, Memory, RuleState, Stats
-from firstseen.store.codec import pack_memory, pack_rule, unpack_memory, unpack_rule
+from firstseen.store.base import Claim, Entry, History, Memory, RuleState, Stats, Swept
+from firstseen.store.codec import pack_history, pack_memory, unpack_memory
 from firstseen.store.disk import (
     LOCK,
-    START_ANEW,
     explanation,
+    history_at,
     is_passing,
     make_folder,
     open_tables,
     read_only,
     settle,
+    unreadable,
     writable,
 )
 from firstseen.store.ledger import Change, Ledger, resolve
 from firstseen.store.lock import OwnerLock
 from firstseen.store.merge import merged, merged_history
+from firstseen.store.sweep import KEYS_AT_ONCE, Sweep
 from firstseen.store.writer import CommitError, Writer
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ class _Tables:
     def rules(self) -> Iterator[History]:
         """See `StateReader.rules`."""
         for key, raw in self._items(self._rules):
-            yield self._history(key, raw)
+            yield history_at(self._path, key, raw)
 
     def stats(self) -> Stats:
         """See `StateReader.stats`."""
@@ -116,10 +118,10 @@ class _Tables:
             yield from page
             start = page[-1][0] + b"\0"
 
-    def _page(self, table: _Database, start: bytes) -> list[tuple[bytes, bytes]]:
+    def _page(self, table: _Database, start: bytes, count: int = _PAGE_OF_ENTRIES) -> list[tuple[bytes, bytes]]:
         try:
             with self._env.begin(table) as txn, txn.cursor() as cursor:
-                return list(islice(cursor, _PAGE_OF_ENTRIES)) if cursor.set_range(start) else []
+                return list(islice(cursor, count)) if cursor.set_range(start) else []
         except lmdb.Error as error:
             raise StoreError(explanation(self._path, error)) from error
 
@@ -127,19 +129,7 @@ class _Tables:
         try:
             return unpack_memory(raw)
         except ValueError as error:
-            raise self._unreadable(key, error) from error
-
-    def _history(self, key: bytes, raw: bytes) -> History:
-        try:
-            rule_id, name, created_ms = unpack_rule(raw)
-        except ValueError as error:
-            raise self._unreadable(key, error) from error
-        return History(RuleState(key, rule_id, name), created_ms)
-
-    def _unreadable(self, key: bytes, error: ValueError) -> StoreError:
-        return StoreError(
-            f"the state in {self._path} holds something unreadable under the key {key.hex()}: {error}; {START_ANEW}"
-        )
+            raise unreadable(self._path, key, error) from error
 
 
 class LmdbReader(_Tables):
@@ -174,6 +164,8 @@ class LmdbStore(_Tables):
         self._open = True
         self._lock = threading.Lock()
         self._ledger = Ledger(self._memory)
+        self._sweep = Sweep()
+        self._newest_ms: int | None = None
         self._writer = Writer(self._ledger, self._lock, self._write, "firstseen-state", trouble)
 
     @classmethod
@@ -210,11 +202,26 @@ class LmdbStore(_Tables):
     def register(self, rule: RuleState, now_ms: int) -> int:
         """See `Store.register`."""
         raw = self._raw(rule.key, self._rules)
-        known = None if raw is None else self._history(rule.key, raw)
-        since_ms = now_ms if known is None else known.since_ms
-        if known is None or known.rule != rule:  # new, or renamed
-            self._change(self._rules, {rule.key: pack_rule(rule.rule_id, rule.name, since_ms)})
-        return since_ms
+        known = None if raw is None else history_at(self._path, rule.key, raw)
+        history = History(rule, now_ms if known is None else known.since_ms)
+        self._sweep.loaded(rule)
+        if known != history:  # new, or with another name or reach
+            self._change(self._rules, {rule.key: pack_history(history)})
+        return history.since_ms
+
+    def prune(self, now_ms: int) -> Future[None]:
+        """See `Pruning.prune`, and `Sweep` for what is forgotten when."""
+        return self._writer.run(lambda: self._prune(now_ms))
+
+    @property
+    def newest_ms(self) -> int | None:
+        """See `Pruning.newest_ms`."""
+        return self._newest_ms
+
+    @property
+    def swept(self) -> Swept:
+        """See `Pruning.swept`."""
+        return self._sweep.swept
 
     def absorb(self, histories: Sequence[History], entries: Sequence[Entry]) -> None:
         """Take what another state knows into this one (`firstseen.store.merge`), durably, each list in one transaction.
@@ -225,15 +232,14 @@ class LmdbStore(_Tables):
         for history in histories:
             key = history.rule.key
             raw = self._raw(key, self._rules)
-            known = rules.get(key) or (None if raw is None else self._history(key, raw))
+            known = rules.get(key) or (None if raw is None else history_at(self._path, key, raw))
             rules[key] = history if known is None else merged_history(known, history)
         terms: dict[bytes, Entry] = {}
         for entry in entries:
             key = state_key(entry.rule_key, entry.terms)
             memory = terms[key].memory if key in terms else self._memory(key)
             terms[key] = entry if memory is None else entry._replace(memory=self._merged(key, memory, entry.memory))
-        packed_rules = {key: pack_rule(rule.rule_id, rule.name, since) for key, (rule, since) in rules.items()}
-        self._change(self._rules, packed_rules)
+        self._change(self._rules, {key: pack_history(history) for key, history in rules.items()})
         self._change(self._terms, {key: pack_memory(entry.memory, entry.terms) for key, entry in terms.items()})
 
     def forget(self, rule_key: bytes, terms: Sequence[Sequence[TermValue]]) -> None:
@@ -304,6 +310,24 @@ class LmdbStore(_Tables):
 
     def _write(self, changes: Sequence[Change]) -> None:
         self._put((self._terms, {change.key: pack_memory(change.memory, change.terms) for change in changes}))
+        newest = max(change.memory.last_seen for change in changes)
+        self._newest_ms = newest if self._newest_ms is None else max(newest, self._newest_ms)
+
+    def _prune(self, now_ms: int) -> None:
+        sweep = self._sweep
+        if sweep.begins:
+            sweep.begin(self._items(self._rules))
+        page = self._page(self._terms, sweep.start, KEYS_AT_ONCE)
+        expired = sweep.expired(page, now_ms)
+        with self._lock:
+            # What is on its way is written soon. A claim that comes right now has read what was there, and keeps it.
+            gone = [key for key in expired if not self._ledger.holds(key)]
+        if gone:
+            self._put((self._terms, dict.fromkeys(gone)))
+        if sweep.passed(page, gone):
+            ended = sweep.ended(now_ms)
+            if ended:
+                self._put((self._rules, dict.fromkeys(ended)))
 
     def _change(self, table: _Database, values: Mapping[bytes, bytes | None]) -> None:
         """Write these in the writing thread, and wait until they are durable."""

@@ -17,7 +17,7 @@ from typing import assert_never
 from firstseen.detect.new_terms import Sighting
 from firstseen.detect.suppression import Window
 from firstseen.detect.threshold import Bucket
-from firstseen.store.base import History, Memory
+from firstseen.store.base import History, Memory, RuleState
 from firstseen.store.codec import pack_memory
 
 
@@ -33,8 +33,10 @@ def merged(one: Memory, other: Memory) -> Memory:
 
 
 def merged_history(one: History, other: History) -> History:
-    """One history and when it began: the earlier, under the name that sorts last where it had two."""
-    rule = max(one.rule, other.rule, key=lambda rule: (rule.rule_id, rule.name))
+    """One history, that began when the earlier did, reaches as far as the farther, and has the name that sorts last."""
+    rule_id, name = max((each.rule.rule_id, each.rule.name) for each in (one, other))
+    reaches = [each.rule.reach_ms for each in (one, other) if each.rule.reach_ms is not None]
+    rule = RuleState(one.rule.key, rule_id, name, max(reaches, default=None))
     return History(rule, min(one.since_ms, other.since_ms))
 
 

@@ -135,8 +135,15 @@ class Writer:
         while True:
             with self._work:
                 self.problem = problem
-                if self._work.wait_for(lambda: self._closing, pause_s):
+                self._work.wait_for(lambda: self._closing or self._jobs, pause_s)
+                if self._closing:
                     return problem
+                job = self._jobs[0] if self._jobs else None
+            if job is not None:  # it may be the one that makes room
+                outcome = Outcome(job.done, self._attempt(job))
+                with self._work:
+                    self._jobs.popleft()
+                resolve([outcome])
             pause_s = min(2 * pause_s, MOST_PAUSE_S)
             failure = self._attempt(changes)
             if failure is None:

@@ -19,3 +19,16 @@ def test_every_law_takes_what_was_never_seen_for_news_and_remembers_it(law: Law[
     memory = law.remember(None, first, Verdict.NEW)
     assert law.judge(memory, second) is Verdict.KNOWN
     assert law.remember(memory, first, Verdict.AGAIN) == memory
+
+
+@pytest.mark.parametrize(
+    ("law", "reach_ms"),
+    [
+        (NewTermsLaw(10), 10),
+        (SuppressionLaw(20), 20),
+        (ThresholdLaw(3, 0, 30, 4), 34),
+        (ThresholdLaw(3, 0, 30, 4, 50), 50),
+    ],
+)
+def test_how_long_what_is_remembered_may_decide(law: Law[object], reach_ms: int) -> None:
+    assert law.reach_ms == reach_ms

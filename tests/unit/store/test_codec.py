@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgpack
@@ -11,8 +12,8 @@ from firstseen.detect.new_terms import Sighting
 from firstseen.detect.suppression import Window
 from firstseen.detect.threshold import Bucket, Mark
 from firstseen.model import Scalar, TermValue
-from firstseen.store.base import Memory
-from firstseen.store.codec import pack_memory, pack_rule, unpack_memory, unpack_rule
+from firstseen.store.base import History, Memory, RuleState
+from firstseen.store.codec import pack_history, pack_memory, pack_term, unpack_history, unpack_memory, unpack_term
 
 UUID = "6f1c6a1e-0d3b-4c55-9c6a-0123456789ab"
 OTHER_UUID = "00000000-0000-0000-0000-000000000000"
@@ -196,17 +197,25 @@ BROKEN = {
 
 @pytest.mark.parametrize("raw", BROKEN.values(), ids=BROKEN.keys())
 def test_bytes_that_are_no_msgpack_are_refused(raw: bytes) -> None:
-    for unpack in (unpack_memory, unpack_rule):
+    for unpack in (unpack_memory, unpack_term, partial(unpack_history, b"8 bytes.")):
         with pytest.raises(ValueError, match=NO_MSGPACK):
             unpack(raw)
 
 
 @pytest.mark.parametrize(
-    ("rule_id", "name", "created_ms"),
-    [("rule", "Rule", 1_790_000_000_000), ("", "", 0), ("\ud800", "Ünïcode \U0001f600", -(1 << 70))],
+    ("rule_id", "name", "since_ms", "reach_ms"),
+    [("rule", "Rule", 1_790_000_000_000, 10), ("", "", 0, None), ("\ud800", "Ünïcode \U0001f600", -(1 << 70), 1 << 70)],
 )
-def test_a_rule_comes_back_as_it_was(rule_id: str, name: str, created_ms: int) -> None:
-    assert unpack_rule(pack_rule(rule_id, name, created_ms)) == (rule_id, name, created_ms)
+def test_a_history_comes_back_as_it_was(rule_id: str, name: str, since_ms: int, reach_ms: int | None) -> None:
+    history = History(RuleState(b"8 bytes.", rule_id, name, reach_ms), since_ms)
+
+    assert unpack_history(b"8 bytes.", pack_history(history)) == history
+
+
+def test_a_history_of_the_first_schema_has_no_reach() -> None:
+    written = msgpack.packb({"id": "rule", "name": "Rule", "created_ms": 7})
+
+    assert unpack_history(b"8 bytes.", written) == History(RuleState(b"8 bytes.", "rule", "Rule", None), 7)
 
 
 @pytest.mark.parametrize(
@@ -219,8 +228,16 @@ def test_a_rule_comes_back_as_it_was(rule_id: str, name: str, created_ms: int) -
         {"id": "rule", "name": None, "created_ms": 1},
         {"id": b"rule", "name": "Rule", "created_ms": 1},
         {"id": "rule", "name": "Rule", "created_ms": 1.5},
+        {"id": "rule", "name": "Rule", "created_ms": 1, "reach_ms": "10d"},
     ],
 )
-def test_values_that_are_no_rule_are_refused(values: Any) -> None:
+def test_values_that_are_no_history_are_refused(values: Any) -> None:
     with pytest.raises(ValueError, match="it is no rule"):
-        unpack_rule(msgpack.packb(values))
+        unpack_history(b"8 bytes.", msgpack.packb(values))
+
+
+@pytest.mark.parametrize("term", ["x", "\ud800", True, 1.5, 1 << 70, None])
+def test_a_term_by_itself_comes_back(term: TermValue) -> None:
+    assert unpack_term(pack_term(term)) == term
+    with pytest.raises(ValueError, match="it is no term"):
+        unpack_term(msgpack.packb([1]))

@@ -18,7 +18,7 @@ from firstseen.store.exchange import read_lines, write_lines
 KEY = bytes.fromhex("0123456789abcdef")
 MANUAL = Path(__file__).parents[3] / "docs/state.md"
 
-HISTORY = History(RuleState(KEY, "id", "A name"), 1_764_000_000_000)
+HISTORY = History(RuleState(KEY, "id", "A name", 9), 1_764_000_000_000)
 SIGHTING = Entry(KEY, ("arn:…:ada", 1), Sighting(10, 20, 3, "e1", "e2"))
 BUCKET = Entry(
     KEY, (), Bucket(10, 20, 3, "e", 60, None, 15, 60, (Mark(15, b"eeeeeeee", frozenset([b"vvvvvvvv", b"aaaaaaaa"])),))
@@ -42,7 +42,7 @@ def test_the_form_is_this() -> None:
     span = {"rule": "0123456789abcdef", "first_seen": 10, "last_seen": 20}
     assert lines == [
         HEADER,
-        {"rule": "0123456789abcdef", "id": "id", "name": "A name", "since": 1_764_000_000_000},
+        {"rule": "0123456789abcdef", "id": "id", "name": "A name", "since": 1_764_000_000_000, "reach": 9},
         {**span, "terms": ["arn:…:ada", 1], "law": "new_terms", "count": 3, "event": "e1", "last_event": "e2"},
         {
             **span,

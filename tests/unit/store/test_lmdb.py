@@ -6,9 +6,11 @@ import stat
 import subprocess
 import sys
 import threading
+from concurrent.futures import wait
 from pathlib import Path
 
 import lmdb
+import msgpack
 import pytest
 
 from firstseen.detect.keys import state_key
@@ -21,6 +23,7 @@ from firstseen.store.base import Claim, Entry, History, RuleState
 from firstseen.store.lmdb import LmdbReader, LmdbStore
 
 RULE = RuleState(b"8 bytes.", "rule", "Rule")
+OTHER = RuleState(b"8 others", "other", "Other")
 MAP_SIZE = 1 << 20
 LONG = 60
 
@@ -76,7 +79,7 @@ class TestOpening:
     def test_a_folder_that_is_there_is_used(self, tmp_path):
         LmdbStore.open(tmp_path, MAP_SIZE).close()
         LmdbStore.open(tmp_path, MAP_SIZE).close()
-        assert raw(tmp_path, b"meta") == {b"schema": b"1"}
+        assert raw(tmp_path, b"meta") == {b"schema": b"2"}
 
     def test_the_map_is_not_laid_out(self, tmp_path):
         store = LmdbStore.open(tmp_path, 1 << 30)
@@ -126,15 +129,53 @@ LmdbStore.open(Path(sys.argv[1]), 1 << 20)
         with pytest.raises(StoreError, match="no LMDB database"):
             LmdbReader.open(tmp_path)
 
-    @pytest.mark.parametrize(("schema", "says"), [(b"2", "schema 2"), (b"\xff", "schema \ufffd"), (None, "no schema")])
+    @pytest.mark.parametrize(("schema", "says"), [(b"3", "schema 3"), (b"\xff", "schema \ufffd"), (None, "no schema")])
     def test_another_schema(self, tmp_path, schema, says):
         LmdbStore.open(tmp_path, MAP_SIZE).close()
         tamper(tmp_path, b"meta", b"schema", schema)
         for _ in range(2):  # a refusal leaves nothing open
-            with pytest.raises(StoreError, match=f"has {says}, .* works with schema 1: use the version that wrote it"):
+            with pytest.raises(StoreError, match=f"has {says}, .* works with schema 2: use the version that wrote it"):
                 LmdbStore.open(tmp_path, MAP_SIZE)
             with pytest.raises(StoreError, match=f"has {says}"):
                 LmdbReader.open(tmp_path)
+
+
+class TestMigration:
+    @pytest.fixture
+    def path(self, tmp_path):
+        """A state as the first version wrote it."""
+        store = LmdbStore.open(tmp_path, MAP_SIZE)
+        remember(store, "x")
+        store.close()
+        for key, name in ((RULE.key, "Rule"), (OTHER.key, "Other")):
+            value = msgpack.packb({"id": name.lower(), "name": name, "created_ms": 7})
+            tamper(tmp_path, b"rules", key, value)
+        tamper(tmp_path, b"meta", b"schema", b"1")
+        return tmp_path
+
+    def test_the_first_version_becomes_this_one(self, path):
+        store = LmdbStore.open(path, MAP_SIZE)
+        assert list(store.rules()) == [History(RULE, 7), History(OTHER, 7)]
+        assert claim(store, "x", "e2").verdict is Verdict.KNOWN
+        assert store.register(RuleState(RULE.key, "rule", "Rule", 10), 99) == 7
+        store.close()
+        assert raw(path, b"meta") == {b"schema": b"2"}
+        assert msgpack.unpackb(raw(path, b"rules")[RULE.key])["reach_ms"] == 10
+
+    def test_it_is_read_as_it_is(self, path):
+        reader = LmdbReader.open(path)
+        assert list(reader.rules()) == [History(RULE, 7), History(OTHER, 7)]
+        reader.close()
+        assert raw(path, b"meta") == {b"schema": b"1"}
+
+    def test_it_is_done_as_a_whole_or_not_at_all(self, path):
+        """The second history cannot be read: the first one is left in its old form, with the old version."""
+        before = raw(path, b"rules")[RULE.key]
+        tamper(path, b"rules", OTHER.key, b"\x80")
+        with pytest.raises(StoreError, match=f"unreadable under the key {OTHER.key.hex()}: it is no rule"):
+            LmdbStore.open(path, MAP_SIZE)
+        assert raw(path, b"meta") == {b"schema": b"1"}
+        assert raw(path, b"rules")[RULE.key] == before
 
 
 class TestKeeping:
@@ -297,6 +338,26 @@ class TestNoRoom:
         remember(store, f"{number:01000}")
         store.close()
 
+    def test_forgetting_makes_room_without_a_restart(self, tmp_path):
+        """The writer keeps trying, once told of; what is over is pruned meanwhile, and then what waits is written."""
+        told: list[StoreError | None] = []
+        store = LmdbStore.open(tmp_path, 1 << 18, durable=False, trouble=told.append)
+        store.register(RuleState(RULE.key, "rule", "Rule", 10), 0)
+        number, waiting = 0, store.confirm([claim(store, "first")])
+        while not told:
+            number += 1
+            waiting = store.confirm([claim(store, f"{number:0400}")])
+            wait([waiting], 0.01)
+        assert "is full" in str(told[0])
+        assert not waiting.done()
+        assert "is full" in str(store.problem)
+        while store.swept.pruned < number // 2:
+            store.prune(1 << 60).exception(LONG)
+        waiting.result(LONG)
+        assert (len(told), told[-1], store.problem) == (2, None, None)
+        assert store.get(RULE.key, (f"{number:0400}",)) is not None
+        store.close()
+
     def test_a_full_disk_fails_the_commit_and_nothing_else(self, store):
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         try:
@@ -345,9 +406,6 @@ class TestClosing:
         store.confirm([claim(store, "x")]).add_done_callback(lambda _: writing.append(threading.current_thread()))
         store.close()
         assert [(thread.name, thread.is_alive()) for thread in writing] == [("firstseen-state", False)]
-
-
-OTHER = RuleState(b"8 others", "other", "Other")
 
 
 class TestUpkeep:

@@ -35,6 +35,6 @@ def test_memories_of_two_laws_are_not_of_one_rule() -> None:
 
 
 def test_a_history_began_when_the_first_of_them_did() -> None:
-    here, there = History(RuleState(KEY, "id", "Name"), 10), History(RuleState(KEY, "id", "Old name"), 5)
+    here, there = History(RuleState(KEY, "id", "Name", 7), 10), History(RuleState(KEY, "id", "Old name"), 5)
 
-    assert merged_history(here, there) == merged_history(there, here) == (RuleState(KEY, "id", "Old name"), 5)
+    assert merged_history(here, there) == merged_history(there, here) == (RuleState(KEY, "id", "Old name", 7), 5)
