@@ -106,11 +106,8 @@ class Writer:
 
     def _do(self, work: Job | Sequence[Change]) -> list[Outcome]:
         problem = self._attempt(work)
-        if problem is not None and self._trouble is not None and not isinstance(work, Job):
-            self._trouble(problem)
-            problem = self._insist(work, problem)
-            if problem is None:
-                self._trouble(None)
+        if problem is not None and not isinstance(work, Job):
+            problem = self._after(work, problem)
         with self._work:
             self.problem = problem
             if isinstance(work, Job):
@@ -128,6 +125,16 @@ class Writer:
         except CommitError as error:
             return error
         return None
+
+    def _after(self, changes: Sequence[Change], problem: CommitError) -> CommitError | None:
+        """What came of it where it failed at first: a patient writer does not leave it at that."""
+        if self._trouble is None or self._closing:
+            return problem
+        self._trouble(problem)
+        last = self._insist(changes, problem)
+        if last is None:
+            self._trouble(None)
+        return last
 
     def _insist(self, changes: Sequence[Change], problem: CommitError) -> CommitError | None:
         """Try again until it is written, or until the store closes: then this is why it was not."""

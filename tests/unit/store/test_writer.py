@@ -224,3 +224,59 @@ def test_a_callback_may_use_the_store(bench):
     bench.confirm(bench.claim("x")).add_done_callback(react)
     assert done.wait(LONG)
     assert claims[0].verdict is Verdict.NEW
+
+
+def test_a_patient_writer_lets_jobs_make_room(made_patient):
+    bench, told = made_patient
+    bench.disk.fault = CommitError("no room")
+    waiting = bench.confirm(bench.claim("x"))
+    assert bench.disk.at_the_gate.acquire(timeout=LONG)
+
+    def make_room() -> None:
+        bench.disk.fault = None
+
+    with pytest.raises(StoreError, match="not this time"):
+        bench.writer.run(raising(CommitError("not this time"))).result(LONG)
+    bench.writer.run(make_room).result(LONG)
+    waiting.result(LONG)
+    assert [str(each) for each in told] == ["no room", "None"]
+    assert bench.writer.problem is None
+
+
+def test_a_job_may_break_a_patient_writer(made_patient):
+    bench, _ = made_patient
+    bench.disk.fault = CommitError("no room")
+    waiting = bench.confirm(bench.claim("x"))
+    assert bench.disk.at_the_gate.acquire(timeout=LONG)
+    job = bench.writer.run(raising(StoreError("damaged")))
+    for future in (job, waiting):
+        with pytest.raises(StoreError, match="damaged"):
+            future.result(LONG)
+
+
+def test_closing_a_patient_writer_tells_of_nothing_more(made_patient):
+    bench, told = made_patient
+    bench.disk.fault = CommitError("no room")
+    first = bench.confirm(bench.claim("x"))
+    assert bench.disk.at_the_gate.acquire(timeout=LONG)
+    second = bench.confirm(bench.claim("y"))
+    bench.writer.close()
+    for future in (first, second):
+        with pytest.raises(StoreError, match="no room"):
+            future.result(LONG)
+    assert [str(each) for each in told] == ["no room"]
+
+
+def raising(error: Exception) -> Callable[[], None]:
+    def run() -> None:
+        raise error
+
+    return run
+
+
+@pytest.fixture
+def made_patient():
+    told: list[StoreError | None] = []
+    made = Bench(told.append)
+    yield made, told
+    made.writer.close()
