@@ -12,6 +12,7 @@ import lmdb
 from firstseen.errors import StoreError
 from firstseen.store.base import History
 from firstseen.store.codec import pack_history, unpack_history
+from firstseen.store.pages import missing
 
 if TYPE_CHECKING:
     from lmdb import _Database
@@ -32,7 +33,8 @@ TABLE_NAMES = (b"meta", b"terms", b"rules")
 
 NO_STATE = "{} holds no state yet"
 START_ANEW = (
-    "stop firstseen, move the folder away, and restore a copy of it or fill a new one with `firstseen replay --state`"
+    "stop firstseen, move the folder away, and restore a backup with `firstseen state import`, "
+    "or fill a new one with `firstseen replay --state`"
 )
 
 
@@ -71,6 +73,7 @@ def read_only(path: Path) -> lmdb.Environment:
     """The database in the folder ``path``, beside its owner if it has one. Raises `StoreError` where there is none."""
     if not (path / DATA / FILE).exists():
         raise StoreError(NO_STATE.format(path))
+    _check(path)
     try:
         # A map size of 0 takes over the one that the writer set.
         return lmdb.open(str(path / DATA), map_size=0, max_dbs=len(TABLE_NAMES), readonly=True, create=False)
@@ -80,9 +83,25 @@ def read_only(path: Path) -> lmdb.Environment:
 
 def writable(path: Path, map_size: int, *, durable: bool) -> lmdb.Environment:
     """The database in the folder ``path``, for its owner, made where it is missing. Raises `lmdb.Error`, `OSError`."""
+    if (path / DATA / FILE).exists():
+        _check(path)
+    else:
+        # Made beside its place: a file that is there and empty is then no beginning, but the end of one.
+        with _environment(path / NEW, map_size, durable=durable) as env:
+            open_tables(path, env)
+        sync_folder(path / NEW)
+        (path / DATA / "lock.mdb").unlink(missing_ok=True)
+        (path / NEW).rename(path / DATA)
+        sync_folder(path)
+    env = _environment(path / DATA, map_size, durable=durable)
+    env.reader_check()  # slots of readers that died would keep their pages for ever
+    return env
+
+
+def _environment(folder: Path, map_size: int, *, durable: bool) -> lmdb.Environment:
     # One spare transaction: every claim reads in one of its own, and renewing it costs half of making it.
-    env = lmdb.open(
-        str(path / DATA),
+    return lmdb.open(
+        str(folder),
         map_size=map_size,
         mode=0o700,
         max_dbs=len(TABLE_NAMES),
@@ -90,10 +109,16 @@ def writable(path: Path, map_size: int, *, durable: bool) -> lmdb.Environment:
         sync=durable,
         metasync=durable,
     )
-    env.reader_check()  # slots of readers that died would keep their pages for ever
-    sync_folder(path / DATA)
-    sync_folder(path)
-    return env
+
+
+def _check(path: Path) -> None:
+    """Raises `StoreError` where the file lacks something: what is not there and is looked at ends the process."""
+    file = path / DATA / FILE
+    if not file.stat().st_size:
+        raise StoreError(f"{file} is empty; {START_ANEW}")
+    lacks = missing(file)
+    if lacks is not None:
+        raise StoreError(f"{file} is cut short: it has {lacks.size} bytes, and needs {lacks.needed}; {START_ANEW}")
 
 
 def open_tables(path: Path, env: lmdb.Environment) -> tuple[_Database, _Database, _Database]:
@@ -167,7 +192,8 @@ def explanation(path: Path, error: lmdb.Error, map_size: int | None = None) -> s
             size = "" if map_size is None else f" of {map_size} bytes"
             return (
                 f"the state in {path} is full: its map_size{size} is used up; set a larger map_size under [state] and "
-                "restart; until then nothing new is remembered, and the senders keep what is not acknowledged"
+                "restart, or stop it and forget something (`firstseen state forget`); until then nothing new is "
+                "remembered, and the senders keep what is not acknowledged"
             )
         case lmdb.VersionMismatchError():
             return f"the state in {path} was written by another version of LMDB ({error}); {START_ANEW}"
