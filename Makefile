@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults fuzz check fix bench ci clean
+.PHONY: help demo test faults fuzz check fix bench bench-state ci clean
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.ready ## the whole job on a synthetic day of CloudTrail: first sightings labelled, a restart that stays quiet
 	@PYTHONPATH=tests $(BIN)/python -m demo
@@ -32,6 +32,9 @@ fix: $(VENV)/.ready-check ## what lint can mend by itself
 
 bench: $(VENV)/.ready-test ## CPU per record beside a bare TCP relay, in one run
 	PYTHONPATH=tests $(BIN)/python -m bench.flow
+
+bench-state: $(VENV)/.ready-test ## what a million terms cost in the state, on disk and in time; TERMS=n
+	PYTHONPATH=tests $(BIN)/python -m bench.store --terms $(or $(TERMS),1000000)
 
 FUZZ_SECONDS ?= 60
 fuzz: $(VENV)/.ready-fuzz ## every fuzz target for FUZZ_SECONDS (60) each; what breaks one is kept in build/fuzz

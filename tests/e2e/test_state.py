@@ -1,12 +1,14 @@
 """A state that is full: everything is delivered, what is not remembered is not acked, and nothing is lost."""
 
 import contextlib
+import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support.agent import AgentProcess
+from support.agent import FIRSTSEEN, AgentProcess
 from support.peers import Sink, Source
 from support.rulebook import call
 from support.weather import configure, frame
@@ -69,3 +71,38 @@ def iter_acks(client: Source) -> Iterator[str]:
     with contextlib.suppress(EOFError):
         while True:
             yield client.ack()
+
+
+def state(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [FIRSTSEEN, "state", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_state_can_be_looked_at_while_the_agent_runs_and_mended_when_it_does_not(tmp_path: Path) -> None:
+    arn = "arn:aws:iam::111122223333:user/ada"
+    with Sink() as sink:
+        config = configure(tmp_path, sink.address)
+        with AgentProcess(config) as agent, Source(agent.port) as client:
+            client.send(frame("1", call(arn, "e-1")))
+            assert client.ack() == "1"
+            shown = state("show", arn, "-c", config, "--output", "json")
+            assert [each["event"] for each in json.loads(shown.stdout)] == ["e-1"]
+            exported = state("export", "-c", config)
+            assert exported.stdout.count("\n") == 3
+            (tmp_path / "saved").write_text(exported.stdout)
+            for refused in (["forget", arn, "--yes"], ["import", tmp_path / "saved"], ["compact"]):
+                told = state(*refused, "-c", config)
+                assert told.returncode == 1
+                assert f"is in use by process {agent.pid};" in told.stderr
+                assert "stop that first" in told.stderr
+            agent.stop()
+
+        assert state("forget", arn, "-c", config, "--yes").stdout == "1 forgotten\n"
+        assert state("compact", "-c", config).returncode == 0
+        assert state("show", arn, "-c", config).returncode == 1
+        assert state("import", tmp_path / "saved", "-c", config).stdout == "1 terms of 1 rules merged\n"
+        with AgentProcess(config) as agent, Source(agent.port) as client:
+            client.send(frame("2", call(arn, "e-2")))
+            assert client.ack() == "2"
+            totals = agent.stop()
+    assert (totals["alerts"], totals["suppressed"]) == (0, 1)
