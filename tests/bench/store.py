@@ -17,6 +17,7 @@ from uuid import UUID
 from firstseen.detect.law import Occurrence
 from firstseen.detect.new_terms import NewTermsLaw
 from firstseen.store.base import RuleState
+from firstseen.store.compaction import compact
 from firstseen.store.lmdb import LmdbStore
 
 DAY_MS = 86_400_000
@@ -88,6 +89,11 @@ def bench(folder: Path, terms: int, chance: random.Random) -> None:
     report("claim, new", timed(lambda number: claims.append(store.claim(RULE, arn(number), occurrence, LAW)), new))
     store.release(claims)
     report("memory", memory())
+    store.close()
+    start = time.perf_counter()
+    after = compact(folder).after
+    report("compacted", f"{after / terms:.0f} bytes a term, in {time.perf_counter() - start:.1f} s")
+    store = LmdbStore.open(folder, max(1 << 30, terms * 400))
     prune(store, "look at all terms, forget none", START_MS)
     prune(store, "forget all terms", START_MS + 100 * DAY_MS)
     assert store.stats().entries == 0

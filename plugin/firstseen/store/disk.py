@@ -87,18 +87,19 @@ def writable(path: Path, map_size: int, *, durable: bool) -> lmdb.Environment:
         _check(path)
     else:
         # Made beside its place: a file that is there and empty is then no beginning, but the end of one.
-        with _environment(path / NEW, map_size, durable=durable) as env:
+        with environment(path / NEW, map_size, durable=durable) as env:
             open_tables(path, env)
         sync_folder(path / NEW)
         (path / DATA / "lock.mdb").unlink(missing_ok=True)
         (path / NEW).rename(path / DATA)
         sync_folder(path)
-    env = _environment(path / DATA, map_size, durable=durable)
+    env = environment(path / DATA, map_size, durable=durable)
     env.reader_check()  # slots of readers that died would keep their pages for ever
     return env
 
 
-def _environment(folder: Path, map_size: int, *, durable: bool) -> lmdb.Environment:
+def environment(folder: Path, map_size: int, *, durable: bool) -> lmdb.Environment:
+    """The environment in this folder, made where it is missing. Raises `lmdb.Error`."""
     # One spare transaction: every claim reads in one of its own, and renewing it costs half of making it.
     return lmdb.open(
         str(folder),

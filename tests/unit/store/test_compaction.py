@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import lmdb
 import pytest
 
 from firstseen.detect.law import Occurrence
@@ -49,6 +50,34 @@ def test_the_file_is_smaller_and_holds_the_same(path: Path) -> None:
     assert sizes.before > 100_000 > sizes.after == (path / "lmdb" / "data.mdb").stat().st_size
     assert {file.name for file in path.iterdir()} == {"lmdb", "lock"}
     check(path)
+
+
+def test_terms_fill_their_pages(tmp_path: Path) -> None:
+    """The pages of terms that came in any order hold two thirds of what they could."""
+    store = LmdbStore.open(tmp_path, MAP_SIZE)
+    for start in range(0, TERMS, 100):
+        claims = [
+            store.claim(RULE, (f"{number:060}",), Occurrence(7, "e"), NewTermsLaw(10))
+            for number in range(start, start + 100)
+        ]
+        store.confirm(claims).result(60)
+    before, entries = store.stats().used_bytes, list(store.entries())
+    store.close()
+
+    compact(tmp_path)
+
+    reader = LmdbReader.open(tmp_path)
+    assert list(reader.entries()) == entries
+    assert reader.stats().used_bytes < 0.8 * before
+    reader.close()
+
+
+def test_something_else_is_left_alone(tmp_path: Path) -> None:
+    with lmdb.open(str(tmp_path / "lmdb"), max_dbs=3) as env:
+        env.open_db(b"pages")
+    with pytest.raises(StoreError, match="not firstseen's"):
+        compact(tmp_path)
+    assert {file.name for file in tmp_path.iterdir()} == {"lmdb", "lock"}
 
 
 def test_the_bound_stays(path: Path) -> None:
