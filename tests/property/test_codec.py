@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import math
 
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from firstseen.detect.new_terms import Sighting
 from firstseen.detect.suppression import Window
 from firstseen.detect.threshold import DIGEST_SIZE, Bucket, Mark
-from firstseen.store.codec import pack_memory, unpack_memory
+from firstseen.store.codec import last_seen_in, pack_memory, unpack_memory
 
 texts = st.text(st.characters(), max_size=20) | st.uuids().map(str) | st.uuids().map(lambda uuid: str(uuid).upper())
 scalars = st.one_of(texts, st.integers(), st.booleans(), st.floats())
@@ -47,6 +48,7 @@ def test_what_is_kept_comes_back(sighting, terms):
     """Any sighting of any terms that a record can have comes back from its bytes as it was, types included."""
     back, terms_back = unpack_memory(pack_memory(sighting, terms))
     assert back == sighting
+    assert last_seen_in(pack_memory(sighting, terms)) == sighting.last_seen
     assert list(map(plain, terms_back)) == list(map(plain, terms))
 
 
@@ -55,6 +57,7 @@ def test_what_other_laws_keep_comes_back(memory, terms):
     """The same of what other laws remember, whose terms may be missing."""
     back, terms_back = unpack_memory(pack_memory(memory, terms))
     assert back == memory
+    assert last_seen_in(pack_memory(memory, terms)) == memory.last_seen
     assert list(map(plain, terms_back)) == list(map(plain, terms))
 
 
@@ -64,6 +67,9 @@ def test_anything_else_is_refused(raw):
     try:
         memory, terms = unpack_memory(raw)
     except ValueError:
+        with contextlib.suppress(ValueError):
+            assert isinstance(last_seen_in(raw), int)
         return
+    assert last_seen_in(raw) == memory.last_seen
     assert isinstance(memory, Sighting | Bucket | Window)
     assert terms or not isinstance(memory, Sighting)

@@ -72,6 +72,19 @@ def unpack_memory(raw: bytes) -> tuple[Memory, tuple[TermValue, ...]]:
             raise ValueError(f"it is no memory of a law of {law!r}")
 
 
+def last_seen_in(raw: bytes) -> int:
+    """The ``last_seen`` of a memory, in a part of the time that it takes to make all of it."""
+    values = _unpack(raw)  # and plain checks, as above
+    if type(values) is list and len(values) > 1:
+        first, then = values[:2]
+        if type(first) is int and type(then) is int:
+            return first + then
+        if type(first) is str and type(then) is list and len(then) > 1 and type(then[1]) is int:
+            last: int = then[1]
+            return last
+    raise ValueError("it is no memory")
+
+
 def _pack_sighting(sighting: Sighting, terms: Sequence[TermValue]) -> bytes:
     last_event = None if sighting.last_event == sighting.event else _pack_event(sighting.last_event)
     times = (sighting.first_seen, sighting.last_seen - sighting.first_seen)

@@ -3,7 +3,7 @@
 A term is kept as long as it can decide, and as long again for what comes late (`kept_ms`). An index of terms by their
 expiry would find those that are over at once, but every sighting moves it: one more entry deleted and one inserted in
 places all over the file, for a table as large again as half of the first. The walk costs no byte and no write, and in
-small steps a thousandth of a core.
+small steps a hundredth of a core while it lasts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from firstseen.detect.keys import RULE_KEY_SIZE
 from firstseen.store.base import History, RuleState, Swept
-from firstseen.store.codec import unpack_history, unpack_memory
+from firstseen.store.codec import last_seen_in, unpack_history
 
 KEYS_AT_ONCE = 500
 """Terms looked at in one step, and so the most that are deleted in one transaction."""
@@ -84,10 +84,10 @@ class Sweep:
         if reach_ms is None:
             return False
         try:
-            memory, _ = unpack_memory(raw)
+            last_seen = last_seen_in(raw)
         except ValueError:
             return False
-        return now_ms - memory.last_seen > kept_ms(reach_ms)
+        return now_ms - last_seen > kept_ms(reach_ms)
 
     def _reach_ms(self, rule_key: bytes) -> int | None:
         if rule_key in self._loaded:
