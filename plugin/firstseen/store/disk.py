@@ -34,7 +34,7 @@ TABLE_NAMES = (b"meta", b"terms", b"rules")
 NO_STATE = "{} holds no state yet"
 START_ANEW = (
     "stop firstseen, move the folder away, and restore a backup with `firstseen state import`, "
-    "or fill a new one with `firstseen replay --state`"
+    "or fill a new one with `firstseen backfill`"
 )
 
 
@@ -145,7 +145,7 @@ def open_tables(path: Path, env: lmdb.Environment) -> tuple[_Database, _Database
         found = "no schema" if schema is None else f"schema {schema.decode('ascii', 'replace')}"
         raise StoreError(
             f"the state in {path} has {found}, this version of firstseen works with schema {SCHEMA.decode()}: "
-            "use the version that wrote it, or name another folder and fill it with `firstseen replay --state`"
+            "use the version that wrote it, or name another folder and fill it with `firstseen backfill`"
         )
     if schema != SCHEMA and not env.flags()["readonly"]:
         _migrate(path, env, meta, rules)

@@ -52,6 +52,18 @@ def test_the_file_is_smaller_and_holds_the_same(path: Path) -> None:
     check(path)
 
 
+def test_how_far_past_logs_were_read_is_kept(path: Path) -> None:
+    store = LmdbStore.open(path, MAP_SIZE)
+    store.fold({}, {b"file": b"7", b"a file": b"8"}, max)
+    store.close()
+
+    compact(path)
+
+    store = LmdbStore.open(path, MAP_SIZE)
+    assert [store.mark(name) for name in (b"a file", b"file")] == [b"8", b"7"]
+    store.close()
+
+
 def test_terms_fill_their_pages(tmp_path: Path) -> None:
     """The pages of terms that came in any order hold two thirds of what they could."""
     store = LmdbStore.open(tmp_path, MAP_SIZE)
