@@ -13,8 +13,8 @@ help: ## what can be made
 demo: $(VENV)/.ready ## the whole job on a synthetic day of CloudTrail: first sightings labelled, a restart that stays quiet
 	@PYTHONPATH=tests $(BIN)/python -m demo
 
-test: $(VENV)/.ready-test ## the test suite
-	$(BIN)/python -m pytest
+test: $(VENV)/.ready-test ## the test suite, on all cores
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 faults: $(VENV)/.ready-test ## 2,000 random faults around a running agent, and a table of what became of the records; FAULTS=n, SEED=n
 	PYTHONPATH=tests $(BIN)/python -m support.faults --faults $(or $(FAULTS),2000) $(if $(SEED),--seed $(SEED))

@@ -1,5 +1,6 @@
 """What the tests with real peers share: a sink behind everything, certificates, and the npm packages, set up once."""
 
+import fcntl
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -34,9 +35,11 @@ def node_peers() -> Path:
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("needs Node.js and npm")
     wanted = ("@fluent-org/logger", "fluent-logger")
-    if not all((HERE / "node_modules" / name / "package.json").exists() for name in wanted):
-        install = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"]
-        done = subprocess.run(install, cwd=HERE, capture_output=True, text=True, timeout=120, check=False)
-        if done.returncode != 0:
-            pytest.skip(f"npm could not install the peers: {done.stderr.strip()[-200:]}")
+    with (HERE / "package.json").open() as one_at_a_time:  # the tests may run in several processes
+        fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
+        if not all((HERE / "node_modules" / name / "package.json").exists() for name in wanted):
+            install = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"]
+            done = subprocess.run(install, cwd=HERE, capture_output=True, text=True, timeout=120, check=False)
+            if done.returncode != 0:
+                pytest.skip(f"npm could not install the peers: {done.stderr.strip()[-200:]}")
     return HERE
