@@ -154,7 +154,7 @@ def test_a_rule_that_fails_on_a_record_does_not_stop_the_others(state: Fixture) 
         rule_text("event.action: L*", ["user.name"], rule_id=rule_id(2)),
     )
     broken, sound = engine.rules.rules
-    engine.rules.rules = (dataclasses.replace(broken, predicate=lambda view: 1 // 0), sound)
+    engine.use(RuleSet([dataclasses.replace(broken, predicate=lambda view: 1 // 0), sound]))
 
     assert state.labels(engine, document(user={"name": "a"}), LIVE) == [["a"]]
     assert state.counts.rule_errors == 1

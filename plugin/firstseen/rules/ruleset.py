@@ -13,10 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
+from typing import TypeAlias
 
 from ahocorasick_rs import BytesAhoCorasick, Implementation
 
 from firstseen.kql import naive
+from firstseen.kql.demands import demanded
+from firstseen.kql.scalars import text_of
 from firstseen.model import Fields
 from firstseen.record.fields import field_type
 from firstseen.rules.assembly import at
@@ -33,6 +36,12 @@ _MAX_SEARCHES = 32
 _BYTES_PER_SEARCH = 256
 
 _start = itemgetter(1)
+_number = itemgetter(0)
+
+ACTION = "event.action"
+
+_Numbered: TypeAlias = tuple[int, Rule]
+"""A rule and its place among the others."""
 
 
 class Scanner:
@@ -83,7 +92,7 @@ class RuleSet:
     ``exceptions`` are the reports on all exceptions.
     """
 
-    __slots__ = ("exceptions", "reports", "rules", "scanner")
+    __slots__ = ("_any_action", "_by_action", "exceptions", "reports", "rules", "scanner")
 
     def __init__(
         self, rules: Iterable[Rule], reports: Iterable[Report] = (), exceptions: Iterable[ItemReport] = ()
@@ -92,6 +101,15 @@ class RuleSet:
         self.reports: Sequence[Report] = tuple(reports)
         self.exceptions: Sequence[ItemReport] = tuple(exceptions)
         self.scanner = Scanner(rule.needles for rule in self.rules)
+        self._any_action: list[_Numbered] = []
+        self._by_action: dict[str, list[_Numbered]] = {}
+        for numbered in enumerate(self.rules):
+            actions = demanded(numbered[1].node, ACTION)
+            for wanted in [self._any_action] if actions is None else map(self._of_action, actions):
+                wanted.append(numbered)
+
+    def _of_action(self, action: str) -> list[_Numbered]:
+        return self._by_action.setdefault(action, [])
 
     def next_expiry_ms(self, now_ms: int) -> int | None:
         """The first moment after ``now_ms`` at which an exception of one of the rules expires."""
@@ -104,7 +122,18 @@ class RuleSet:
 
     def matches(self, view: Fields, rules: Iterable[Rule] | None = None) -> list[Rule]:
         """Those of ``rules`` (all of the set, unless some are named) that match, in order."""
-        return [rule for rule in (self.rules if rules is None else rules) if rule.predicate(view)]
+        return [rule for rule in (self._asked(view) if rules is None else rules) if rule.predicate(view)]
+
+    def _asked(self, view: Fields) -> Iterable[Rule]:
+        """The rules that may match, by the action of the event, which nearly all rules name; in order."""
+        found = self._any_action
+        for action in set(map(text_of, view.values(ACTION))):
+            more = self._by_action.get(action)
+            if more:
+                found = [*found, *more]
+        if found is not self._any_action:
+            found = sorted(set(found), key=_number)
+        return [rule for _, rule in found]
 
     def matches_linear(self, view: Fields) -> list[Rule]:
         """The same for the whole set by the definition of the query language: slow, the measure of the rest."""
