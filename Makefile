@@ -5,16 +5,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults fuzz check fix bench bench-state ci clean
+.PHONY: help demo test test-slow faults fuzz check fix bench bench-state ci clean
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.ready ## the whole job on a synthetic day of CloudTrail: first sightings labelled, a restart that stays quiet
 	@PYTHONPATH=tests $(BIN)/python -m demo
 
 test: $(VENV)/.ready-test ## the test suite, on all cores
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
+
+test-slow: $(VENV)/.ready-test ## what is left of it: 200 random faults, bombs, and chunks of 100 MB; some minutes
+	$(BIN)/python -m pytest -m slow
 
 faults: $(VENV)/.ready-test ## 2,000 random faults around a running agent, and a table of what became of the records; FAULTS=n, SEED=n
 	PYTHONPATH=tests $(BIN)/python -m support.faults --faults $(or $(FAULTS),2000) $(if $(SEED),--seed $(SEED))

@@ -126,6 +126,7 @@ def test_a_full_disk_delays_acks_and_refuses_nothing(tmp_path: Path) -> None:
         assert [received.chunk for received in sink.frames] == ["small", "large", "other"]
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_with_redelivery(tmp_path: Path) -> None:
     """Chunks are sent until they are acked, while the agent is killed again and again."""
     seed = random.SystemRandom().randrange(1 << 32)

@@ -19,7 +19,7 @@ from support.faults.table import table
 FEWEST = 200
 
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.crash, pytest.mark.slow]
 
 
 def test_nothing_is_lost_whatever_happens(tmp_path: Path) -> None:

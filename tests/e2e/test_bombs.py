@@ -25,7 +25,7 @@ from support.memory import Bystander, peak_mb
 from support.peers import Sink, Source
 from support.rulebook import call
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 MOST_MB = 128
 WORST_S = 5.0

@@ -12,7 +12,7 @@ from support.peers import Reply, Sink, Source, acked, held
 from support.rulebook import call
 from support.weather import TIME_NS, configure, frame, memory_mb
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 LARGE = 'input: max_frame = "128MiB"\ninput: max_in_flight = "128MiB"\ninput: max_decompressed = "128MiB"'
 FLUENT_BIT_TAKES = 6_000_000

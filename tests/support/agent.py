@@ -18,7 +18,7 @@ FIRSTSEEN = Path(sys.executable).with_name("firstseen")
 FIRST_RULE = Path(__file__).parents[2] / "rules/aws_sts_getcalleridentity_first_seen.toml"
 """The first rule that is shipped: the one that most tests run."""
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 
 
 def write_config(

@@ -15,7 +15,7 @@ from firstseen.forward.buffers import Pool
 from firstseen.net.connection import Ticket
 from firstseen.net.listener import Listener
 
-TIMEOUT_S = 10
+TIMEOUT_S = 60
 
 
 def message(chunk: str | None = None, text: str = "x") -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
 
 
 class Lines:

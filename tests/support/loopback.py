@@ -17,7 +17,7 @@ from firstseen.forward.outgoing import Frame
 from firstseen.net.delivery import Delivery, Parcel
 from firstseen.net.downstream import Downstream
 
-TIMEOUT_S = 10
+TIMEOUT_S = 60
 
 Script = Callable[["Conversation", int], Awaitable[None]]
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from support.program import Program
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
 
 
 class Told(NamedTuple):

@@ -18,7 +18,7 @@ from typing import Any
 
 from support.peer_frames import CountingReader, Entry, Frame, KeepingReader, pack, unpacker
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 READ_SIZE = 1 << 18
 
 
