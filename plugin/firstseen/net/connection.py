@@ -49,6 +49,10 @@ class Host(Protocol):
     handshake: Callable[[], ServerHandshake] | None
     paused: bool
 
+    @property
+    def is_short(self) -> bool:
+        """Whether somebody waits for the memory that a frame of his needs."""
+
     def opened(self, connection: Connection) -> None:
         """A client connected."""
 
@@ -161,7 +165,7 @@ class Connection(asyncio.BufferedProtocol):
         self._tickets: deque[Ticket] = deque()
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
-        self._progress_s = self._loop.time()
+        self._progress_s = self._began_s = self._loop.time()
         self._finishing = False
         self._ended = False
         self._choked = False
@@ -198,10 +202,12 @@ class Connection(asyncio.BufferedProtocol):
 
     def _take(self, nbytes: int) -> None:
         for received in self._receiver.received(nbytes):
+            self._began_s = self._loop.time()
             ticket = Ticket(self, received)
             self._tickets.append(ticket)
             self.host.took(ticket)
         if not self._receiver.inside_frame:
+            self._began_s = self._loop.time()
             self.host.grew(self)
         if self._receiver.error is not None and not self._finishing:
             self._refuse(self._receiver.error)
@@ -327,7 +333,7 @@ class Connection(asyncio.BufferedProtocol):
             reading = False
         if reading:
             if not self._reading:
-                self._progress_s = self._loop.time()  # that nothing came was our doing
+                self._progress_s = self._began_s = self._loop.time()  # that nothing came was our doing
             self._transport.resume_reading()
         else:
             self._transport.pause_reading()
@@ -358,18 +364,25 @@ class Connection(asyncio.BufferedProtocol):
             return self.host.frame_timeout_s
         return self.host.idle_timeout_s
 
+    def _must_hurry(self) -> bool:
+        """Whether a byte now and then is not enough: a handshake is short, and half a frame may keep others waiting."""
+        return self._handshake is not None or (self._receiver.inside_frame and self.host.is_short)
+
     def _check_progress(self) -> None:
         self._watch = None
         limit_s = self._limit_s()
         if self._transport is None or self._lingering is not None or not limit_s:
             return
-        left_s = self._progress_s + limit_s - self._loop.time()
+        since_s = self._began_s if self._must_hurry() else self._progress_s
+        left_s = since_s + limit_s - self._loop.time()
         if left_s > 0 or not self._reading or self._tickets:
             self._watch = self._loop.call_later(max(left_s, limit_s / 2), self._check_progress)
         elif self._handshake is not None:
             self._refuse(ProtocolError(f"no handshake within {limit_s:g}s (input.frame_timeout)"))
         elif self._receiver.inside_frame:
             reason = f"half a message and then nothing for {limit_s:g}s (input.frame_timeout)"
+            if self._must_hurry():
+                reason = f"a message that takes longer than {limit_s:g}s (input.frame_timeout), while memory is short"
             self._refuse(ProtocolError(reason, tag=self._receiver.tag))
         else:
             event(log, logging.DEBUG, "connection_idle", peer=str(self.peer))

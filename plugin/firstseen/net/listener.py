@@ -172,6 +172,11 @@ class Listener:
         if self._in_flight == 0:
             self._idle.set()
 
+    @property
+    def is_short(self) -> bool:
+        """Whether somebody waits for the memory that a frame of his needs."""
+        return bool(self._growing)
+
     def may_grow(self, connection: Connection, size: int) -> bool:
         """Called by a connection. The first of those that wait gets its memory in any case: somebody has to go on."""
         if not self._growing and self.pool.has_room(size):

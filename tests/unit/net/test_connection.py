@@ -1,7 +1,9 @@
 import asyncio
+import os
 import tracemalloc
 from pathlib import Path
 
+import msgpack
 import pytest
 
 from firstseen.forward.buffers import Pool
@@ -156,6 +158,50 @@ def test_a_frame_that_comes_slowly_is_waited_for() -> None:
                 await asyncio.sleep(0.015)
             await desk.has(1)
             assert desk.refused == 0
+            writer.close()
+
+    run(test)
+
+
+def test_a_frame_that_comes_slowly_may_not_keep_others_waiting_for_memory() -> None:
+    async def test() -> None:
+        async with listening(pool=Pool(limit=1 << 18), frame_timeout_s=0.3) as (_, desk, port):
+            slow = message("slow", "x" * 900_000)
+            _, dribble = await connect(port, slow[:300_000])
+            await asyncio.sleep(0.1)  # there is no event for a half frame
+            _, writer = await connect(port, message("waits", "y" * 150_000))
+            for byte in slow[300_000:300_200]:
+                dribble.write(bytes((byte,)))
+                await asyncio.sleep(0.01)
+                if desk.tickets:
+                    break
+            else:
+                pytest.fail("who waits for memory waits as long as somebody sends a byte now and then")
+            assert desk.tickets[0].chunk.options.chunk == msgpack.packb("waits")
+            assert desk.refused == 1
+            writer.close()
+            dribble.close()
+
+    run(test)
+
+
+def test_a_handshake_is_not_drawn_out_byte_by_byte() -> None:
+    async def test() -> None:
+        keys = ServerKeys(b"key", "server.example")
+        async with listening(handshake=lambda: ServerHandshake(keys, os.urandom), frame_timeout_s=0.2) as (
+            _,
+            desk,
+            port,
+        ):
+            reader, writer = await connect(port)
+            for byte in b"\x96\xa4PING" + b"\xd9\xff" + b"x" * 200:
+                writer.write(bytes((byte,)))
+                await asyncio.sleep(0.01)
+                if desk.refused:
+                    break
+            else:
+                pytest.fail("a handshake lasts as long as somebody sends a byte now and then")
+            assert (await read_to_end(reader)).startswith(b"\x92\xa4HELO")
             writer.close()
 
     run(test)
