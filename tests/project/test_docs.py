@@ -1,12 +1,14 @@
 """What the documents say exists, and what exists is in them."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from firstseen.cli import COMMANDS
+from firstseen.cli import COMMANDS, main
 from firstseen.config import sample, settings
 
 ROOT = Path(__file__).parents[2]
@@ -74,3 +76,28 @@ def test_every_rule_that_is_shipped_is_documented_and_has_tests_and_no_other() -
 
     assert sorted(rows) == sorted((rule["name"], rule["type"]) for rule in rules)
     assert all(path.with_name(f"{path.stem}.test.toml").exists() for path in files)
+
+
+def test_the_quick_start_is_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = re.findall(
+        r"^cat > (\S+) <<'END'\n(.*?)^END$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    for name, text in written:
+        (tmp_path / name).write_text(text)
+    (tmp_path / "rules").symlink_to(ROOT / "rules")
+    monkeypatch.chdir(tmp_path)
+
+    validated = CliRunner().invoke(main, ["validate", "-c", "firstseen.toml"], catch_exceptions=False)
+    replayed = CliRunner().invoke(main, ["replay", "--rules", "rules", "event.json"], catch_exceptions=False)
+
+    assert validated.output == "firstseen.toml: no problems; 14 of 14 rules run\n"
+    assert [alert["rule"]["name"] for alert in json.loads(replayed.stdout)["alerts"]] == [
+        "First GetCallerIdentity by an AWS identity"
+    ]
+
+
+@pytest.mark.parametrize("folder", ["conf", "docs", "plugin", "rules"])
+def test_nothing_links_out_of_the_checkout(folder: str) -> None:
+    links = [path for path in (ROOT / folder).rglob("*") if path.is_symlink()]
+
+    assert [link for link in links if not link.resolve().is_relative_to(ROOT)] == []
