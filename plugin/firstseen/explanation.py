@@ -1,6 +1,6 @@
 """Why a rule says of an event what it says: its query part by part, its exceptions, its needles, and the state.
 
-Nothing is changed by looking: every event is judged on what is remembered, as if it came now and alone.
+Nothing is changed by looking: every event is judged alone and at its own time, on what is remembered now.
 """
 
 from __future__ import annotations

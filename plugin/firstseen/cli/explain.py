@@ -45,7 +45,7 @@ def command(
 ) -> None:
     """Tell of each event and rule why it matches or not, part by part, and what the state says of it.
 
-    Nothing is changed: every event is asked about as if it came now and alone.
+    Nothing is changed: every event is judged alone and at its own time, on what the state remembers now.
     """
     rules, geoip, _, _ = set_up(file, paths, exceptions)
     chosen = _chosen(rules, wanted)
