@@ -23,7 +23,7 @@ from firstseen.rulekeeper import (
     not_in_cloudtrail,
     only_documents,
 )
-from firstseen.rules.exceptions import ItemReport, ItemStatus
+from firstseen.rules.exceptions import ItemReport
 from firstseen.rules.loader import load_rules
 from firstseen.rules.requirements import mentioned
 from firstseen.rules.rule import Report, Rule, Status
@@ -56,13 +56,13 @@ class Listed(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """All rule files, in order, and the exceptions that are for none of them.
+    """All rule files, in order, and the exceptions of which something is to be said.
 
     ``with_histories`` tells that a state was asked for them; the time that remains is counted from ``now_ms``.
     """
 
     rules: Sequence[Listed]
-    unused: Sequence[ItemReport]
+    told: Sequence[ItemReport]
     with_histories: bool
     now_ms: int
 
@@ -98,7 +98,7 @@ def load(file: Path | None, paths: Sequence[Path], exceptions: Sequence[Path], s
             _listed(report, running.get(report.file), places, enrichment, histories.get(report.id))
             for report in rules.reports
         ],
-        [item for item in rules.exceptions if item.status is ItemStatus.UNUSED],
+        [item for item in rules.exceptions if item.reason],
         state is not None,
         now_ms,
     )
@@ -173,7 +173,7 @@ def _moment(ms: int | None) -> str | None:
 def as_text(listing: Listing) -> str:
     """Some lines a rule file, in colour, and a sum."""
     lines = [line for listed in listing.rules for line in _lines(listed, listing.now_ms)]
-    lines += [f"{item.file}:{item.line}: exception unused: {item.name}: {item.reason}" for item in listing.unused]
+    lines += [f"{item.file}:{item.line}: exception {item.status}: {item.name}: {item.reason}" for item in listing.told]
     statuses = [listed.report.status for listed in listing.rules]
     counted = [f"{statuses.count(status)} {_spoken(status)}" for status in Status]
     return "\n".join([*lines, f"{len(statuses)} rules: {', '.join(counted)}"])

@@ -23,6 +23,17 @@ name = "of nothing"
 rules = ["No such rule"]
 query = "user.name: cyd"
 """
+BROKEN = """
+[[exception]]
+name = "no network"
+rules = ["A rule for tests"]
+query = 'source.ip: "203.0.113.0/99"'
+[[exception]]
+name = "over, and of nothing"
+rules = ["No such rule"]
+query = "user.name: dan"
+expires = 2020-01-01
+"""
 
 
 @pytest.fixture
@@ -69,6 +80,16 @@ def test_the_same_for_people_and_which_exceptions_are_for_no_rule(folder: Path) 
     ]
     assert lines[-2] == f"{folder / 'exceptions.toml'}:10: exception unused: of nothing: there is no rule No such rule"
     assert lines[-1] == "3 rules: 1 loaded, 1 flagged, 1 not runnable, 0 skipped"
+
+
+def test_why_an_exception_never_applies_is_told_whether_or_not_there_is_a_rule_for_it(folder: Path) -> None:
+    file = folder / "broken.toml"
+    file.write_text(BROKEN)
+
+    lines = click.unstyle(rulelist.as_text(rulelist.load(None, [folder / "rules"], [file]))).splitlines()
+
+    assert lines[-3].startswith(f'{file}:2: exception flagged: no network: never matches: "203.0.113.0/99" is not')
+    assert lines[-2].startswith(f"{file}:6: exception expired: over, and of nothing: ")
 
 
 def test_a_rule_that_looks_at_every_record_says_so(folder: Path) -> None:
