@@ -14,6 +14,7 @@ import atheris
 
 with atheris.instrument_imports(include=["firstseen"]):  # whatever of the product is imported before is not followed
     from fuzz.mutation import LONGEST, mutated
+    from fuzz.reading import DEEPEST
     from fuzz.seeds import TARGETS, seeds
 
 BUILD = Path("build/fuzz")
@@ -26,6 +27,7 @@ def main() -> None:
     target = sys.argv[1] if len(sys.argv) > 1 else ""
     if target not in TARGETS:
         sys.exit(f"usage: python -m fuzz {'|'.join(TARGETS)} [SECONDS]")
+    sys.setrecursionlimit(DEEPEST)
     seconds = int(sys.argv[2]) if len(sys.argv) > 2 else 60
     folder = BUILD / target
     corpus = folder / "corpus"

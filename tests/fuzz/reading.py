@@ -5,7 +5,6 @@ Equal values mean equal content; see `support.oddpack`.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,8 +13,8 @@ from fuzz.decompression import gunzip, unzstd
 from support import oddpack
 from support.oddpack import Ext, Float, Pairs, Text
 
-# The reader enters a level of nesting with two calls.
-sys.setrecursionlimit(20_000)
+DEEPEST = 20_000
+"""How deep calls have to be allowed to go for all of this: the reader enters a level of nesting with two."""
 
 Mode = Literal["message", "forward", "packed"]
 

@@ -6,16 +6,27 @@ import importlib
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from firstseen.errors import FirstseenError
 from fuzz.mutation import any_frame, mutated
+from fuzz.reading import DEEPEST
 from fuzz.seeds import FOLDER, TARGETS, seeds
 
 CHANGES = {"acks": 1_000, "decompression": 1_500, "frames": 1_000, "handshake": 1_000, "shaping": 1_000}
 """Changed inputs for each target: what takes a second or two."""
+
+
+@pytest.fixture(autouse=True)
+def deep_calls() -> Iterator[None]:
+    """Here and in no other test: elsewhere the product is asked what it does where calls may not go that deep."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, DEEPEST))
+    yield
+    sys.setrecursionlimit(before)
 
 
 @pytest.mark.parametrize("target", TARGETS)
