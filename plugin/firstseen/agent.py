@@ -87,6 +87,7 @@ class Agent:
                 if arrival is Arrival.DELIVERED:
                     ticket.settle(safe=True)
                 else:
+                    ticket.follow(self._repeats.first(passage.identity))
                     ticket.lighten()
                 return
         self._turns.add(

@@ -346,6 +346,45 @@ def test_a_chunk_that_waits_for_one_that_is_refused_is_refused(tmp_path: Path) -
     run(test)
 
 
+def test_what_a_client_sends_on_a_new_connection_does_not_overtake_what_it_sent_before(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with office(tmp_path) as here:
+            first = frame("first", *(call(f"{BOB}-{number}", f"b-{number}") for number in range(400)), call(ADA, "e-1"))
+            _, gone_writer = await connect(here.port, first)
+            await here.chunks_are_in(1)
+            gone_writer.transport.abort()
+            assert here.outbox.deliveries == [], "it was done at once, and could not be overtaken"
+            reader, writer = await connect(here.port, first + frame("second", call(ADA, "e-2")))
+            await here.chunks_are_in(3)
+            await here.outbox.deliver()
+            assert await read(reader, len(ack("first"))) == ack("first")
+            await here.outbox.deliver()
+            assert await read(reader, len(ack("second"))) == ack("second")
+            assert (here.counts.alerts, here.counts.suppressed) == (401, 1)
+            (entry,) = [entry for entry in here.store.entries() if entry.terms == (ADA,)]
+            assert entry.memory.event == "e-1"
+            writer.close()
+
+    run(test)
+
+
+def test_nothing_is_read_behind_a_chunk_that_will_come_again(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with office(tmp_path) as here:
+            reader, writer = await connect(here.port, frame("slow", {}) + frame("refused", call(ADA, "e-1")))
+            slow, refused = await here.outbox.next(), await here.outbox.next()
+            refused.refuse("no server takes it")
+            writer.write(frame("behind", call(ADA, "e-2")))
+            await turns()
+            assert here.outbox.deliveries == []
+            deliver(slow)
+            assert await read_to_end(reader) == ack("slow")
+            assert here.sums() == (2, 1, 1, 0, 0)
+            writer.close()
+
+    run(test)
+
+
 @pytest.mark.parametrize(("window_ms", "delivered"), [(60_000, 1), (0, 2)])
 def test_a_chunk_that_was_delivered_is_acked_again_and_not_delivered_again_unless_that_is_off(
     tmp_path: Path, window_ms: int, delivered: int

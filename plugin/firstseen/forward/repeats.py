@@ -69,11 +69,11 @@ class Repeats(Generic[Waiter]):
     def __init__(self, window_ms: int, most: int = MOST) -> None:
         self._window_ms = window_ms
         self._most = most
-        self._on_their_way: dict[Identity, list[Waiter]] = {}
+        self._on_their_way: dict[Identity, list[Waiter]] = {}  # first the one that is, then those that wait for it
         self._delivered: OrderedDict[Identity, int] = OrderedDict()
 
     def arrived(self, identity: Identity, waiter: Waiter, now_ms: int) -> Arrival:
-        """A chunk came; ``waiter`` stands for it if it has to wait for another."""
+        """A chunk came; ``waiter`` stands for it."""
         if not self._window_ms:
             return Arrival.NEW
         waiting = self._on_their_way.get(identity)
@@ -83,14 +83,18 @@ class Repeats(Generic[Waiter]):
         self._forget(now_ms)
         if identity in self._delivered:
             return Arrival.DELIVERED
-        self._on_their_way[identity] = []
+        self._on_their_way[identity] = [waiter]
         return Arrival.NEW
+
+    def first(self, identity: Identity) -> Waiter:
+        """The one that a chunk that `Arrival.WAITS` waits for."""
+        return self._on_their_way[identity][0]
 
     def settled(self, identity: Identity, *, safe: bool, now_ms: int) -> Sequence[Waiter]:
         """A chunk that was new is delivered (``safe``), or will not be; returns those that waited for it."""
         if not self._window_ms:
             return ()
-        waiting = self._on_their_way.pop(identity)
+        _, *waiting = self._on_their_way.pop(identity)
         if safe:
             self._delivered[identity] = now_ms
             self._forget(now_ms)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from typing import Protocol, cast
 
@@ -104,9 +104,13 @@ class Ticket:
         return self._connection.peer
 
     @property
-    def source(self) -> Connection:
-        """What it came on; chunks of one source keep their order."""
-        return self._connection
+    def source(self) -> Hashable:
+        """What it came on, or what that goes on with (`follow`); chunks of one source keep their order."""
+        return self._connection.source
+
+    def follow(self, earlier: Ticket) -> None:
+        """It is the same chunk as that one: what comes behind it, on a new connection, may not overtake that."""
+        self._connection.source = earlier.source
 
     @property
     def cost(self) -> int:
@@ -145,7 +149,7 @@ class Ticket:
         self.safe = safe
         if not self._light:
             self._received.slab.release()
-        self._connection.settled()
+        self._connection.settled(safe=safe)
 
     @property
     def reply(self) -> bytes | None:
@@ -159,6 +163,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def __init__(self, host: Host) -> None:
         self.host = host
+        self.source: Hashable = object()
         self.peer = Peer.unknown()
         self._receiver = Receiver(host.pool, host.max_frame)
         self._handshake = host.handshake() if host.handshake is not None else None
@@ -277,8 +282,11 @@ class Connection(asyncio.BufferedProtocol):
         self.host.grew(self)
         self.host.closed(self)
 
-    def settled(self) -> None:
+    def settled(self, *, safe: bool) -> None:
         """One of the tickets was settled: ack all that are safe and have nothing unsettled before them."""
+        if not safe:  # what comes behind it would overtake it: it will come again
+            self._finishing = True
+            self.steer()
         while self._tickets and self._tickets[0].safe is not None:
             ticket = self._tickets.popleft()
             self.host.let_go(ticket)

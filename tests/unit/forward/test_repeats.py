@@ -110,3 +110,11 @@ def test_what_is_remembered_takes_no_more_for_names_that_are_long(size: int) -> 
     taken, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert taken / len(chunks) < 500
+
+
+def test_a_chunk_that_waits_is_told_for_which() -> None:
+    repeats: Repeats[str] = Repeats(WINDOW_MS)
+    for waiter, arrival in (("a", Arrival.NEW), ("b", Arrival.WAITS), ("c", Arrival.WAITS)):
+        assert repeats.arrived(made(), waiter, 0) is arrival
+        assert repeats.first(made()) == "a"
+    assert list(repeats.settled(made(), safe=True, now_ms=0)) == ["b", "c"]
