@@ -63,7 +63,8 @@ def test_a_full_state_keeps_chunks_waiting_and_acks_nothing_that_it_does_not_rem
     assert len(by_event) == CHUNKS * PER_CHUNK, "every first sighting was delivered with its alert"
     assert all(len(set(ids)) == 1 for ids in by_event.values()), "and its repeats have its id"
     assert all(len(by_event[f"e-0-{each}"]) == 1 for each in range(PER_CHUNK)), "what was acked was remembered"
-    assert totals["suppressed"] == PER_CHUNK
+    # More than that one where the end came between a commit and its ack: whole chunks, delivered before.
+    assert totals["suppressed"] in range(PER_CHUNK, CHUNKS * PER_CHUNK, PER_CHUNK)
 
 
 def iter_acks(client: Source) -> Iterator[str]:
