@@ -176,38 +176,34 @@ class Engine:
     def _new_terms(self, running: Running, kind: NewTerms, seen: _Event) -> None:
         """Claim every combination of the rule's terms in this event, and label those that are new."""
         rule = running.rule
-        for claim in self._claims(running, seen):
-            if self._alerts(running, claim.verdict is not Verdict.KNOWN):
-                named = alert_id(rule.id, claim.terms, seen.identity)
-                label = new_terms_label(
-                    rule,
-                    kind,
-                    claim.terms,
-                    seen.view,
-                    alert_id=named,
-                    time_ms=seen.time_ms,
-                    last_seen=None if claim.before is None else claim.before.last_seen,
-                    status=self._standing(running, named, seen.moment),
-                )
-                seen.labels.append(label)
+        for claim, named in self._news(running, seen):
+            label = new_terms_label(
+                rule,
+                kind,
+                claim.terms,
+                seen.view,
+                alert_id=named,
+                time_ms=seen.time_ms,
+                last_seen=None if claim.before is None else claim.before.last_seen,
+                status=self._standing(running, named, seen.moment),
+            )
+            seen.labels.append(label)
 
     def _threshold(self, running: Running, kind: Threshold, seen: _Event) -> None:
         """Count the event under every combination of the rule's terms in it, and label it where it makes one full."""
         rule = running.rule
-        for claim in self._claims(running, seen):
-            if self._alerts(running, claim.verdict is not Verdict.KNOWN):
-                named = alert_id(rule.id, claim.terms, seen.identity)
-                label = threshold_label(
-                    rule,
-                    kind,
-                    claim.terms,
-                    seen.view,
-                    alert_id=named,
-                    time_ms=seen.time_ms,
-                    tally=threshold_law(rule, kind).tally(claim.before, claim.occurrence),
-                    status=self._standing(running, named, seen.moment),
-                )
-                seen.labels.append(label)
+        for claim, named in self._news(running, seen):
+            label = threshold_label(
+                rule,
+                kind,
+                claim.terms,
+                seen.view,
+                alert_id=named,
+                time_ms=seen.time_ms,
+                tally=threshold_law(rule, kind).tally(claim.before, claim.occurrence),
+                status=self._standing(running, named, seen.moment),
+            )
+            seen.labels.append(label)
 
     def _every_match(self, running: Running, seen: _Event) -> None:
         """Label the event, unless an alert of one of its groups was enough."""
@@ -225,6 +221,12 @@ class Engine:
                 status=self._standing(running, named, seen.moment),
             )
             seen.labels.append(label)
+
+    def _news(self, running: Running, seen: _Event) -> Iterator[tuple[Claim, str]]:
+        """Claim the event under each of its terms; those claims that alert, each with the id of its alert."""
+        for claim in self._claims(running, seen):
+            if self._alerts(running, claim.verdict is not Verdict.KNOWN):
+                yield claim, alert_id(running.rule.id, claim.terms, seen.identity)
 
     def _claims(self, running: Running, seen: _Event) -> Iterator[Claim]:
         """Claim the event under each of its terms, one after the other."""
