@@ -6,14 +6,11 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from firstseen.kql import compile_query, needles
 from firstseen.notation import Duration
-from firstseen.record.fields import field_type
-from firstseen.record.view import is_verbatim
 from firstseen.rules.facts import facts
 from firstseen.rules.filters import filters
 from firstseen.rules.newterms import new_terms
-from firstseen.rules.query import excepting, meaning, query, together
+from firstseen.rules.query import compiled, excepting, meaning, query, together
 from firstseen.rules.rule import EveryMatch, ExceptionItem, Kind, Rule
 from firstseen.rules.rulefile import UNSUPPORTED, RuleFile
 from firstseen.rules.suppression import suppression
@@ -51,7 +48,7 @@ def assembled(
     node = excepting(whole, [item for item in exceptions if item.holds(now_ms)])
     predicate, found = asked.predicate, asked.needles
     if node is not asked.node:
-        predicate, found = compile_query(node, asked.text, field_type), needles(node, is_verbatim, field_type)
+        predicate, found = compiled(node, asked.text)
     return Rule(
         id=rule_id,
         name=name,
@@ -87,8 +84,8 @@ def at(rule: Rule, now_ms: int) -> Rule:
     node = excepting(rule.asked, [item for item in rule.exceptions if item.holds(now_ms)])
     if node == rule.node:
         return rule
-    predicate = compile_query(node, rule.query, field_type)
-    return replace(rule, node=node, predicate=predicate, needles=needles(node, is_verbatim, field_type))
+    predicate, found = compiled(node, rule.query)
+    return replace(rule, node=node, predicate=predicate, needles=found)
 
 
 def _kind(file: RuleFile, rule_type: str, lookback: Duration | None) -> Kind | None:

@@ -36,6 +36,11 @@ class Query(NamedTuple):
     rough: Sequence[str]
 
 
+def compiled(node: Node, text: str) -> tuple[Callable[[Fields], bool], frozenset[bytes] | None]:
+    """The test that the tree ``node`` is, and its needles; ``text`` is what errors show."""
+    return compile_query(node, text, field_type), needles(node, is_verbatim, field_type)
+
+
 def query(file: RuleFile, path: KeyPath) -> Query | None:
     """The query at ``path``; None for one that is wrong, a problem, or that cannot be run, a reason."""
     faults = len(file.problems)
@@ -66,8 +71,8 @@ def _parsed(text: str) -> Node:
 @lru_cache(maxsize=_KEPT)
 def _understood(text: str) -> Query:
     node = _parsed(text)
-    predicate = compile_query(node, text, field_type)
-    return Query(text, node, predicate, needles(node, is_verbatim, field_type), render(node), _vain(node), _rough(node))
+    predicate, found = compiled(node, text)
+    return Query(text, node, predicate, found, render(node), _vain(node), _rough(node))
 
 
 _VAIN = "never matches: "
