@@ -9,12 +9,17 @@ from hypothesis import strategies as st
 from firstseen.detect.new_terms import Sighting
 from firstseen.detect.suppression import Window
 from firstseen.detect.threshold import DIGEST_SIZE, Bucket, Mark
-from firstseen.store.codec import last_seen_in, pack_memory, unpack_memory
+from firstseen.store.codec import last_seen_in, pack_memory, repacked, unpack_memory
 
 texts = st.text(st.characters(), max_size=20) | st.uuids().map(str) | st.uuids().map(lambda uuid: str(uuid).upper())
 scalars = st.one_of(texts, st.integers(), st.booleans(), st.floats())
 times = st.integers(-(2**70), 2**70)
-sightings = st.builds(Sighting, st.integers(), st.integers(), st.integers(0, 2**63), texts, texts)
+counts = st.integers(0, 2**63) | st.sampled_from([1, 2, 2**24 - 1, 2**24])
+ids = st.uuids().map(str)
+recent = st.integers(1_356_998_400_000, 1_356_998_400_000 + 2**40)
+sightings = st.builds(Sighting, st.integers(), st.integers(), counts, texts, texts) | st.builds(
+    Sighting, recent, recent, counts, ids, ids
+)
 windows = st.builds(Window, times, times, texts, st.integers(0, 2**63))
 digests = st.binary(min_size=DIGEST_SIZE, max_size=DIGEST_SIZE)
 
@@ -49,6 +54,7 @@ def test_what_is_kept_comes_back(sighting, terms):
     back, terms_back = unpack_memory(pack_memory(sighting, terms))
     assert back == sighting
     assert last_seen_in(pack_memory(sighting, terms)) == sighting.last_seen
+    assert repacked(pack_memory(sighting, terms)) == pack_memory(sighting, terms)
     assert list(map(plain, terms_back)) == list(map(plain, terms))
 
 

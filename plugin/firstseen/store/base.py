@@ -99,8 +99,8 @@ class StateReader(Protocol):
     def entries(self, rule_key: bytes = b"", after: bytes = b"", holding: bytes = b"") -> Iterator[Entry]:
         """What is remembered, of one rule or of all, by key (`firstseen.detect.keys.state_key`), behind ``after``.
 
-        With ``holding`` only that whose stored form has these bytes somewhere, as it has those of each text among its
-        terms, in UTF-8: a filter that saves work, with more in it than what one looks for.
+        With ``holding`` only that whose stored form has these bytes somewhere, as it has for each text among its terms
+        those of `firstseen.store.texts.verbatim`: a filter that saves work, with more in it than what one looks for.
 
         Not one moment's picture: what is written meanwhile may be in it or not.
         """

@@ -1,9 +1,17 @@
-"""How memories and rules lie on disk: msgpack arrays and maps, as small as they can be without being a puzzle.
+"""How memories and rules lie on disk, as small as they can be without being a puzzle.
 
-A sighting is ``[first seen, milliseconds from there to last seen, count, event, last event or nil, term, ...]``: nil
-where the last event is the one that alerted. An event id in the form of a UUID lies as its 16 bytes. For an ARN and two
-UUIDs that is some 110 bytes. What other laws remember begins with their name, ``["threshold", [...], term, ...]`` and
-``["suppression", [...], term, ...]``, and a term of theirs may be nil: a group is also made by what an event lacks.
+What is remembered of nearly every term is a sighting whose events have UUIDs. It lies in *short*: a byte of flags,
+first seen in 5 bytes and the event in 16, and of what follows only what the flags name: lasting and count in 5 and 3
+bytes (else it was seen once), and the last event in 16 (else it is the one that alerted). First seen is milliseconds
+since 2013, lasting those from there to last seen. Then comes the term. One that is a text lies as
+`firstseen.store.texts` has it, up to the end; others, and more than one, are an array of msgpack in which those bytes
+stand for texts. The ARN of a user who was seen once is some 45 bytes.
+
+What finds no place in that is *plain*, an array of msgpack: ``[first seen, lasting, count, event, last event or nil,
+term, ...]``, nil where the last event is the one that alerted, an event id in the form of a UUID as its 16 bytes. Up to
+the second version of the schema all sightings were. What other laws remember begins with their name, ``["threshold",
+[...], term, ...]`` and ``["suppression", [...], term, ...]``, and a term of theirs may be nil: a group is also made by
+what an event lacks. No array begins with a byte of flags.
 
 Whatever a record can hold can be written: lone surrogates, integers of any size.
 
@@ -24,9 +32,26 @@ from firstseen.detect.suppression import Window
 from firstseen.detect.threshold import DIGEST_SIZE, Bucket, Mark
 from firstseen.model import TermValue
 from firstseen.store.base import History, Memory, RuleState
+from firstseen.store.texts import pack_text, unpack_text
 
 _BIG_INT = 1
 """The msgpack ext type of an integer beyond 64 bits: its bytes in two's complement, most significant first."""
+
+_LASTED, _ENDED_ELSE, _LISTED = 1, 2, 4
+"""The flags of a short sighting: it was seen again, by another event, and its terms are an array."""
+_FLAGS = 8
+"""What begins with less than this is short."""
+_YEAR_2013_MS = 1_356_998_400_000
+"""Before it there was no CloudTrail; five bytes reach from it to 2047."""
+_TIME_SIZE, _COUNT_SIZE, _UUID_SIZE = 5, 3, 16
+_MOST_MS, _MOST_COUNT = 1 << 8 * _TIME_SIZE, 1 << 8 * _COUNT_SIZE
+_EVENT_AT = 1 + _TIME_SIZE
+_HEAD_SIZE = _EVENT_AT + _UUID_SIZE
+_HEAD_SIZES = [
+    _HEAD_SIZE + (_TIME_SIZE + _COUNT_SIZE) * bool(flags & _LASTED) + _UUID_SIZE * bool(flags & _ENDED_ELSE)
+    for flags in range(_FLAGS)
+]
+"""By the flags: where the terms begin."""
 
 _TERMS_AT = 5
 _SCALARS = frozenset((str, int, float, bool))
@@ -42,7 +67,7 @@ def pack_memory(memory: Memory, terms: Sequence[TermValue]) -> bytes:
     """What lies under the key of ``terms``."""
     match memory:
         case Sighting():
-            return _pack_sighting(memory, terms)
+            return _pack_short(memory, terms) or _pack_plain(memory, terms)
         case Bucket():
             return _pack([_THRESHOLD, _bucket_parts(memory), *map(_pack_scalar, terms)])
         case Window(first, last, event, suppressed):
@@ -55,11 +80,13 @@ def pack_memory(memory: Memory, terms: Sequence[TermValue]) -> bytes:
 def unpack_memory(raw: bytes) -> tuple[Memory, tuple[TermValue, ...]]:
     """What is remembered, and its terms."""
     # Plain checks of types: this runs once per claim, and patterns of classes take ten times as long.
+    if raw and raw[0] < _FLAGS:
+        return _unpack_short(raw)
     values = _unpack(raw)
     if type(values) is not list or len(values) < 2:
         raise ValueError("it is no memory")
     if type(values[0]) is not str:
-        return _unpacked_sighting(values)
+        return _unpacked_plain(values)
     law, parts, *terms = values
     if not _SCALARS_AND_NONE.issuperset(map(type, terms)):
         raise ValueError("its terms are no terms")
@@ -74,6 +101,8 @@ def unpack_memory(raw: bytes) -> tuple[Memory, tuple[TermValue, ...]]:
 
 def last_seen_in(raw: bytes) -> int:
     """The ``last_seen`` of a memory, in a part of the time that it takes to make all of it."""
+    if raw and raw[0] < _FLAGS:
+        return _times_in(raw)[1]
     values = _unpack(raw)  # and plain checks, as above
     if type(values) is list and len(values) > 1:
         first, then = values[:2]
@@ -85,7 +114,77 @@ def last_seen_in(raw: bytes) -> int:
     raise ValueError("it is no memory")
 
 
-def _pack_sighting(sighting: Sighting, terms: Sequence[TermValue]) -> bytes:
+def repacked(raw: bytes) -> bytes:
+    """A memory in the form in which it is written today; as it is where nobody can read it."""
+    try:
+        return pack_memory(*unpack_memory(raw))
+    except ValueError:
+        return raw
+
+
+def _pack_short(sighting: Sighting, terms: Sequence[TermValue]) -> bytes | None:
+    """The sighting in short; None where something of it finds no place there."""
+    first_seen, last_seen, count, event, last_event = sighting
+    since, lasting = first_seen - _YEAR_2013_MS, last_seen - first_seen
+    if not (0 <= since < _MOST_MS and 0 <= lasting < _MOST_MS and 0 <= count < _MOST_COUNT and terms):
+        return None
+    alerted, last = _pack_event(event), _pack_event(last_event)
+    if isinstance(alerted, str) or isinstance(last, str):
+        return None
+    flags, parts = 0, [since.to_bytes(_TIME_SIZE, "big"), alerted]
+    if lasting or count != 1:
+        flags |= _LASTED
+        parts += [lasting.to_bytes(_TIME_SIZE, "big"), count.to_bytes(_COUNT_SIZE, "big")]
+    if last_event != event:
+        flags |= _ENDED_ELSE
+        parts.append(last)
+    if len(terms) == 1 and isinstance(terms[0], str):
+        parts.append(pack_text(terms[0]))
+    else:
+        flags |= _LISTED
+        parts.append(_pack([pack_text(term) if isinstance(term, str) else _pack_scalar(term) for term in terms]))
+    return bytes([flags]) + b"".join(parts)
+
+
+def _unpack_short(raw: bytes) -> tuple[Sighting, tuple[TermValue, ...]]:
+    first_seen, last_seen = _times_in(raw)
+    flags, terms_at = raw[0], _HEAD_SIZES[raw[0]]
+    event = last_event = _unpack_event(raw[_EVENT_AT:_HEAD_SIZE])
+    count = 1
+    if flags & _LASTED:
+        count = int.from_bytes(raw[_HEAD_SIZE + _TIME_SIZE : _HEAD_SIZE + _TIME_SIZE + _COUNT_SIZE], "big")
+    if flags & _ENDED_ELSE:
+        last_event = _unpack_event(raw[terms_at - _UUID_SIZE : terms_at])
+    sighting = Sighting(first_seen, last_seen, count, event, last_event)
+    if not flags & _LISTED:
+        return sighting, (unpack_text(raw[terms_at:]),)
+    values = _unpack(raw[terms_at:])
+    if type(values) is not list or not values:
+        raise ValueError("its terms are no terms")
+    return sighting, tuple(map(_unpacked_listed, values))
+
+
+def _times_in(raw: bytes) -> tuple[int, int]:
+    """First and last seen of a short sighting."""
+    flags = raw[0]
+    if len(raw) < _HEAD_SIZES[flags]:
+        raise ValueError("it is no sighting")
+    first_seen = _YEAR_2013_MS + int.from_bytes(raw[1:_EVENT_AT], "big")
+    if not flags & _LASTED:
+        return first_seen, first_seen
+    return first_seen, first_seen + int.from_bytes(raw[_HEAD_SIZE : _HEAD_SIZE + _TIME_SIZE], "big")
+
+
+def _unpacked_listed(value: Any) -> TermValue:
+    if type(value) is bytes:
+        return unpack_text(value)
+    if type(value) is str or type(value) not in _SCALARS:
+        raise ValueError("its terms are no terms")
+    term: TermValue = value
+    return term
+
+
+def _pack_plain(sighting: Sighting, terms: Sequence[TermValue]) -> bytes:
     last_event = None if sighting.last_event == sighting.event else _pack_event(sighting.last_event)
     times = (sighting.first_seen, sighting.last_seen - sighting.first_seen)
     return _pack(
@@ -93,7 +192,7 @@ def _pack_sighting(sighting: Sighting, terms: Sequence[TermValue]) -> bytes:
     )
 
 
-def _unpacked_sighting(values: list[Any]) -> tuple[Sighting, tuple[TermValue, ...]]:
+def _unpacked_plain(values: list[Any]) -> tuple[Sighting, tuple[TermValue, ...]]:
     if len(values) <= _TERMS_AT:
         raise ValueError("it is no sighting")
     first, lasting, count, alerted, last = values[:_TERMS_AT]
@@ -192,7 +291,7 @@ def _pack_event(event: str) -> str | bytes:
 def _unpack_event(packed: object) -> str:
     if isinstance(packed, str):
         return packed
-    if not isinstance(packed, bytes) or len(packed) != 16:
+    if not isinstance(packed, bytes) or len(packed) != _UUID_SIZE:
         raise ValueError("its event is no event")
     digits = packed.hex()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -11,14 +12,18 @@ from typing import TYPE_CHECKING, NamedTuple
 import lmdb
 
 from firstseen.errors import StoreError
+from firstseen.store.codec import repacked
 from firstseen.store.disk import (
     DATA,
     FILE,
     LOCK,
+    META,
     NEW,
     NO_STATE,
     OLD,
+    SCHEMA,
     TABLE_NAMES,
+    TERMS,
     environment,
     explanation,
     open_tables,
@@ -72,7 +77,7 @@ def _copy(path: Path) -> None:
     """Write the database anew into the folder ``NEW`` beside it, durably.
 
     Key by key and not page by page: in the order of their keys, terms fill their pages to the last byte, where those
-    that came in the order of time leave a third of each empty.
+    that came in the order of time leave a third of each empty. And each in the form in which it is written today.
     """
     with ExitStack() as undo:
         old = read_only(path)
@@ -83,7 +88,9 @@ def _copy(path: Path) -> None:
         new = environment(path / NEW, old.info()["map_size"], durable=False)
         undo.callback(new.close)
         for name, table in tables:
-            _append(old, table, new, new.open_db(name))
+            _append(old, table, new, new.open_db(name), repacked if name == TERMS else _as_it_is)
+        with new.begin(new.open_db(META), write=True) as txn:
+            txn.put(b"schema", SCHEMA)
         new.sync(True)
         new.close()
         sync_folder(path / NEW)
@@ -91,9 +98,19 @@ def _copy(path: Path) -> None:
         undo.pop_all()
 
 
-def _append(old: lmdb.Environment, source: _Database, new: lmdb.Environment, target: _Database) -> None:
+def _as_it_is(raw: bytes) -> bytes:
+    return raw
+
+
+def _append(
+    old: lmdb.Environment,
+    source: _Database,
+    new: lmdb.Environment,
+    target: _Database,
+    form: Callable[[bytes], bytes],
+) -> None:
     with old.begin(source) as reading, reading.cursor() as cursor:
-        items = iter(cursor)
+        items = ((key, form(raw)) for key, raw in cursor)
         while batch := list(islice(items, _AT_ONCE)):
             with new.begin(target, write=True) as writing, writing.cursor() as end:
                 end.putmulti(batch, append=True)

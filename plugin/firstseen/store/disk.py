@@ -17,19 +17,20 @@ from firstseen.store.pages import missing
 if TYPE_CHECKING:
     from lmdb import _Database
 
-SCHEMA = b"2"
+SCHEMA = b"3"
 """The version of keys and values. A change of either takes a new one, and a migration.
 
 1: a history had no reach. Its form can still be read.
+2: all sightings were plain (`firstseen.store.codec`). Plain ones still are, so they stay until they are written next.
 """
-_READABLE = (b"1", SCHEMA)
+_READABLE = (b"1", b"2", SCHEMA)
 
 DATA, LOCK = "lmdb", "lock"
 NEW, OLD = "lmdb.new", "lmdb.old"
 """What is to take the place of ``DATA``, and what had it: see `settle`."""
 
 FILE = "data.mdb"
-TABLE_NAMES = (b"meta", b"terms", b"rules")
+META, TERMS, RULES = TABLE_NAMES = (b"meta", b"terms", b"rules")
 
 NO_STATE = "{} holds no state yet"
 START_ANEW = (
@@ -168,7 +169,11 @@ def history_at(path: Path, key: bytes, raw: bytes) -> History:
 
 
 def _migrate(path: Path, env: lmdb.Environment, meta: _Database, rules: _Database) -> None:
-    """Bring the first version to this one. One transaction: a crash leaves either version, whole."""
+    """Bring an earlier version to this one. One transaction: a crash leaves either version, whole.
+
+    Terms are not touched, however many there are: what was written can be read, and what is written from now on an
+    earlier version must not see.
+    """
     with env.begin(write=True) as txn:
         with txn.cursor(rules) as cursor:
             histories = [history_at(path, key, raw) for key, raw in cursor]

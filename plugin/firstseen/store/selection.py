@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from firstseen.detect.keys import state_key
 from firstseen.model import TermValue
 from firstseen.store.base import Entry, History, StateReader
+from firstseen.store.texts import verbatim
 
 Matches = Callable[[str], bool]
 
@@ -60,7 +61,7 @@ class Selection:
     @classmethod
     def of_term(cls, term: str, rule_keys: tuple[bytes, ...] | None) -> Selection:
         """Everything that has exactly this term, a number or a word by its spelling, among its terms."""
-        return cls(rule_keys, term.__eq__, holding=b"" if _is_json(term) else _stored(term))
+        return cls(rule_keys, term.__eq__, holding=b"" if _is_json(term) else verbatim(term))
 
     @classmethod
     def of_pattern(
@@ -71,7 +72,7 @@ class Selection:
             return cls(rule_keys, None, since_ms, until_ms)
         if set(pattern) & set("*?"):
             return cls(rule_keys, globbed(pattern), since_ms, until_ms)
-        holding = _stored(pattern) if _ONLY_IN_TEXTS.search(pattern) and pattern.isprintable() else b""
+        holding = verbatim(pattern) if _ONLY_IN_TEXTS.search(pattern) and pattern.isprintable() else b""
         return cls(rule_keys, lambda text: pattern in text, since_ms, until_ms, holding)
 
     def entries(self, reader: StateReader, after: bytes = b"") -> Iterator[Entry]:
@@ -131,7 +132,3 @@ def _is_json(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _stored(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")

@@ -13,11 +13,24 @@ from firstseen.detect.suppression import Window
 from firstseen.detect.threshold import Bucket, Mark
 from firstseen.model import Scalar, TermValue
 from firstseen.store.base import History, Memory, RuleState
-from firstseen.store.codec import pack_history, pack_memory, pack_term, unpack_history, unpack_memory, unpack_term
+from firstseen.store.codec import (
+    last_seen_in,
+    pack_history,
+    pack_memory,
+    pack_term,
+    repacked,
+    unpack_history,
+    unpack_memory,
+    unpack_term,
+)
 
 UUID = "6f1c6a1e-0d3b-4c55-9c6a-0123456789ab"
 OTHER_UUID = "00000000-0000-0000-0000-000000000000"
 ONCE = Sighting(100, 100, 1, "e1", "e1")
+SINCE = 1_356_998_400_000
+ARN = "arn:aws:iam::111122223333:user/team-02/00000001"
+SHORT = Sighting(SINCE + 258, SINCE + 258, 1, UUID, UUID)
+"""One that lies in short; `ONCE` does not."""
 
 
 def spelt(terms: Sequence[Scalar]) -> list[tuple[type, str]]:
@@ -47,10 +60,11 @@ def spelt(terms: Sequence[Scalar]) -> list[tuple[type, str]]:
     ids=lambda terms: ascii(terms)[:40],
 )
 def test_terms_come_back_as_they_were(terms: tuple[Scalar, ...]) -> None:
-    sighting, read = unpack_memory(pack_memory(ONCE, terms))
+    for written in (ONCE, SHORT):
+        sighting, read = unpack_memory(pack_memory(written, terms))
 
-    assert sighting == ONCE
-    assert spelt(read) == spelt(terms)
+        assert sighting == written
+        assert spelt(read) == spelt(terms)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +84,13 @@ def test_terms_come_back_as_they_were(terms: tuple[Scalar, ...]) -> None:
     ids=ascii,
 )
 def test_event_ids_come_back_as_they_were(event: str) -> None:
-    for sighting in (ONCE._replace(event=event), ONCE._replace(last_event=event), Sighting(1, 1, 1, event, event)):
+    for sighting in (
+        ONCE._replace(event=event),
+        ONCE._replace(last_event=event),
+        Sighting(1, 1, 1, event, event),
+        SHORT._replace(event=event),
+        SHORT._replace(last_event=event),
+    ):
         assert unpack_memory(pack_memory(sighting, ("x",)))[0] == sighting
 
 
@@ -86,7 +106,90 @@ def test_times_of_any_size_come_back_as_they_were(sighting: Sighting) -> None:
     assert unpack_memory(pack_memory(sighting, ("x",)))[0] == sighting
 
 
-def test_what_lies_on_disk() -> None:
+FIRST, ID, OTHER_ID = b"\0\0\0\1\2", bytes.fromhex(UUID.replace("-", "")), bytes(16)
+
+
+@pytest.mark.parametrize(
+    ("sighting", "terms", "packed"),
+    [
+        (SHORT, ("x",), b"\0" + FIRST + ID + b"x"),
+        (SHORT, (ARN,), b"\0" + FIRST + ID + b"\x80" + (111122223333).to_bytes(5, "big") + b"team-02/00000001"),
+        (SHORT._replace(count=3), ("x",), b"\1" + FIRST + ID + bytes(5) + b"\0\0\3" + b"x"),
+        (
+            SHORT._replace(last_seen=SINCE + 260, count=2, last_event=OTHER_UUID),
+            ("x",),
+            b"\3" + FIRST + ID + b"\0\0\0\0\2\0\0\2" + OTHER_ID + b"x",
+        ),
+        (SHORT._replace(last_event=OTHER_UUID), ("x",), b"\2" + FIRST + ID + OTHER_ID + b"x"),
+        (SHORT, (True,), b"\4" + FIRST + ID + b"\x91\xc3"),
+        (SHORT, ("x", 7), b"\4" + FIRST + ID + b"\x92\xc4\1x\7"),
+    ],
+)
+def test_what_lies_on_disk_in_short(sighting: Sighting, terms: tuple[TermValue, ...], packed: bytes) -> None:
+    assert pack_memory(sighting, terms) == packed
+    assert unpack_memory(packed) == (sighting, terms)
+    assert last_seen_in(packed) == sighting.last_seen
+
+
+def test_the_arn_of_a_user_takes_44_bytes() -> None:
+    assert len(pack_memory(SHORT, (ARN,))) == 44
+
+
+@pytest.mark.parametrize(
+    "sighting",
+    [
+        SHORT._replace(first_seen=SINCE - 1),
+        SHORT._replace(first_seen=SINCE + (1 << 40), last_seen=SINCE + (1 << 40)),
+        SHORT._replace(last_seen=SHORT.first_seen - 1),
+        SHORT._replace(last_seen=SHORT.first_seen + (1 << 40)),
+        SHORT._replace(count=1 << 24),
+        SHORT._replace(event="no UUID"),
+        SHORT._replace(last_event="no UUID"),
+    ],
+)
+def test_what_finds_no_place_in_short_is_plain(sighting: Sighting) -> None:
+    packed = pack_memory(sighting, ("x",))
+
+    assert len(msgpack.unpackb(packed)) == 6
+    assert unpack_memory(packed) == (sighting, ("x",))
+    assert repacked(packed) == packed
+
+
+def test_what_an_earlier_version_wrote_is_read_and_written_in_short() -> None:
+    plain = msgpack.packb([SINCE + 258, 0, 1, ID, None, ARN])
+
+    assert unpack_memory(plain) == (SHORT, (ARN,))
+    assert repacked(plain) == pack_memory(SHORT, (ARN,))
+    assert len(repacked(plain)) < len(plain) * 0.6
+
+
+def test_what_nobody_can_read_is_left_as_it_is() -> None:
+    assert repacked(b"\xc1") == b"\xc1"
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        (b"\0" + bytes(20), "it is no sighting"),
+        (b"\1" + bytes(28), "it is no sighting"),
+        (b"\3" + bytes(44), "it is no sighting"),
+        (b"\x08" + bytes(40), "it is no msgpack"),
+        (b"\0" + bytes(21) + b"\xff", "invalid start byte"),
+        (b"\4" + bytes(21), "it is no msgpack"),
+        (b"\4" + bytes(21) + b"\1", "its terms are no terms"),
+        (b"\4" + bytes(21) + b"\x90", "its terms are no terms"),
+        (b"\4" + bytes(21) + b"\x91\xc0", "its terms are no terms"),
+        (b"\4" + bytes(21) + b"\x91\xa1x", "its terms are no terms"),
+        (b"\4" + bytes(21) + b"\x91\x90", "its terms are no terms"),
+        (b"\4" + bytes(21) + b"\x91\xc4\1\xff", "invalid start byte"),
+    ],
+)
+def test_bytes_that_are_no_short_sighting_are_refused(raw: bytes, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        unpack_memory(raw)
+
+
+def test_what_lies_on_disk_in_plain() -> None:
     packed = pack_memory(Sighting(100, 105, 2, UUID, "e2"), ("x", True, 1 << 64))
 
     big = msgpack.ExtType(1, b"\1" + bytes(8))
@@ -95,12 +198,6 @@ def test_what_lies_on_disk() -> None:
 
 def test_the_last_event_is_not_written_twice() -> None:
     assert msgpack.unpackb(pack_memory(ONCE, ("x",))) == [100, 0, 1, "e1", None, "x"]
-
-
-def test_an_arn_and_two_uuids_are_some_110_bytes() -> None:
-    arn = "arn:aws:sts::111122223333:assumed-role/deployment/i-0123456789abcdef0"
-
-    assert len(pack_memory(Sighting(1_790_000_000_000, 1_790_500_000_000, 1_000, UUID, OTHER_UUID), (arn,))) <= 125
 
 
 NO_EVENT = "its event is no event"

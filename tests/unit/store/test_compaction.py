@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 
 import lmdb
+import msgpack
 import pytest
 
+from firstseen.detect.keys import state_key
 from firstseen.detect.law import Occurrence
 from firstseen.detect.new_terms import NewTermsLaw, Sighting
 from firstseen.errors import StoreError
 from firstseen.store.base import RuleState
+from firstseen.store.codec import pack_memory
 from firstseen.store.compaction import compact
 from firstseen.store.lmdb import LmdbReader, LmdbStore
 
@@ -82,6 +85,25 @@ def test_terms_fill_their_pages(tmp_path: Path) -> None:
     assert list(reader.entries()) == entries
     assert reader.stats().used_bytes < 0.8 * before
     reader.close()
+
+
+def test_what_an_earlier_version_wrote_is_written_in_the_form_of_this_one(path: Path) -> None:
+    event = "6f1c6a1e-0d3b-4c55-9c6a-0123456789ab"
+    written = msgpack.packb([1_790_000_000_000, 0, 1, bytes.fromhex(event.replace("-", "")), None, "x"])
+    with lmdb.open(str(path / "lmdb"), max_dbs=3, map_size=MAP_SIZE) as env, env.begin(write=True) as txn:
+        txn.put(state_key(RULE.key, ("x",)), written, db=env.open_db(b"terms", txn))
+        txn.put(b"unreadable", b"\xc1", db=env.open_db(b"terms", txn))
+        txn.put(b"schema", b"2", db=env.open_db(b"meta", txn))
+
+    compact(path)
+
+    with lmdb.open(str(path / "lmdb"), max_dbs=3, readonly=True) as env:
+        terms, meta = (env.open_db(name, create=False) for name in (b"terms", b"meta"))
+        with env.begin() as txn:
+            short = pack_memory(Sighting(1_790_000_000_000, 1_790_000_000_000, 1, event, event), ("x",))
+            assert txn.get(state_key(RULE.key, ("x",)), db=terms) == short
+            assert txn.get(b"unreadable", db=terms) == b"\xc1"
+            assert txn.get(b"schema", db=meta) == b"3"
 
 
 def test_something_else_is_left_alone(tmp_path: Path) -> None:

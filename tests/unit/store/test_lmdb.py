@@ -79,7 +79,7 @@ class TestOpening:
     def test_a_folder_that_is_there_is_used(self, tmp_path):
         LmdbStore.open(tmp_path, MAP_SIZE).close()
         LmdbStore.open(tmp_path, MAP_SIZE).close()
-        assert raw(tmp_path, b"meta") == {b"schema": b"2"}
+        assert raw(tmp_path, b"meta") == {b"schema": b"3"}
 
     def test_the_map_is_not_laid_out(self, tmp_path):
         store = LmdbStore.open(tmp_path, 1 << 30)
@@ -129,12 +129,12 @@ LmdbStore.open(Path(sys.argv[1]), 1 << 20)
         with pytest.raises(StoreError, match="no LMDB database"):
             LmdbReader.open(tmp_path)
 
-    @pytest.mark.parametrize(("schema", "says"), [(b"3", "schema 3"), (b"\xff", "schema \ufffd"), (None, "no schema")])
+    @pytest.mark.parametrize(("schema", "says"), [(b"4", "schema 4"), (b"\xff", "schema \ufffd"), (None, "no schema")])
     def test_another_schema(self, tmp_path, schema, says):
         LmdbStore.open(tmp_path, MAP_SIZE).close()
         tamper(tmp_path, b"meta", b"schema", schema)
         for _ in range(2):  # a refusal leaves nothing open
-            with pytest.raises(StoreError, match=f"has {says}, .* works with schema 2: use the version that wrote it"):
+            with pytest.raises(StoreError, match=f"has {says}, .* works with schema 3: use the version that wrote it"):
                 LmdbStore.open(tmp_path, MAP_SIZE)
             with pytest.raises(StoreError, match=f"has {says}"):
                 LmdbReader.open(tmp_path)
@@ -159,8 +159,28 @@ class TestMigration:
         assert claim(store, "x", "e2").verdict is Verdict.KNOWN
         assert store.register(RuleState(RULE.key, "rule", "Rule", 10), 99) == 7
         store.close()
-        assert raw(path, b"meta") == {b"schema": b"2"}
+        assert raw(path, b"meta") == {b"schema": b"3"}
         assert msgpack.unpackb(raw(path, b"rules")[RULE.key])["reach_ms"] == 10
+
+    def test_what_the_second_version_remembered_is_remembered(self, path):
+        event, seen = "6f1c6a1e-0d3b-4c55-9c6a-0123456789ab", 1_790_000_000_000
+        key = state_key(RULE.key, ("x",))
+        written = msgpack.packb([seen, 0, 1, bytes.fromhex(event.replace("-", "")), None, "x"])
+        tamper(path, b"terms", key, written)
+        tamper(path, b"meta", b"schema", b"2")
+
+        store = LmdbStore.open(path, MAP_SIZE)
+        assert store.get(RULE.key, ("x",)) == Sighting(seen, seen, 1, event, event)
+        store.close()
+        assert raw(path, b"meta") == {b"schema": b"3"}
+        assert raw(path, b"terms")[key] == written
+        store = LmdbStore.open(path, MAP_SIZE)
+        store.confirm([claim(store, "x", event.replace("6", "7"), seen + 1)]).result(LONG)
+        store.close()
+        assert raw(path, b"terms")[key][:1] == b"\3"
+        store = LmdbStore.open(path, MAP_SIZE)
+        assert store.get(RULE.key, ("x",)) == Sighting(seen, seen + 1, 2, event, event.replace("6", "7"))
+        store.close()
 
     def test_it_is_read_as_it_is(self, path):
         reader = LmdbReader.open(path)

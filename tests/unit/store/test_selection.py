@@ -88,6 +88,17 @@ def test_a_pattern_fits_a_whole_term_and_other_text_a_part_of_one(
     assert times(store, Selection.of_pattern(pattern, None, None, None)) == found
 
 
+@pytest.mark.parametrize("part", [ADA, "user/a", "iam::1111", "/ada", "d", "22223333:user/ada", "aws"])
+def test_what_lies_in_short_is_found_by_any_part_of_it(store: LmdbStore, part: str) -> None:
+    """And none of the others: it is the only one that was seen so late."""
+    event, seen = "6f1c6a1e-0d3b-4c55-9c6a-0123456789ab", 1_790_000_000_000
+    store.absorb([], [Entry(ONE.key, (ADA, "x"), Sighting(seen, seen, 1, event, event))])
+    store.absorb([], [Entry(ONE.key, (ADA + "x",), Sighting(seen, seen, 1, event, event))])
+
+    assert times(store, Selection.of_pattern(part, None, seen, None)) == [seen, seen]
+    assert times(store, Selection.of_term(ADA, None)) == [10, 50, 60, seen]
+
+
 def test_a_span_of_time_includes_its_ends(store: LmdbStore) -> None:
     assert times(store, Selection(since_ms=20, until_ms=40)) == [20, 30, 40]
 
