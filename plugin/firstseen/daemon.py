@@ -24,6 +24,7 @@ import uvloop
 from firstseen import __version__
 from firstseen.agent import Agent
 from firstseen.config import Config, Server
+from firstseen.control import Control
 from firstseen.engine import Engine
 from firstseen.errors import FirstseenError, ProtocolError, StoreError
 from firstseen.forward.buffers import Pool
@@ -49,6 +50,7 @@ from firstseen.record.view import Mode
 from firstseen.rulekeeper import RuleKeeper, configured_policy, configured_rules, tell_of
 from firstseen.rules.ruleset import RuleSet
 from firstseen.store.lmdb import LmdbStore
+from firstseen.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +117,14 @@ async def _serve(config: Config, rules: RuleSet, geoip: GeoIp) -> int:
         pruner = Pruner(store, counts, _now_ms, loop.call_later, loop.call_soon_threadsafe)
         pruner.start()
         stack.callback(pruner.stop)
-        _on_signals(stopping, listener.give_up, keeper.reload)
+        upkeep = Upkeep(config, store)
+        await _open_control(stack, Control(config.state.path, {"compact": upkeep.compact}))
+
+        def reload() -> None:
+            keeper.reload()
+            upkeep.reload()
+
+        _on_signals(stopping, listener.give_up, reload)
         event(log, logging.INFO, "ready", version=__version__, listen=addresses, rules=len(rules.rules))
         await stopping.wait()
         if faults:
@@ -125,6 +134,15 @@ async def _serve(config: Config, rules: RuleSet, geoip: GeoIp) -> int:
         agent.close()
         event(log, logging.INFO if drained else logging.WARNING, "stopped", drained=drained, **counts.as_dict())
     return 0
+
+
+async def _open_control(stack: AsyncExitStack, control: Control) -> None:
+    try:
+        await control.open()
+    except OSError as error:  # a file system without sockets: all else works
+        event(log, logging.WARNING, "control_not_opened", reason=str(error))
+    else:
+        stack.callback(control.close)
 
 
 def _pipeline(config: Config, engine: Engine, counts: Counts) -> Pipeline:

@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import signal
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,6 +73,55 @@ def test_a_full_state_keeps_chunks_waiting_and_acks_nothing_that_it_does_not_rem
     assert totals["suppressed"] == remembered - (len(acked) - 1) * PER_CHUNK
 
 
+def fill(agent: AgentProcess, client: Source) -> None:
+    """Send more first sightings than a state of 1 MiB has room for, in no order."""
+    client.send(b"".join(map(chunk, range(CHUNKS))))
+    agent.wait_for("state_not_written")
+
+
+@pytest.mark.parametrize("how", ["a larger map", "a compaction"])
+def test_a_full_state_goes_on_without_a_restart_once_there_is_room(tmp_path: Path, how: str) -> None:
+    """Where a compaction is not enough for all that waits, it is full again, and a larger map is."""
+    with Sink() as sink:
+        config = configure(tmp_path, sink.address)
+        large = config.read_text()
+        config.write_text(large.replace("64MiB", "1MiB"))
+        with AgentProcess(config) as agent, Source(agent.port) as client:
+            fill(agent, client)
+            if how == "a compaction":
+                told = state("compact", "-c", config, "--output", "json")
+                sizes = json.loads(told.stdout)
+                assert 0.9 * sizes["before"] > sizes["after"], told.stderr
+                assert agent.wait_for("state_compacted")["after"] == sizes["after"]
+                agent.wait_for("state_written_again")
+            config.write_text(large)
+            agent.signal(signal.SIGHUP)
+            assert agent.wait_for("state_resized")["map_size"] == "64MiB"
+            agent.wait_for("state_written_again")
+            assert [client.ack() for _ in range(CHUNKS)] == [str(number) for number in range(CHUNKS)]
+            shown = json.loads(state("stats", "-c", config, "--output", "json").stdout)
+            totals = agent.stop()
+        counts = Counter(each["event"] for each in agent.events)
+        assert counts["state_not_written"] == counts["state_written_again"] <= 2
+    assert (shown["entries"], shown["map_size"]) == (CHUNKS * PER_CHUNK, 64 << 20)
+    assert (totals["alerts"], totals["records_rejected"], totals["chunks_in"]) == (CHUNKS * PER_CHUNK, 0, CHUNKS)
+
+
+def test_compacting_while_records_flow_costs_none(tmp_path: Path) -> None:
+    with Sink() as sink:
+        config = configure(tmp_path, sink.address)
+        with AgentProcess(config) as agent, Source(agent.port) as client:
+            for number in range(CHUNKS):
+                client.send(chunk(number))
+                if number % 4 == 0:
+                    assert state("compact", "-c", config).returncode == 0
+            assert [client.ack() for _ in range(CHUNKS)] == [str(number) for number in range(CHUNKS)]
+            totals = agent.stop()
+        with contextlib.closing(LmdbReader.open(next(tmp_path.glob("*.state")))) as reader:
+            assert reader.stats().entries == CHUNKS * PER_CHUNK
+    assert (totals["alerts"], totals["records_rejected"]) == (CHUNKS * PER_CHUNK, 0)
+
+
 def iter_acks(client: Source) -> Iterator[str]:
     """The acks that came until the server closed."""
     with contextlib.suppress(EOFError):
@@ -95,7 +146,7 @@ def test_the_state_can_be_looked_at_while_the_agent_runs_and_mended_when_it_does
             exported = state("export", "-c", config)
             assert exported.stdout.count("\n") == 3
             (tmp_path / "saved").write_text(exported.stdout)
-            for refused in (["forget", arn, "--yes"], ["import", tmp_path / "saved"], ["compact"]):
+            for refused in (["forget", arn, "--yes"], ["import", tmp_path / "saved"]):
                 told = state(*refused, "-c", config)
                 assert told.returncode == 1
                 assert f"is in use by process {agent.pid};" in told.stderr

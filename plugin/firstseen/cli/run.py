@@ -13,5 +13,8 @@ from firstseen import config, daemon
 @click.option("-c", "--config", "file", required=True, type=click.Path(path_type=Path), help="The configuration file.")
 @click.pass_context
 def command(ctx: click.Context, file: Path) -> None:
-    """Take records over Forward, label what is new, pass everything on. SIGTERM drains, SIGHUP loads the rules anew."""
+    """Take records over Forward, label what is new, pass everything on.
+
+    SIGTERM drains. SIGHUP loads the rules anew, and takes state.map_size from the configuration.
+    """
     ctx.exit(daemon.run(config.load(file)))

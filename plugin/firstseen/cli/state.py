@@ -16,6 +16,7 @@ import click
 
 from firstseen import config
 from firstseen.cli import EXIT_FAILED
+from firstseen.control import ask
 from firstseen.kql.moments import moment_of
 from firstseen.notation import Size
 from firstseen.record.instant import FIRST_MS, LAST_MS, iso
@@ -225,9 +226,13 @@ def import_lines(file: Path | None, folder: Path | None, output: str, source: Bi
 @_placed
 @_output
 def compact_file(file: Path | None, folder: Path | None, output: str) -> None:
-    """Write the database anew without the room that is free in it. The agent must not be running."""
-    before, after = compact(_folder(file, folder))
-    click.echo(json.dumps({"before": before, "after": after}) if output == "json" else f"{before} bytes, now {after}")
+    """Write the database anew without the room that is free in it.
+
+    The agent does it itself if it runs: meanwhile what it remembers waits to be written, and chunks for their acks.
+    """
+    path = _folder(file, folder)
+    sizes = ask(path, "compact") or compact(path)._asdict()
+    click.echo(json.dumps(sizes) if output == "json" else f"{sizes['before']} bytes, now {sizes['after']}")
 
 
 def _batches(entries: Iterator[Entry]) -> Iterator[tuple[bytes, list[Entry]]]:

@@ -116,6 +116,8 @@ def last_seen_in(raw: bytes) -> int:
 
 def repacked(raw: bytes) -> bytes:
     """A memory in the form in which it is written today; as it is where nobody can read it."""
+    if raw and raw[0] < _FLAGS:
+        return raw
     try:
         return pack_memory(*unpack_memory(raw))
     except ValueError:

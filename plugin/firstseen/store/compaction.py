@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -60,11 +60,9 @@ def compact(path: Path) -> Sizes:
             stack.callback(OwnerLock.take(path / LOCK).release)
             settle(path)
             before = (path / DATA / FILE).stat().st_size if (path / DATA / FILE).exists() else 0
-            _copy(path)
-            # The folder, not the file: beside a new file the old one's table of readers would lead others astray.
-            (path / DATA).rename(path / OLD)
-            (path / NEW).rename(path / DATA)
-            sync_folder(path)
+            with read_only(path) as old:
+                copy(old, dict(zip(TABLE_NAMES, open_tables(path, old), strict=True)), path)
+            exchange(path)
             shutil.rmtree(path / OLD)
         except lmdb.Error as error:
             raise StoreError(explanation(path, error)) from error
@@ -73,29 +71,31 @@ def compact(path: Path) -> Sizes:
         return Sizes(before, (path / DATA / FILE).stat().st_size)
 
 
-def _copy(path: Path) -> None:
-    """Write the database anew into the folder ``NEW`` beside it, durably.
+def copy(old: lmdb.Environment, tables: Mapping[bytes, _Database], path: Path) -> None:
+    """Write the database anew into the folder ``NEW`` of the state's folder, durably; nobody writes it meanwhile.
 
     Key by key and not page by page: in the order of their keys, terms fill their pages to the last byte, where those
     that came in the order of time leave a third of each empty. And each in the form in which it is written today.
     """
     with ExitStack() as undo:
-        old = read_only(path)
-        undo.callback(old.close)
-        tables = zip(TABLE_NAMES, open_tables(path, old), strict=True)
         (path / NEW).mkdir(mode=0o700)
         undo.callback(shutil.rmtree, path / NEW)
-        new = environment(path / NEW, old.info()["map_size"], durable=False)
-        undo.callback(new.close)
-        for name, table in tables:
-            _append(old, table, new, new.open_db(name), repacked if name == TERMS else _as_it_is)
-        with new.begin(new.open_db(META), write=True) as txn:
-            txn.put(b"schema", SCHEMA)
-        new.sync(True)
-        new.close()
+        with environment(path / NEW, old.info()["map_size"], durable=False) as new:
+            for name, table in tables.items():
+                _append(old, table, new, new.open_db(name), repacked if name == TERMS else _as_it_is)
+            with new.begin(new.open_db(META), write=True) as txn:
+                txn.put(b"schema", SCHEMA)
+            new.sync(True)
         sync_folder(path / NEW)
-        old.close()
         undo.pop_all()
+
+
+def exchange(path: Path) -> None:
+    """Put the database in ``NEW`` in the place of the other, which is ``OLD`` then; neither is open. See `settle`."""
+    # The folder, not the file: beside a new file the old one's table of readers would lead others astray.
+    (path / DATA).rename(path / OLD)
+    (path / NEW).rename(path / DATA)
+    sync_folder(path)
 
 
 def _as_it_is(raw: bytes) -> bytes:

@@ -197,9 +197,10 @@ def explanation(path: Path, error: lmdb.Error, map_size: int | None = None) -> s
         case lmdb.MapFullError():
             size = "" if map_size is None else f" of {map_size} bytes"
             return (
-                f"the state in {path} is full: its map_size{size} is used up; set a larger map_size under [state] and "
-                "restart, or stop it and forget something (`firstseen state forget`); until then nothing new is "
-                "remembered, and the senders keep what is not acknowledged"
+                f"the state in {path} is full: its map_size{size} is used up; set a larger map_size under [state] "
+                "(the agent takes it at SIGHUP), run `firstseen state compact`, or stop it and forget something "
+                "(`firstseen state forget`); until then nothing new is remembered, and the senders keep what is not "
+                "acknowledged"
             )
         case lmdb.VersionMismatchError():
             return f"the state in {path} was written by another version of LMDB ({error}); {START_ANEW}"

@@ -1,152 +1,81 @@
 """The state in LMDB: one environment of fixed size, written by one process, readable by others meanwhile.
 
 ``terms`` holds what is remembered, per 24-byte key (`firstseen.detect.keys.state_key`), ``rules`` what each history is
-called and when it began, ``meta`` the version of all that. Read transactions end before anything else happens: an open
-one keeps the pages it sees from being used again, and the file grows. The map is never resized while open: that
-corrupts where several processes look on.
+called and when it began, ``meta`` the version of all that. `LmdbStore.resize` and `LmdbStore.compact` make room while
+claims come and go.
 """
 
 from __future__ import annotations
 
+import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import lmdb
 
-from firstseen.detect.keys import RULE_KEY_SIZE, state_key
+from firstseen.detect.keys import state_key
 from firstseen.detect.law import Law, Occurrence
 from firstseen.errors import StoreError
 from firstseen.model import TermValue
-from firstseen.store.base import Claim, Entry, History, Memory, RuleState, Stats, Swept
-from firstseen.store.codec import pack_history, pack_memory, unpack_memory
+from firstseen.store.base import Claim, Entry, History, Memory, RuleState, Swept
+from firstseen.store.codec import pack_history, pack_memory
+from firstseen.store.compaction import Sizes, copy, exchange
 from firstseen.store.disk import (
+    DATA,
+    FILE,
     LOCK,
+    META,
+    OLD,
+    RULES,
+    TERMS,
+    environment,
     explanation,
     history_at,
     is_passing,
     make_folder,
-    open_tables,
     read_only,
     settle,
-    unreadable,
     writable,
 )
 from firstseen.store.ledger import Change, Ledger, resolve
 from firstseen.store.lock import OwnerLock
 from firstseen.store.merge import merged, merged_history
 from firstseen.store.sweep import KEYS_AT_ONCE, Sweep
+from firstseen.store.tables import Tables
 from firstseen.store.writer import CommitError, Writer
-
-if TYPE_CHECKING:
-    from lmdb import _Database
 
 _MARK = b"mark/"
 """Before the names of marks in the table ``meta``."""
 
-_META_PAGES = 2
-_PAGE_OF_ENTRIES = 1_000
+_Found = TypeVar("_Found")
 
 
-class _Tables:
-    """An open environment, and what can be read from it."""
-
-    def __init__(self, path: Path, env: lmdb.Environment) -> None:
-        self._path = path
-        self._env = env
-        try:
-            self._meta, self._terms, self._rules = open_tables(path, env)
-        except lmdb.Error as error:
-            raise StoreError(explanation(path, error)) from error
-
-    def get(self, rule_key: bytes, terms: Sequence[TermValue]) -> Memory | None:
-        """See `StateReader.get`."""
-        return self._memory(state_key(rule_key, terms))
-
-    def entries(self, rule_key: bytes = b"", after: bytes = b"", holding: bytes = b"") -> Iterator[Entry]:
-        """See `StateReader.entries`."""
-        for key, raw in self._items(self._terms, max(rule_key, after + b"\0" if after else b"")):
-            if not key.startswith(rule_key):
-                return
-            if holding in raw:
-                memory, terms = self._decoded(key, raw)
-                yield Entry(key[:RULE_KEY_SIZE], terms, memory)
-
-    def rules(self) -> Iterator[History]:
-        """See `StateReader.rules`."""
-        for key, raw in self._items(self._rules):
-            yield history_at(self._path, key, raw)
-
-    def stats(self) -> Stats:
-        """See `StateReader.stats`."""
-        try:
-            with self._env.begin() as txn:
-                tables = [txn.stat(), *map(txn.stat, (self._meta, self._terms, self._rules))]
-            info = self._env.info()
-        except lmdb.Error as error:
-            raise StoreError(explanation(self._path, error)) from error
-        page = tables[0]["psize"]
-        used = sum(table["branch_pages"] + table["leaf_pages"] + table["overflow_pages"] for table in tables)
-        return Stats(
-            entries=tables[2]["entries"],
-            used_bytes=(_META_PAGES + used) * page,
-            file_bytes=(info["last_pgno"] + 1) * page,
-            map_size=info["map_size"],
-        )
-
-    def close(self) -> None:
-        """See `StateReader.close`."""
-        self._env.close()
-
-    def _memory(self, key: bytes) -> Memory | None:
-        raw = self._raw(key, self._terms)
-        return None if raw is None else self._decoded(key, raw)[0]
-
-    def _raw(self, key: bytes, table: _Database) -> bytes | None:
-        try:
-            with self._env.begin(table) as txn:
-                return txn.get(key)
-        except lmdb.Error as error:
-            raise StoreError(explanation(self._path, error)) from error
-
-    def _items(self, table: _Database, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        while page := self._page(table, start):
-            yield from page
-            start = page[-1][0] + b"\0"
-
-    def _page(self, table: _Database, start: bytes, count: int = _PAGE_OF_ENTRIES) -> list[tuple[bytes, bytes]]:
-        try:
-            with self._env.begin(table) as txn, txn.cursor() as cursor:
-                return list(islice(cursor, count)) if cursor.set_range(start) else []
-        except lmdb.Error as error:
-            raise StoreError(explanation(self._path, error)) from error
-
-    def _decoded(self, key: bytes, raw: bytes) -> tuple[Memory, tuple[TermValue, ...]]:
-        try:
-            return unpack_memory(raw)
-        except ValueError as error:
-            raise unreadable(self._path, key, error) from error
-
-
-class LmdbReader(_Tables):
+class LmdbReader(Tables):
     """A state as another process may look at it while its owner writes: see `StateReader`."""
 
     @classmethod
     def open(cls, path: Path) -> LmdbReader:
         """Look into the state in the folder ``path``. Raises `StoreError` where there is none or it cannot be read."""
-        env = read_only(path)
-        with ExitStack() as undo:
-            undo.callback(env.close)
-            reader = cls(path, env)
-            undo.pop_all()
-        return reader
+        return cls(path, lambda: read_only(path))
+
+    def _read(self, table: bytes, find: Callable[[Any], _Found]) -> _Found:
+        try:
+            return super()._read(table, find)
+        except StoreError as error:
+            if not isinstance(error.__cause__, lmdb.MapResizedError):
+                raise
+        # Its owner has given it a larger map meanwhile, and has filled the smaller one.
+        with self._reading:
+            self._env.close()
+            self._use(lambda: read_only(self._path))
+        return self._read(table, find)
 
 
-class LmdbStore(_Tables):
+class LmdbStore(Tables):
     """The state as its one owner has it: see `Store`.
 
     `claim`, `confirm`, `release` and `register` belong to one thread; the writer is another, and ends in `close`.
@@ -155,11 +84,15 @@ class LmdbStore(_Tables):
     def __init__(
         self,
         path: Path,
-        env: lmdb.Environment,
+        map_size: int,
         owner: OwnerLock,
-        trouble: Callable[[StoreError | None], None] | None = None,
+        *,
+        durable: bool,
+        trouble: Callable[[StoreError | None], None] | None,
     ) -> None:
-        super().__init__(path, env)
+        super().__init__(path, lambda: writable(path, map_size, durable=durable))
+        self._map_size = map_size
+        self._durable = durable
         self._owner = owner
         self._open = True
         self._lock = threading.Lock()
@@ -189,9 +122,7 @@ class LmdbStore(_Tables):
                 owner = OwnerLock.take(path / LOCK)
                 undo.callback(owner.release)
                 settle(path)
-                env = writable(path, map_size, durable=durable)
-                undo.callback(env.close)
-                store = cls(path, env, owner, trouble)
+                store = cls(path, map_size, owner, durable=durable, trouble=trouble)
                 undo.pop_all()
         except lmdb.Error as error:
             raise StoreError(explanation(path, error)) from error
@@ -201,12 +132,12 @@ class LmdbStore(_Tables):
 
     def register(self, rule: RuleState, now_ms: int) -> int:
         """See `Store.register`."""
-        raw = self._raw(rule.key, self._rules)
+        raw = self._raw(rule.key, RULES)
         known = None if raw is None else history_at(self._path, rule.key, raw)
         history = History(rule, now_ms if known is None else known.since_ms)
         self._sweep.loaded(rule)
         if known != history:  # new, or with another name or reach
-            self._change(self._rules, {rule.key: pack_history(history)})
+            self._change(RULES, {rule.key: pack_history(history)})
         return history.since_ms
 
     def prune(self, now_ms: int) -> Future[None]:
@@ -231,7 +162,7 @@ class LmdbStore(_Tables):
         rules: dict[bytes, History] = {}
         for history in histories:
             key = history.rule.key
-            raw = self._raw(key, self._rules)
+            raw = self._raw(key, RULES)
             known = rules.get(key) or (None if raw is None else history_at(self._path, key, raw))
             rules[key] = history if known is None else merged_history(known, history)
         terms: dict[bytes, Entry] = {}
@@ -239,16 +170,16 @@ class LmdbStore(_Tables):
             key = state_key(entry.rule_key, entry.terms)
             memory = terms[key].memory if key in terms else self._memory(key)
             terms[key] = entry if memory is None else entry._replace(memory=self._merged(key, memory, entry.memory))
-        self._change(self._rules, {key: pack_history(history) for key, history in rules.items()})
-        self._change(self._terms, {key: pack_memory(entry.memory, entry.terms) for key, entry in terms.items()})
+        self._change(RULES, {key: pack_history(history) for key, history in rules.items()})
+        self._change(TERMS, {key: pack_memory(entry.memory, entry.terms) for key, entry in terms.items()})
 
     def forget(self, rule_key: bytes, terms: Sequence[Sequence[TermValue]]) -> None:
         """Remember these no longer, durably, in one transaction. For a state in which nothing is claimed."""
-        self._change(self._terms, {state_key(rule_key, each): None for each in terms})
+        self._change(TERMS, {state_key(rule_key, each): None for each in terms})
 
     def forget_history(self, rule_key: bytes) -> None:
         """Let a history begin anew when its rule is loaded next. What is remembered under it stays: see `forget`."""
-        self._change(self._rules, {rule_key: None})
+        self._change(RULES, {rule_key: None})
 
     def claim(self, rule: RuleState, terms: tuple[TermValue, ...], occurrence: Occurrence, law: Law[Any]) -> Claim:
         """See `Store.claim`."""
@@ -284,12 +215,27 @@ class LmdbStore(_Tables):
             memory = entry.memory if known is None else together(known, entry.memory)
             terms[key] = pack_memory(memory, entry.terms)
         kept = {_MARK + name: value for name, value in marks.items()}
-        self._writer.run(lambda: self._put((self._terms, terms), (self._meta, kept))).result()
+        self._writer.run(lambda: self._put((TERMS, terms), (META, kept))).result()
         return new
 
     def mark(self, name: bytes) -> bytes | None:
         """What `fold` kept under ``name``."""
-        return self._raw(_MARK + name, self._meta)
+        return self._raw(_MARK + name, META)
+
+    def resize(self, map_size: int) -> Future[None]:
+        """Bound the state by so many bytes from now on, or by what it takes already where that is more.
+
+        The future ends when that is done, and what found no room is tried again; with `StoreError` where it cannot be,
+        and then everything is as it was. Its callbacks run in the writing thread.
+        """
+        return self._upkeep(lambda: self._anew(map_size, lambda: None))
+
+    def compact(self) -> Future[Sizes]:
+        """Write the database anew, without the room that is free in it: see `firstseen.store.compaction`.
+
+        Claims go on meanwhile, and nothing is written: confirmations wait. Ends as `resize` does.
+        """
+        return self._upkeep(self._compact)
 
     @property
     def problem(self) -> StoreError | None:
@@ -308,28 +254,75 @@ class LmdbStore(_Tables):
         super().close()
         self._owner.release()
 
+    def _upkeep(self, work: Callable[[], _Found]) -> Future[_Found]:
+        """Have the writing thread do it; what goes wrong in it is its own, and no problem of what is remembered."""
+        done: Future[_Found] = Future()
+        done.set_running_or_notify_cancel()  # it cannot be cancelled any more: see `Confirmation`
+
+        def run() -> None:
+            try:
+                found = work()
+            except CommitError as error:
+                done.set_exception(error)
+            else:
+                done.set_result(found)
+
+        def ended(job: Future[None]) -> None:
+            error = job.exception()
+            if error is not None and not done.done():
+                done.set_exception(error)
+
+        self._writer.run(run).add_done_callback(ended)
+        return done
+
+    def _compact(self) -> Sizes:
+        file = self._path / DATA / FILE
+        try:
+            before = file.stat().st_size
+            copy(self._env, self._tables, self._path)
+            self._anew(self._map_size, lambda: exchange(self._path))
+            shutil.rmtree(self._path / OLD)
+            return Sizes(before, file.stat().st_size)
+        except OSError as error:
+            raise CommitError(f"{self._path} cannot be compacted: {error.strerror}") from error
+        except lmdb.Error as error:
+            raise CommitError(explanation(self._path, error, self._map_size)) from error
+
+    def _anew(self, map_size: int, change: Callable[[], None]) -> None:
+        """Close the database, ``change`` its files, and open it again; nobody reads or writes meanwhile."""
+        with self._reading:
+            self._env.close()
+            try:
+                change()
+                self._use(lambda: environment(self._path / DATA, map_size, durable=self._durable))
+            except (OSError, StoreError, lmdb.Error) as error:
+                settle(self._path)
+                self._use(lambda: environment(self._path / DATA, self._map_size, durable=self._durable))
+                raise CommitError(f"the state in {self._path} stays as it was: {error}") from error
+            self._map_size = map_size
+
     def _write(self, changes: Sequence[Change]) -> None:
-        self._put((self._terms, {change.key: pack_memory(change.memory, change.terms) for change in changes}))
+        self._put((TERMS, {change.key: pack_memory(change.memory, change.terms) for change in changes}))
         newest = max(change.memory.last_seen for change in changes)
         self._newest_ms = newest if self._newest_ms is None else max(newest, self._newest_ms)
 
     def _prune(self, now_ms: int) -> None:
         sweep = self._sweep
         if sweep.begins:
-            sweep.begin(self._items(self._rules))
-        page = self._page(self._terms, sweep.start, KEYS_AT_ONCE)
+            sweep.begin(self._items(RULES))
+        page = self._page(TERMS, sweep.start, KEYS_AT_ONCE)
         expired = sweep.expired(page, now_ms)
         with self._lock:
             # What is on its way is written soon. A claim that comes right now has read what was there, and keeps it.
             gone = [key for key in expired if not self._ledger.holds(key)]
         if gone:
-            self._put((self._terms, dict.fromkeys(gone)))
+            self._put((TERMS, dict.fromkeys(gone)))
         if sweep.passed(page, gone):
             ended = sweep.ended(now_ms)
             if ended:
-                self._put((self._rules, dict.fromkeys(ended)))
+                self._put((RULES, dict.fromkeys(ended)))
 
-    def _change(self, table: _Database, values: Mapping[bytes, bytes | None]) -> None:
+    def _change(self, table: bytes, values: Mapping[bytes, bytes | None]) -> None:
         """Write these in the writing thread, and wait until they are durable."""
         if values:
             self._writer.run(lambda: self._put((table, values))).result()
@@ -340,7 +333,7 @@ class LmdbStore(_Tables):
         except ValueError as error:
             raise StoreError(f"what is imported does not fit what is remembered under {key.hex()}: {error}") from error
 
-    def _put(self, *changes: tuple[_Database, Mapping[bytes, bytes | None]]) -> None:
+    def _put(self, *changes: tuple[bytes, Mapping[bytes, bytes | None]]) -> None:
         """One transaction: in each table each key with its value, or with None gone."""
         try:
             with self._env.begin(write=True) as txn:
@@ -348,9 +341,9 @@ class LmdbStore(_Tables):
                     for key in sorted(values):
                         value = values[key]
                         if value is None:
-                            txn.delete(key, db=table)
+                            txn.delete(key, db=self._tables[table])
                         else:
-                            txn.put(key, value, db=table)
+                            txn.put(key, value, db=self._tables[table])
         except lmdb.Error as error:
             kind = CommitError if is_passing(error) else StoreError
-            raise kind(explanation(self._path, error, self._env.info()["map_size"])) from error
+            raise kind(explanation(self._path, error, self._map_size)) from error

@@ -391,6 +391,172 @@ class TestNoRoom:
         assert (store.problem, store.stats().entries) == (None, 200)
 
 
+class TestRoom:
+    """Room is made while the agent runs: claims come and go, others read, and what waited is written."""
+
+    @pytest.fixture
+    def told(self):
+        return []
+
+    @pytest.fixture
+    def full(self, tmp_path, told):
+        """A state that is full: its last confirmation waits."""
+        store = LmdbStore.open(tmp_path, 1 << 18, durable=False, trouble=told.append)
+        store.register(RULE, 1_000)
+        store.number = 0
+        while not told:
+            store.number += 1
+            # Some in their order and some not, as things come: so that their pages are not full.
+            name = f"{store.number * 7_919 % 10_007:0100}"
+            store.waiting = store.confirm([claim(store, name)])
+            wait([store.waiting], 0.01)
+        assert "is full" in str(store.problem)
+        yield store
+        store.close()
+
+    def test_a_larger_map(self, full, told):
+        pending = claim(full, "pending")
+
+        full.resize(MAP_SIZE).result(LONG)
+
+        full.waiting.result(LONG)
+        assert (len(told), told[-1], full.problem) == (2, None, None)
+        assert full.stats().map_size == MAP_SIZE
+        assert full.stats().entries == full.number
+        full.confirm([pending]).result(LONG)
+        remember(full, *range(3_000))
+
+    def test_a_smaller_map_is_as_large_as_what_is_in_it(self, store):
+        remember(store, *range(2_000))
+        used = store.stats().file_bytes
+
+        store.resize(4_096).result(LONG)
+
+        assert used <= store.stats().map_size < 2 * used
+        assert store.stats().entries == 2_000
+        store.resize(MAP_SIZE).result(LONG)
+        remember(store, "x")
+
+    def test_a_map_that_cannot_be(self, store):
+        remember(store, "x")
+        with pytest.raises(StoreError, match=r"stays as it was: .*Cannot allocate memory"):
+            store.resize(1 << 60).result(LONG)
+        assert store.problem is None
+        assert store.stats().map_size == MAP_SIZE
+        remember(store, "y")
+        assert store.stats().entries == 2
+
+    def test_compacting(self, full, told, tmp_path):
+        """What is in order in it takes less, so that it is no longer full."""
+        pending, known = claim(full, "pending"), list(full.entries())
+
+        before, after = full.compact().result(LONG)
+
+        assert 0.9 * before > after
+        assert {file.name for file in tmp_path.iterdir()} == {"lmdb", "lock"}
+        full.waiting.result(LONG)
+        assert (len(told), told[-1], full.problem) == (2, None, None)
+        assert full.stats().map_size == 1 << 18
+        assert {entry.terms for entry in known} < {entry.terms for entry in full.entries()}
+        full.confirm([pending]).result(LONG)
+        assert full.get(RULE.key, ("pending",)) is not None
+        full.close()
+        again = LmdbStore.open(tmp_path, MAP_SIZE)
+        assert again.stats().entries == full.number + 1
+        again.close()
+
+    def test_compacting_waits_for_the_disk_where_everything_does(self, tmp_path):
+        store = LmdbStore.open(tmp_path, MAP_SIZE)
+        store.compact().result(LONG)
+        assert store._env.flags()["sync"]
+        store.close()
+
+    def test_a_disk_without_room_for_both(self, full, told, tmp_path):
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, hard))
+            with pytest.raises(StoreError, match="File too large"):
+                full.compact().result(LONG)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert {file.name for file in tmp_path.iterdir()} == {"lmdb", "lock"}
+        assert len(told) == 1
+        full.resize(MAP_SIZE).result(LONG)
+        full.waiting.result(LONG)
+
+    @pytest.mark.parametrize("missing", ["lmdb", "lmdb.new"])
+    def test_an_exchange_that_fails_is_taken_back(self, store, tmp_path, monkeypatch, missing):
+        """Of the two renames the first fails, or the second."""
+        remember(store, "x")
+        rename = Path.rename
+
+        def fail(path, target):
+            if path.name == missing:
+                raise OSError(28, "No space left on device")
+            return rename(path, target)
+
+        monkeypatch.setattr("firstseen.store.compaction.Path.rename", fail)
+        with pytest.raises(StoreError, match="No space left on device"):
+            store.compact().result(LONG)
+        monkeypatch.undo()
+        assert store.problem is None
+        assert {file.name for file in (tmp_path / "state").iterdir()} == {"lmdb", "lock"}
+        remember(store, "y")
+        assert store.stats().entries == 2
+
+    def test_where_nothing_can_be_opened_any_more_nothing_is_acknowledged(self, store, monkeypatch):
+        monkeypatch.setattr("firstseen.store.lmdb.environment", lambda *_, **__: Path("/nowhere").read_bytes())
+        with pytest.raises(StoreError, match="cannot be written any more"):
+            store.resize(MAP_SIZE * 2).result(LONG)
+        monkeypatch.undo()
+        for doing in (lambda: claim(store, "x"), lambda: store.resize(MAP_SIZE).result(LONG), store.stats):
+            with pytest.raises(StoreError):
+                doing()
+        assert "cannot be written any more" in str(store.problem)
+
+    def test_a_closed_state_is_left_alone(self, store):
+        store.close()
+        for future in (store.resize(MAP_SIZE), store.compact()):
+            with pytest.raises(StoreError, match="is closed"):
+                future.result(LONG)
+
+    def test_who_reads_meanwhile_reads_on(self, store, tmp_path):
+        """One that began when the map was small, and one in the middle of its pages when the file was exchanged."""
+        remember(store, *range(1_500))
+        program = """
+import sys; from pathlib import Path; from firstseen.store.lmdb import LmdbReader
+reader = LmdbReader.open(Path(sys.argv[1]))
+entries = reader.entries()
+print(next(entries) is not None, flush=True)
+for line in sys.stdin:
+    print(len(list(entries)), reader.stats().entries, reader.get(b"8 bytes.", (1,)) is not None, flush=True)
+    entries = reader.entries()
+"""
+        environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
+        command = [sys.executable, "-c", program, str(tmp_path / "state")]
+        with subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        ) as reader:
+            assert reader.stdin is not None
+            assert reader.stdout is not None
+
+            def ask() -> list[str]:
+                print(file=reader.stdin)
+                return reader.stdout.readline().split()
+
+            assert reader.stdout.readline() == "True\n"
+            store.resize(1 << 24).result(LONG)
+            assert ask() == ["1499", "1500", "True"]
+            remember(store, *range(1_500, 30_000))
+            assert store.stats().file_bytes > MAP_SIZE
+            assert ask() == ["30000", "30000", "True"]
+            store.compact().result(LONG)
+            remember(store, "x")
+            assert ask() == ["30000", "30000", "True"]  # as it was
+            reader.stdin.close()
+        assert store.stats().entries == 30_001
+
+
 class TestClosing:
     def test_closing_twice_is_closing_once(self, store):
         store.close()
