@@ -19,8 +19,8 @@ test: $(VENV)/.ready-test ## the test suite, on all cores
 test-slow: $(VENV)/.ready-test ## what is left of it: 200 random faults, bombs, and chunks of 100 MB; some minutes
 	$(BIN)/python -m pytest -m slow
 
-faults: $(VENV)/.ready-test ## 2,000 random faults around a running agent, and a table of what became of the records; FAULTS=n, SEED=n
-	PYTHONPATH=tests $(BIN)/python -m support.faults --faults $(or $(FAULTS),2000) $(if $(SEED),--seed $(SEED))
+faults: $(VENV)/.ready-test ## 2,000 random faults around a running agent, and a table of what became of the records; FAULTS=n, SEED=n, ONLY="agent killed"
+	PYTHONPATH=tests $(BIN)/python -m support.faults --faults $(or $(FAULTS),2000) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)")
 
 check: $(VENV)/.ready-check ## lint, types, import contracts, spelling
 	$(BIN)/ruff check .

@@ -35,6 +35,7 @@ class Books:
             "c3": Take(35, "c3", "aws", [TakenRecord("e3", b"3", ("a3",))]),
         }
         self.kept = [b"f4"]
+        self.remembered = [ADA, BOB]
 
     def take(self, name: str, time_ns: int, chunk: str, *records: TakenRecord, tag: str = "aws") -> None:
         self.takes[name] = Take(time_ns, chunk, tag, records)
@@ -52,6 +53,8 @@ class Books:
             ledger.took(take)
         for digest in self.kept:
             ledger.kept(digest)
+        for identity in self.remembered:
+            ledger.remembered(identity)
         return ledger
 
 
@@ -69,6 +72,7 @@ def test_nothing_is_wrong_where_all_is_well() -> None:
         "alerts_expected": 2,
         "alerts_delivered": 2,
         "alerts_repeated": 1,
+        "remembered": 2,
     }
 
 
@@ -145,15 +149,23 @@ def alert_for_no_match(books: Books) -> None:
     books.take("c1 again", 15, "c1", TakenRecord("r1", b"r", ("a9",)))
 
 
+def forget_somebody(books: Books) -> None:
+    books.remembered.remove(ADA)
+
+
+def remember_somebody_unalerted(books: Books) -> None:
+    books.remembered.append("eve")
+
+
 @pytest.mark.parametrize(
     ("wrong", "kinds"),
     [
-        (lose_a_record, {"lost", "alerts_lost"}),
+        (lose_a_record, {"lost", "alerts_lost", "unalerted"}),
         (lose_a_chunk, {"lost"}),
         (never_ack, {"lost"}),
         (lose_a_poison, {"lost"}),
         (deliver_after_the_ack, {"early", "alerts_early"}),
-        (lose_an_alert, {"alerts_lost"}),
+        (lose_an_alert, {"alerts_lost", "unalerted"}),
         (alert_after_the_ack, {"alerts_early"}),
         (alert_with_another_id, {"ids_differ"}),
         (alert_with_the_id_of_another, {"ids_differ"}),
@@ -165,6 +177,8 @@ def alert_for_no_match(books: Books) -> None:
         (deliver_what_nobody_sent, {"strange"}),
         (ack_what_nobody_sent, {"strange"}),
         (alert_for_no_match, {"strange"}),
+        (forget_somebody, {"forgotten"}),
+        (remember_somebody_unalerted, {"unalerted"}),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
@@ -192,6 +206,7 @@ def test_what_the_quarantine_keeps_is_not_lost() -> None:
     books = Books()
     del books.takes["c3"]
     books.kept.append(b"f3")
+    books.remembered.remove(BOB)
 
     assert books.ledger.verdict().problems == []
 

@@ -59,7 +59,7 @@ class Take:
 
 @dataclass(slots=True)
 class Counts:
-    """What a run came to. Everything below ``kept`` that is not called repeated has to be 0."""
+    """What a run came to; `MUST_BE_NONE` says what has to be 0."""
 
     chunks: int = 0
     sent: int = 0
@@ -78,6 +78,9 @@ class Counts:
     alerts_early: int = 0
     alerts_doubled: int = 0
     ids_differ: int = 0
+    remembered: int = 0
+    forgotten: int = 0
+    unalerted: int = 0
 
     def __iadd__(self, other: Counts) -> Counts:
         for each in fields(self):
@@ -94,6 +97,8 @@ MUST_BE_NONE = (
     "alerts_early",
     "alerts_doubled",
     "ids_differ",
+    "forgotten",
+    "unalerted",
 )
 
 
@@ -122,6 +127,7 @@ class Ledger:
         self._acked: dict[str, int] = {}
         self._takes: list[Take] = []
         self._kept: set[bytes] = set()
+        self._remembered: set[str] = set()
 
     def sent(self, chunk: SentChunk) -> None:
         """It is in the spool of its channel."""
@@ -142,6 +148,10 @@ class Ledger:
     def kept(self, digest: bytes) -> None:
         """The quarantine holds the frame with this digest."""
         self._kept.add(digest)
+
+    def remembered(self, identity: str) -> None:
+        """The state knows this one when all is over."""
+        self._remembered.add(identity)
 
     def unacked(self) -> list[str]:
         """The chunks that are still to be acked."""
@@ -244,7 +254,10 @@ class Ledger:
         first_alerts: Mapping[str, Mapping[str, int]],
         sightings: Mapping[str, tuple[str | None, SentChunk]],
     ) -> None:
-        """Each identity has its alert before a chunk that sights it is acked; no other event alerts after that."""
+        """Each identity has its alert before a chunk that sights it is acked; no other event alerts after that.
+
+        What was acked is in the state, and nobody is who had no alert.
+        """
         known_ns: dict[str, int] = {}
         channels: dict[str, set[int]] = defaultdict(set)
         for identity, chunk in sightings.values():
@@ -266,6 +279,18 @@ class Ledger:
                 doubled.append(f"{identity} was known, and yet {late} alerted")
             elif len(alerts) > 1 and len(channels[identity]) == 1:
                 doubled.append(f"{identity} came in order, and yet alerted for {list(alerts)}")
+        verdict.counts.remembered = len(self._remembered)
+        verdict.find(
+            "forgotten", (f"{name} was acked, and is not in the state" for name in known_ns.keys() - self._remembered)
+        )
+        verdict.find(
+            "unalerted",
+            (
+                f"{name} is in the state, and never had an alert"
+                for name in self._remembered
+                if name not in first_alerts
+            ),
+        )
         verdict.find("alerts_lost", lost)
         verdict.find("alerts_early", early)
         verdict.find("alerts_doubled", doubled)

@@ -7,6 +7,7 @@ import math
 import random
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from support.faults.ledger import SentChunk, SentRecord, Take, TakenRecord
 from support.peer_frames import (
@@ -67,11 +68,16 @@ class Load:
     def newcomers(self, channel: int, count: int) -> tuple[SentChunk, bytes]:
         """A chunk that makes so many known at once."""
         names = [self._newcomer(channel) for _ in range(count)]
-        return self._framed(channel, [call(name, self._next("e")) for name in names], names)
+        return self._framed(channel, [call(name, self._event()) for name in names], names)
 
     def _next(self, prefix: str) -> str:
         self._number += 1
         return f"{prefix}-{self._number}"
+
+    def _event(self) -> str:
+        """A UUID mostly, as CloudTrail's are, and else another text: a state has a form for each."""
+        name = self._next("e")
+        return name if self._number % 4 == 0 else str(UUID(int=self._number))
 
     def _newcomer(self, owner: int | None) -> str:
         name = f"arn:aws:iam::111122223333:user/{self._next('anybody' if owner is None else f'of-{owner}')}"
@@ -86,7 +92,7 @@ class Load:
         owner = None if rng.random() < SHARED else channel
         known = self._known.get(owner)
         name = self._newcomer(owner) if not known or rng.random() < NEWCOMERS else rng.choice(known)
-        return call(name, self._next("e")), name
+        return call(name, self._event()), name
 
     def _framed(
         self, channel: int, records: Sequence[Any], identities: Sequence[str | None]

@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +26,9 @@ MOST_STALLED_S = 1.5
 MOST_DOWN_S = 0.4
 CUT_PATIENCE_S = 0.5
 LINK_PATIENCE_S = 1.0
+MOST_WORK_S = 0.15
+"""How long records flow through an agent, at the most, before it is killed."""
+
 FLOW_PATIENCE_S = 0.3
 """How long the next fault waits for a chunk to get through; where none ever does, the agent tries ever more rarely."""
 
@@ -46,6 +49,9 @@ def pause(rng: random.Random, most_s: float) -> float:
 
 async def kill_agent(stage: Stage, rng: random.Random) -> bool:
     async with stage.agent_lock:
+        # In the middle of its work, and not always at its start: one kill may wait for the end of another.
+        await stage.one_acked(FLOW_PATIENCE_S)
+        await asyncio.sleep(rng.uniform(0, MOST_WORK_S))
         await stage.kill_agent()
         if rng.random() < 0.2:  # and again before it is up
             await stage.start_agent(wait=False)
@@ -199,13 +205,16 @@ class Report:
         self.no_disk = self.no_disk or other.no_disk
 
 
-async def play(scenario: Scenario, faults: int, seed: str, folder: Path) -> Report:
-    """One scene of at least so many faults, in a folder of its own."""
+async def play(scenario: Scenario, faults: int, seed: str, folder: Path, only: Collection[str] = FAULTS) -> Report:
+    """One scene of at least so many faults, of the kinds in ``only``, in a folder of its own."""
     rng = random.Random(seed)
     ledger = Ledger()
     report = Report()
     async with Stage(scenario, folder, rng, ledger) as stage:
-        kinds = {kind: weight for kind, (weight, _) in FAULTS.items() if kind != "disk full" or stage.disk is not None}
+        possible = set(only) if stage.disk is not None else set(only) - {"disk full"}
+        kinds = {kind: weight for kind, (weight, _) in FAULTS.items() if kind in possible}
+        if not kinds:
+            raise ValueError(f"there is nothing to play: {stage.no_disk}")
         places = asyncio.Semaphore(AT_ONCE)
 
         async def happen(kind: str, own: random.Random) -> None:

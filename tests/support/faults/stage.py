@@ -6,10 +6,11 @@ import asyncio
 import random
 import signal
 from collections import Counter
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import Any, Self
 
+from firstseen.store.lmdb import LmdbReader
 from support.agent import AgentProcess
 from support.faults import journal
 from support.faults.disk import Disk
@@ -268,7 +269,7 @@ class Stage:
     # --- the end
 
     def close_books(self) -> None:
-        """Tell the ledger what the servers took and what the quarantine holds."""
+        """Tell the ledger what the servers took, and what quarantine and state hold. The agent has ended."""
         for server in self.servers:
             self.problems += server.problems
             for path in server.journals:
@@ -276,3 +277,6 @@ class Stage:
                     self.ledger.took(taken(time_ns, frame))
         for path in (self._folder / "disk" / "quarantine").glob("*.msgpack"):
             self.ledger.kept(digest(path.read_bytes()))
+        with closing(LmdbReader.open(self._folder / "disk" / "state")) as state:
+            for entry in state.entries():
+                self.ledger.remembered(str(entry.terms[0]))

@@ -25,6 +25,9 @@ WORDS = {
     "alerts_early": "identities acked before their alert was delivered",
     "alerts_doubled": "identities that alerted for a second event",
     "ids_differ": "repeats with another id",
+    "remembered": "identities in the state at the end",
+    "forgotten": "identities acked and not in the state",
+    "unalerted": "identities in the state without an alert",
 }
 AGENT_SAYS = (
     "state_not_written",
