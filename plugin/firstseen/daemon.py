@@ -121,8 +121,8 @@ async def _serve(config: Config, rules: RuleSet, geoip: GeoIp) -> int:
         await _open_control(stack, Control(config.state.path, {"compact": upkeep.compact}))
 
         def reload() -> None:
+            upkeep.reload()  # before the rules: a new one may need the room
             keeper.reload()
-            upkeep.reload()
 
         _on_signals(stopping, listener.give_up, reload)
         event(log, logging.INFO, "ready", version=__version__, listen=addresses, rules=len(rules.rules))
