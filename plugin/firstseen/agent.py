@@ -72,7 +72,9 @@ class Agent:
         self._now_ms = now_ms
         self._complaints = Complaints(log)
         self._loop = asyncio.get_running_loop()
-        self._turns: Turns[Outcome] = Turns(self._loop.call_soon, lambda: self._held < MOST_HELD)
+        self._turns: Turns[Outcome] = Turns(
+            self._loop.call_soon, self._loop.call_soon_threadsafe, lambda: self._held < MOST_HELD
+        )
         self._held = 0
 
     def handle(self, ticket: Ticket) -> None:

@@ -15,7 +15,7 @@ import resource
 import signal
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -49,7 +49,8 @@ from firstseen.quarantine import Quarantine
 from firstseen.record.view import Mode
 from firstseen.rulekeeper import RuleKeeper, configured_policy, configured_rules, tell_of
 from firstseen.rules.ruleset import RuleSet
-from firstseen.store.lmdb import LmdbStore
+from firstseen.states import open_state
+from firstseen.store.base import SharedStore
 from firstseen.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
@@ -94,12 +95,12 @@ async def _serve(config: Config, rules: RuleSet, geoip: GeoIp) -> int:
     tls = contexts(config)
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
-        store = LmdbStore.open(config.state.path, config.state.map_size.bytes, trouble=_tell_of_trouble)
+        store, shared, pruning, on_disk = open_state(config, _tell_of_trouble)
         stack.callback(store.close)
         engine = Engine(rules, store, counts, _now_ms, geoip, configured_policy(config))
         forwarder = _forwarder(config, tls.client, counts)
         agent = Agent(
-            pipeline=_pipeline(config, engine, counts),
+            pipeline=_pipeline(config, engine, counts, shared),
             engine=engine,
             store=store,
             forwarder=forwarder,
@@ -114,16 +115,15 @@ async def _serve(config: Config, rules: RuleSet, geoip: GeoIp) -> int:
         forwarding = tasks.create_task(forwarder.run())
         stack.callback(forwarding.cancel)
         keeper = RuleKeeper(config, engine, geoip, _now_ms, loop.call_later)
-        pruner = Pruner(store, counts, _now_ms, loop.call_later, loop.call_soon_threadsafe)
-        pruner.start()
-        stack.callback(pruner.stop)
-        upkeep = Upkeep(config, store)
-        await _open_control(stack, Control(config.state.path, {"compact": upkeep.compact}))
-
-        def reload() -> None:
-            upkeep.reload()  # before the rules: a new one may need the room
-            keeper.reload()
-
+        if pruning is not None:
+            pruner = Pruner(pruning, counts, _now_ms, loop.call_later, loop.call_soon_threadsafe)
+            pruner.start()
+            stack.callback(pruner.stop)
+        reload: list[Callable[[], None]] = [keeper.reload]
+        if on_disk is not None:
+            upkeep = Upkeep(config, on_disk)
+            await _open_control(stack, Control(config.state.path, {"compact": upkeep.compact}))
+            reload.insert(0, upkeep.reload)  # a new rule may need the room
         _on_signals(stopping, listener.give_up, reload)
         event(log, logging.INFO, "ready", version=__version__, listen=addresses, rules=len(rules.rules))
         await stopping.wait()
@@ -145,7 +145,7 @@ async def _open_control(stack: AsyncExitStack, control: Control) -> None:
         stack.callback(control.close)
 
 
-def _pipeline(config: Config, engine: Engine, counts: Counts) -> Pipeline:
+def _pipeline(config: Config, engine: Engine, counts: Counts, shared: SharedStore | None) -> Pipeline:
     output = config.output
     shaper = Shaper(output.max_frame.bytes, config.alerts.tag_prefix, output.require_ack, os.urandom)
 
@@ -161,6 +161,7 @@ def _pipeline(config: Config, engine: Engine, counts: Counts) -> Pipeline:
         key=config.alerts.key,
         max_decompressed=config.input.max_decompressed.bytes,
         mode_of=mode_of,
+        shared=shared,
     )
 
 
@@ -253,7 +254,7 @@ async def _listen(listener: Listener, config: Config, endpoint: Endpoint, tls: s
         raise FirstseenError(f"cannot listen on {endpoint} (input.listen): {error}") from error
 
 
-def _on_signals(stopping: asyncio.Event, hurry: Callable[[], None], reload: Callable[[], None]) -> None:
+def _on_signals(stopping: asyncio.Event, hurry: Callable[[], None], reload: Sequence[Callable[[], None]]) -> None:
     """The first signal to stop drains, a second one no longer waits for that."""
 
     def stop() -> None:
@@ -264,7 +265,7 @@ def _on_signals(stopping: asyncio.Event, hurry: Callable[[], None], reload: Call
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    loop.add_signal_handler(signal.SIGHUP, reload)
+    loop.add_signal_handler(signal.SIGHUP, lambda: [each() for each in reload])
 
 
 def _now_ms() -> int:

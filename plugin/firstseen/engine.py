@@ -23,7 +23,7 @@ from firstseen.record.view import Mode, View, views
 from firstseen.rules.rule import EveryMatch, NewTerms, Rule, Threshold
 from firstseen.rules.ruleset import RuleSet
 from firstseen.running import NO_POLICY, Health, Policy, Running, by_rule
-from firstseen.store.base import Claim, Claims
+from firstseen.store.base import Claim, Claims, Wanted
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,12 @@ class _Event:
         """When it happened."""
         own = self.view.timestamp_ms
         return self.moment.entry if own is None else own
+
+    def add(self, label: dict[str, Any], *claims: Claim) -> None:
+        """An alert, by what these claims found."""
+        if any(claim.alone for claim in claims):
+            label["alone"] = True
+        self.labels.append(label)
 
 
 class Engine:
@@ -135,7 +141,7 @@ class Engine:
         claims: list[Claim] = []
         try:
             for number, view in enumerate(views(record, mode, self._enrichment, bounded=bounded)):
-                for rule in self._matching(view):
+                for rule in self._matching(view, self._matches):
                     identity = identity_of(view, number, digest)
                     self._match(self._running[rule.id], _Event(view, moment, identity, labels, claims))
         except StoreError:
@@ -143,15 +149,43 @@ class Engine:
             raise
         return Inspection(labels, claims) if claims or labels else NOTHING
 
+    def wanted(
+        self,
+        record: Mapping[Any, Any],
+        moment: Moment,
+        digest: Callable[[], str],
+        mode: Mode = "auto",
+        *,
+        bounded: bool = False,
+    ) -> Iterator[Wanted]:
+        """What `inspect` would claim for ``record``; raises `RecordError` as it does.
+
+        Whatever else there is to tell of the record is told there.
+        """
+        for number, view in enumerate(views(record, mode, self._enrichment, bounded=bounded)):
+            for rule in self._matching(view, self._may_match):
+                running = self._running[rule.id]
+                if running.law is not None:
+                    occurrence = occurrence_of(rule, view, moment, identity_of(view, number, digest))
+                    for terms in terms_of(rule, view).terms:
+                        yield Wanted(running.state, terms, occurrence, running.law)
+
     def release(self, claims: Sequence[Claim]) -> None:
         """Give back claims whose labels will not be delivered."""
         self._store.release(claims)
 
-    def _matching(self, view: View) -> Sequence[Rule]:
+    def _matching(self, view: View, matches: Callable[[Rule, View], bool]) -> Sequence[Rule]:
         try:
             return self.rules.matches(view)
         except Exception:  # noqa: BLE001  # told of below, by the rule that raised it
-            return [rule for rule in self.rules.rules if self._matches(rule, view)]
+            return [rule for rule in self.rules.rules if matches(rule, view)]
+
+    def _may_match(self, rule: Rule, view: View) -> bool:
+        """Whether the rule matches, or fails: `inspect` tells of that."""
+        try:
+            return rule.predicate(view)
+        except Exception:  # noqa: BLE001  # looked at again, and told of, by `_matches`
+            return True
 
     def _matches(self, rule: Rule, view: View) -> bool:
         """Whether the rule matches; one that fails on this event is skipped for it, and the log stream goes on."""
@@ -187,7 +221,7 @@ class Engine:
                 last_seen=None if claim.before is None else claim.before.last_seen,
                 status=self._standing(running, named, seen.moment),
             )
-            seen.labels.append(label)
+            seen.add(label, claim)
 
     def _threshold(self, running: Running, kind: Threshold, seen: _Event) -> None:
         """Count the event under every combination of the rule's terms in it, and label it where it makes one full."""
@@ -203,7 +237,7 @@ class Engine:
                 tally=threshold_law(rule, kind).tally(claim.before, claim.occurrence),
                 status=self._standing(running, named, seen.moment),
             )
-            seen.labels.append(label)
+            seen.add(label, claim)
 
     def _every_match(self, running: Running, seen: _Event) -> None:
         """Label the event, unless an alert of one of its groups was enough."""
@@ -220,7 +254,7 @@ class Engine:
                 group=claims[0].terms if claims else None,
                 status=self._standing(running, named, seen.moment),
             )
-            seen.labels.append(label)
+            seen.add(label, *claims)
 
     def _news(self, running: Running, seen: _Event) -> Iterator[tuple[Claim, str]]:
         """Claim the event under each of its terms; those claims that alert, each with the id of its alert."""

@@ -7,6 +7,7 @@ them.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -27,8 +28,8 @@ from firstseen.packing import Buffer
 from firstseen.record.spans import Span, decode_record, entry_span, entry_time_ms, message_span
 from firstseen.record.splice import labelled_entry
 from firstseen.record.view import Mode as ViewMode
-from firstseen.steps import Steps, finished
-from firstseen.store.base import Claim
+from firstseen.steps import Steps, WaitingSteps, finished
+from firstseen.store.base import Claim, NotReservedError, Reservation, SharedStore
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class Pipeline:
     """Takes chunks through ``engine``; one thread only.
 
     ``key`` is where labels go in a record, ``mode_of`` says how the records under a tag are read, None for not at all.
+    Where the engine's state is ``shared``, what a chunk will claim is reserved there first.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Pipeline:
         key: str,
         max_decompressed: int,
         mode_of: Callable[[str], ViewMode | None],
+        shared: SharedStore | None = None,
     ) -> None:
         self._engine = engine
         self._shaper = shaper
@@ -71,6 +74,7 @@ class Pipeline:
         self._key = key
         self._max_decompressed = max_decompressed
         self._mode_of = mode_of
+        self._shared = shared
 
     def process(self, chunk: Chunk, now_ms: int) -> Outcome:
         """What to deliver for ``chunk``, which arrived at ``now_ms``.
@@ -80,12 +84,44 @@ class Pipeline:
         """
         return finished(self.steps(chunk, now_ms))
 
-    def steps(self, chunk: Chunk, now_ms: int) -> Steps[Outcome]:
+    def steps(self, chunk: Chunk, now_ms: int) -> WaitingSteps[Outcome]:
         """The same in steps: a chunk of the size of a log file, or one that means harm, may take seconds."""
         mode = self._mode_of(chunk.tag)
         if chunk.options.signal or (mode is None and self._may_pass_unread(chunk)):
             return Outcome((self._shaper.as_it_came(chunk),), (), chunk.count, 0)
         content = yield from reading(chunk, self._max_decompressed)
+        if self._shared is None or mode is None:
+            return (yield from self._looking(content, mode, now_ms))
+        while True:
+            reservation = self._shared.reservation()
+            try:
+                yield from self._reserving(reservation, content, mode, now_ms)
+                return (yield from self._looking(content, mode, now_ms))
+            except NotReservedError:  # the rules changed meanwhile, or what made a term known was given up
+                continue
+            finally:
+                reservation.end()
+
+    def _reserving(self, reservation: Reservation, content: Content, mode: ViewMode, now_ms: int) -> WaitingSteps[None]:
+        """Ask for what the chunk will claim, and wait for it.
+
+        The chunk is read twice for that: all of what it is read into may not fit in memory.
+        """
+        for span in self._candidates(content):
+            data = content.entries.data
+            with contextlib.suppress(RecordError):  # told of when it is looked at
+                record = decode_record(data, span)
+                digest = _digest(data, span)
+                moment = _moment(data, span, now_ms)
+                for wanted in self._engine.wanted(record, moment, digest, mode, bounded=True):
+                    reservation.add(wanted)
+            yield None
+        ready = reservation.ask()
+        yield ready
+        ready.result()
+
+    def _looking(self, content: Content, mode: ViewMode | None, now_ms: int) -> Steps[Outcome]:
+        """Show the rules all that may concern them, and label it."""
         edits: list[Edit] = []
         claims: list[Claim] = []
         labelled = passed = 0
@@ -108,7 +144,7 @@ class Pipeline:
         if passed:
             self._counts.records_unseen += passed
             reason = f"{passed} records behind {MAX_LABELS} bytes of records with labels in one chunk are not looked at"
-            event(log, logging.WARNING, "records_unseen", tag=chunk.tag, reason=reason)
+            event(log, logging.WARNING, "records_unseen", tag=content.chunk.tag, reason=reason)
         held = sum(len(edit.entry) for edit in edits)
         if edits or not content.travels:  # else it leaves as it came, and what was inflated is not needed any more
             held += content.held
@@ -125,10 +161,9 @@ class Pipeline:
     def _look(self, content: Content, span: Span, mode: ViewMode, now_ms: int, claims: list[Claim]) -> Edit | None:
         """One record, decoded and shown to the rules; its claims are added to ``claims``."""
         data = content.entries.data
-        entry_ms = entry_time_ms(data, span)
-        moment = Moment(arrival=now_ms, entry=now_ms if entry_ms is None else entry_ms)
         try:
             record = decode_record(data, span)
+            moment = _moment(data, span, now_ms)
             inspection = self._engine.inspect(record, moment, _digest(data, span), mode, bounded=True)
         except RecordError as error:
             self._counts.records_unseen += 1
@@ -155,6 +190,11 @@ class Pipeline:
             span = entry_span(entries.data, start, stop)
             if span is not None:
                 yield span
+
+
+def _moment(data: Buffer, span: Span, now_ms: int) -> Moment:
+    entry_ms = entry_time_ms(data, span)
+    return Moment(arrival=now_ms, entry=now_ms if entry_ms is None else entry_ms)
 
 
 def _digest(data: Buffer, span: Span) -> Callable[[], str]:

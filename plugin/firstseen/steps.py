@@ -6,18 +6,24 @@ What it comes to is what it returns. A step should take a few milliseconds at mo
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TypeAlias, TypeVar
+from concurrent.futures import Future, wait
+from typing import Any, TypeAlias, TypeVar
 
 Result = TypeVar("Result")
 
 Steps: TypeAlias = Generator[None, None, Result]
 
+WaitingSteps: TypeAlias = Generator[Future[Any] | None, None, Result]
+"""Where a future is yielded, there is no next step before it has ended."""
 
-def finished(steps: Steps[Result]) -> Result:
-    """All steps without a pause, and what they come to."""
+
+def finished(steps: WaitingSteps[Result]) -> Result:
+    """All steps, without a pause where none has to be waited for, and what they come to."""
     while True:
         try:
-            next(steps)
+            awaited = next(steps)
+            if awaited is not None:
+                wait([awaited])
         except StopIteration as done:
             result: Result = done.value
             return result

@@ -1,7 +1,8 @@
 """Work for many sources a few milliseconds at a time, so that nobody waits for somebody else's large chunk.
 
 What comes is done at once where it is done soon. What is not goes on in turns with the work of other sources; the work
-of one source is done in order. Large work, which holds much memory until it is done, is done one at a time.
+of one source is done in order. Large work, which holds much memory until it is done, is done one at a time. Work that
+has to wait for something is passed over until that has come.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Hashable
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from firstseen.errors import FirstseenError
-from firstseen.steps import Steps
+from firstseen.steps import WaitingSteps
 
 SLICE_S = 0.01
 """Seconds that a turn takes, or as long as its last step."""
@@ -21,27 +23,31 @@ SLICE_S = 0.01
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Work(Generic[Result]):
-    steps: Steps[Result]
+    steps: WaitingSteps[Result]
     done: Callable[[Result], None]
     failed: Callable[[FirstseenError], None]
     large: bool
+    awaited: Future[Any] | None = None
 
 
 class Turns(Generic[Result]):
     """Does what is added; ``soon`` calls a function once everybody else was served, as an event loop's does.
 
-    Large work begins only while ``has_room`` says so; call `go_on` when that may have changed.
+    ``soon_from_anywhere`` does so from any thread: what is waited for may end in another one. Large work begins only
+    while ``has_room`` says so; call `go_on` when that may have changed.
     """
 
     def __init__(
         self,
         soon: Callable[[Callable[[], None]], object],
+        soon_from_anywhere: Callable[[Callable[[], None]], object],
         has_room: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._soon = soon
+        self._soon_from_anywhere = soon_from_anywhere
         self._has_room = has_room
         self._clock = clock
         self._waiting: dict[Hashable, deque[_Work[Result]]] = {}
@@ -52,7 +58,7 @@ class Turns(Generic[Result]):
     def add(
         self,
         source: Hashable,
-        steps: Steps[Result],
+        steps: WaitingSteps[Result],
         done: Callable[[Result], None],
         failed: Callable[[FirstseenError], None],
         *,
@@ -91,6 +97,8 @@ class Turns(Generic[Result]):
         self.go_on()
 
     def _may_go_on(self, work: _Work[Result]) -> bool:
+        if work.awaited is not None and not work.awaited.done():
+            return False
         return not work.large or self._large is work or (self._large is None and self._has_room())
 
     def _finish(self, work: _Work[Result]) -> bool:
@@ -100,10 +108,13 @@ class Turns(Generic[Result]):
         until = self._clock() + SLICE_S
         try:
             while True:
-                next(work.steps)
-                if self._clock() >= until:
+                work.awaited = next(work.steps)
+                waits = work.awaited is not None and not work.awaited.done()
+                if waits or self._clock() >= until:
                     if work.large:
                         self._large = work
+                    if waits and work.awaited is not None:
+                        work.awaited.add_done_callback(lambda _: self._soon_from_anywhere(self.go_on))
                     return False
         except StopIteration as over:
             self._let_go(work)

@@ -1,4 +1,4 @@
-"""Runs the scripts in ``state/*.toml`` against a state on disk; claims.toml says what the lines mean."""
+"""Runs the scripts in ``state/*.toml`` against a state of each kind; claims.toml says what the lines mean."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ import pytest
 from firstseen.detect.law import Occurrence
 from firstseen.detect.new_terms import NewTermsLaw, Sighting
 from firstseen.errors import StoreError
-from firstseen.store.base import Claim, ClaimLost, RuleState
+from firstseen.store.base import Claim, ClaimLost, RuleState, Store, Wanted
 from firstseen.store.lmdb import LmdbStore
+from firstseen.store.redis.store import RedisStore
+from support.redis import Fleet, RedisServer, claim_all
 
 FILES = sorted((Path(__file__).parent / "state").glob("*.toml"))
 RULE = RuleState(b"8 bytes.", "rule", "Rule")
@@ -30,12 +32,39 @@ def cases() -> list[Any]:
     ]
 
 
+class OnDisk:
+    """A state in LMDB."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def open(self) -> LmdbStore:
+        return LmdbStore.open(self._path, MAP_SIZE, durable=False)
+
+    def claim(self, store: Store, wanted: Wanted) -> Claim:
+        return store.claim(*wanted)
+
+
+class InRedis:
+    """A state in Redis, of which one agent takes part in it."""
+
+    def __init__(self, server: RedisServer, folder: Path) -> None:
+        self._fleet = Fleet(server, folder)
+
+    def open(self) -> RedisStore:
+        return self._fleet.agent()
+
+    def claim(self, store: Store, wanted: Wanted) -> Claim:
+        assert isinstance(store, RedisStore)
+        return claim_all(store, [wanted])[0]
+
+
 class Script:
     """One run: the store, and what the names in the script stand for."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.store = LmdbStore.open(path, MAP_SIZE, durable=False)
+    def __init__(self, kind: OnDisk | InRedis) -> None:
+        self.kind = kind
+        self.store: Store = kind.open()
         self.claims: dict[str, Claim] = {}
         self.futures: dict[str, Future[None]] = {}
         self.idle_calls = 0
@@ -45,7 +74,8 @@ class Script:
         words = re.sub(r" -> .*", "", line).split()
         match words:
             case ["claim", name, term, "by", event, "at", time]:
-                claim = self.claims[name] = self.store.claim(RULE, (term,), Occurrence(int(time), event), LAW)
+                wanted = Wanted(RULE, (term,), Occurrence(int(time), event), LAW)
+                claim = self.claims[name] = self.kind.claim(self.store, wanted)
                 return claim.verdict.value + ("" if claim.before is None else f" after {claim.before.last_seen}")
             case ["confirm", *names]:
                 future = self.store.confirm([self.claims[name] for name in names])
@@ -57,10 +87,10 @@ class Script:
                 self.store.release([self.claims[name] for name in names])
             case ["reopen"]:
                 self.store.close()
-                self.store = LmdbStore.open(self.path, MAP_SIZE, durable=False)
+                self.store = self.kind.open()
             case ["stored", term]:
                 sighting = self.store.get(RULE.key, (term,))
-                return "nothing" if sighting is None else " ".join(map(str, sighting))
+                return " ".join(map(str, sighting)) if isinstance(sighting, Sighting) else "nothing"
             case _:
                 raise AssertionError(f"{line!r} is no step")
         return ""
@@ -82,13 +112,18 @@ class Script:
     def let_the_writer_finish(self) -> None:
         """What is confirmed later is written no earlier."""
         self.idle_calls += 1
-        claim = self.store.claim(RULE, ("idle", self.idle_calls), Occurrence(0, "idle"), LAW)
+        claim = self.kind.claim(self.store, Wanted(RULE, ("idle", self.idle_calls), Occurrence(0, "idle"), LAW))
         self.store.confirm([claim]).result(timeout=60)
 
 
+@pytest.fixture(params=["lmdb", pytest.param("redis", marks=pytest.mark.redis)])
+def kind(request, tmp_path):
+    return OnDisk(tmp_path) if request.param == "lmdb" else InRedis(request.getfixturevalue("redis_server"), tmp_path)
+
+
 @pytest.mark.parametrize("steps", cases())
-def test_script(steps, tmp_path):
-    script = Script(tmp_path)
+def test_script(steps, kind):
+    script = Script(kind)
     for number, line in enumerate(steps):
         expected = line.partition(" -> ")[2]
         said = script.step(line)

@@ -35,7 +35,7 @@ def write_config(
         f"[input]\nlisten = [{json.dumps(listen)}]\n{extra_of(extra, 'input')}"
         f"[output]\nservers = [{json.dumps(downstream)}]\n{extra_of(extra, 'output')}"
         f"[rules]\npaths = [{json.dumps(str(rules))}]\n"
-        f'[state]\npath = {json.dumps(str(state))}\nmap_size = "64MiB"\n'
+        f'[state]\npath = {json.dumps(str(state))}\nmap_size = "64MiB"\n{extra_of(extra, "state")}'
         f"[alerts]\n{extra_of(extra, 'alerts')}"
         '[log]\nlevel = "info"\nformat = "json"\n'
     )

@@ -358,3 +358,34 @@ def test_a_history_knows_how_far_its_rule_reaches(state: Fixture) -> None:
     state.running(rule_of(EveryMatch(), Suppression(("user.name",), 300_000, missing_alone=False)))
 
     assert [history.rule.reach_ms for history in state.store.rules()] == [300_000]
+
+
+def test_what_is_wanted_is_what_will_be_claimed(state: Fixture) -> None:
+    engine = state.engine(
+        rule_text("event.action: Look", ["user.name", "host.name"]),
+        rule_text("event.action: Look", ["host.name"], rule_id=rule_id(2)),
+        rule_text("event.action: Other", ["host.name"], rule_id=rule_id(3)),
+    )
+    record = document(user={"name": ["a", "b"]}, host={"name": ["h", "i"]})
+
+    wanted = list(engine.wanted(record, LIVE, lambda: "digest"))
+
+    claims = engine.inspect(record, LIVE, lambda: "digest").claims
+    assert [(each.rule, each.terms, each.occurrence, each.law) for each in claims] == wanted
+    assert len(wanted) == 6
+
+
+def test_a_rule_that_fails_is_told_of_when_the_record_is_looked_at(
+    state: Fixture, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: object) -> bool:
+        raise ZeroDivisionError
+
+    (rule,) = rule_set(rule_text("event.action: Look", ["host.name"])).rules
+    engine = state.running(dataclasses.replace(rule, predicate=fail))
+    record = document(host={"name": "h"})
+
+    assert len(list(engine.wanted(record, LIVE, lambda: "digest"))) == 1
+    assert (state.counts.rule_errors, events(caplog, "rule_failed")) == (0, [])
+    assert not engine.inspect(record, LIVE, lambda: "digest").labels
+    assert state.counts.rule_errors == 1

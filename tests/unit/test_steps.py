@@ -1,6 +1,9 @@
+import threading
+from concurrent.futures import Future
+
 import pytest
 
-from firstseen.steps import Steps, finished
+from firstseen.steps import Steps, WaitingSteps, finished
 
 
 def counting(most: int, taken: list[int]) -> Steps[str]:
@@ -25,3 +28,14 @@ def test_what_a_step_raises_is_raised() -> None:
 
     with pytest.raises(ValueError, match="second step"):
         finished(failing())
+
+
+def test_what_is_waited_for_is_waited_for() -> None:
+    awaited: Future[str] = Future()
+
+    def waiting() -> WaitingSteps[str]:
+        yield awaited
+        return awaited.result()
+
+    threading.Timer(0.05, awaited.set_result, ["it came"]).start()
+    assert finished(waiting()) == "it came"

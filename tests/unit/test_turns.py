@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 
 import pytest
 
 from firstseen.errors import FirstseenError, ProtocolError
-from firstseen.steps import Steps
+from firstseen.steps import Steps, WaitingSteps
 from firstseen.turns import SLICE_S, Turns
 
 
@@ -18,10 +19,19 @@ class Bench:
         self.log: list[str] = []
         self.now_s = 0.0
         self.room = True
-        self.turns: Turns[str] = Turns(self.soon.append, lambda: self.room, lambda: self.now_s)
+        self.turns: Turns[str] = Turns(self.soon.append, self.soon.append, lambda: self.room, lambda: self.now_s)
 
     def add(self, source: str, name: str, most: int, *, large: bool = False, fails: bool = False) -> None:
         self.turns.add(source, self._steps(name, most, fails), self.log.append, self._failed, large=large)
+
+    def wait(self, source: str, name: str, awaited: Future[None], *, large: bool = False) -> None:
+        """Work that waits for something in its second step."""
+        self.turns.add(source, self._waiting(name, awaited), self.log.append, self._failed, large=large)
+
+    def _waiting(self, name: str, awaited: Future[None]) -> WaitingSteps[str]:
+        self.log.append(f"{name}0")
+        yield awaited
+        return f"{name} done"
 
     def _steps(self, name: str, most: int, fails: bool) -> Steps[str]:
         for number in range(most):
@@ -106,3 +116,33 @@ def test_large_work_begins_when_there_is_room() -> None:
     bench.room = True
     bench.turns.go_on()
     assert bench.run()[4:] == ["y done", "z done"]
+
+
+def test_work_that_waits_is_passed_over_until_that_has_come() -> None:
+    bench = Bench()
+    awaited: Future[None] = Future()
+    bench.wait("a", "x", awaited)
+    bench.add("a", "y", 0)
+    bench.add("b", "z", 1)
+    assert bench.run() == ["x0", "z0", "z done"]
+    awaited.set_result(None)
+    assert bench.run()[3:] == ["x done", "y done"]
+
+
+def test_what_has_come_before_is_not_waited_for() -> None:
+    bench = Bench()
+    awaited: Future[None] = Future()
+    awaited.set_result(None)
+    bench.wait("a", "x", awaited)
+    assert bench.log == ["x0", "x done"]
+
+
+def test_large_work_that_waits_keeps_other_large_work_waiting() -> None:
+    bench = Bench()
+    awaited: Future[None] = Future()
+    bench.wait("a", "x", awaited, large=True)
+    bench.add("b", "y", 0, large=True)
+    bench.add("c", "z", 0)
+    assert bench.run() == ["x0", "z done"]
+    awaited.set_result(None)
+    assert bench.run()[2:] == ["x done", "y done"]

@@ -4,6 +4,8 @@ Each setting is declared once, in the section it belongs to, with its type, its 
 the shipped sample and the reference documentation come from that declaration; what is not declared is an error.
 
     sections     the declarations, and what other parts of the program hold in their hands
+    section      what each of them is
+    state        that of the state, on disk or shared
     reader       from the file to the sections
     checks       settings that are fine alone and do not go together
     manual       every setting in words: the sample, the documentation, what an unknown name may have meant
@@ -26,10 +28,10 @@ from firstseen.config.sections import (
     Rules,
     Server,
     ServerTls,
-    State,
     User,
 )
 from firstseen.config.sources import Sources, View
+from firstseen.config.state import State
 
 __all__ = [
     "Alerts",

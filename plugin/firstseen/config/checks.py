@@ -7,7 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from firstseen.config.manual import settings
 from firstseen.config.sections import ClientTls, Config, Input, Output, ServerTls
+from firstseen.config.state import State, StateTls
 from firstseen.notation import Duration, Size
+
+SHORTEST_LEASE = Duration("1s")
+"""An alert takes this long to be delivered when a server is slow."""
 
 Fault = tuple[Sequence[str], str]
 """The names of settings, the one to be changed first, and what is wrong between them."""
@@ -24,6 +28,7 @@ def faults(config: Config) -> Iterator[Fault]:
     yield from _too_little(config)
     yield from _input(config.input)
     yield from _output(config.output)
+    yield from _state(config.state)
     yield from _loops(config)
 
 
@@ -83,6 +88,18 @@ def _output(taken: Output) -> Iterator[Fault]:
     if taken.tls != ClientTls() and not any(server.address.tls for server in (*taken.servers, *taken.standby)):
         what = 'has no use: nothing in output.servers and output.standby starts with "tls://"'
         yield ["output.tls", "output.servers", "output.standby"], what
+
+
+def _state(state: State) -> Iterator[Fault]:
+    yield from _one_secret("state.password", state.password, state.password_file)
+    if state.url is None:
+        for name in ("prefix", "username", "password", "password_file", "lease", "when_away", "tls"):
+            if getattr(state, name) != getattr(State(), name):
+                yield [f"state.{name}", "state.url"], "has no use without state.url"
+    elif not state.url.tls and state.tls != StateTls():
+        yield ["state.tls", "state.url"], "has no use: state.url does not begin with rediss"
+    if state.url is not None and state.lease.ms < SHORTEST_LEASE.ms:
+        yield ["state.lease"], f"must be at least {SHORTEST_LEASE}"
 
 
 def _one_secret(name: str, written: object, file: object) -> Iterator[Fault]:

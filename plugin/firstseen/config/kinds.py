@@ -14,8 +14,9 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import msgspec
 
 from firstseen.config.secret import Secret, SecretFile
-from firstseen.config.sections import Section
+from firstseen.config.section import Section
 from firstseen.notation import Duration, Endpoint, HostName, Mode, Size, Until
+from firstseen.stateurl import StateUrl
 from firstseen.toml import in_words as kind_of_value
 
 _ENDPOINT = '"host:port", "tls://host:port" or "unix:/path"'
@@ -27,6 +28,7 @@ _WORDS: Mapping[object, tuple[str, str]] = {
     Secret: ("a string", "strings"),
     SecretFile: ("a path", "paths"),
     HostName: ("a host name", "host names"),
+    StateUrl: ("an address of a server", "addresses of servers"),
     Endpoint: (f"an endpoint, {_ENDPOINT}", f"endpoints, {_ENDPOINT}"),
     Mode: (f'a mode in octal digits, such as "{Mode.EXAMPLE}"', "modes"),
     Duration: (f'a duration with its unit, such as "{Duration.EXAMPLE}"', "durations"),

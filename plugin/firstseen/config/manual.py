@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from firstseen.config.kinds import as_toml, by_pattern, in_words, meta, table_of
-from firstseen.config.sections import SECTIONS, Section
+from firstseen.config.section import Section
+from firstseen.config.sections import SECTIONS
 from firstseen.config.sources import Sources, View
 
 

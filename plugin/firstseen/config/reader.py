@@ -15,7 +15,8 @@ from firstseen.config.environment import expanded
 from firstseen.config.kinds import bare, by_pattern, in_words, is_optional, item_of, meta, mismatch, table_of
 from firstseen.config.manual import hint
 from firstseen.config.secret import Secret, SecretFile
-from firstseen.config.sections import SECTIONS, Config, Section
+from firstseen.config.section import Section
+from firstseen.config.sections import SECTIONS, Config
 from firstseen.config.sources import Sources, View
 from firstseen.errors import ConfigError, FirstseenError, Problem
 from firstseen.notation import Endpoint, Until

@@ -14,18 +14,10 @@ import msgspec
 from msgspec import Meta, Struct
 
 from firstseen.config.secret import Secret, SecretFile, either
+from firstseen.config.section import Section, come_together
 from firstseen.config.sources import Sources
+from firstseen.config.state import State
 from firstseen.notation import Duration, Endpoint, HostName, Mode, Size, Until
-
-
-class Section(Struct, frozen=True, kw_only=True):
-    """A table of the file. The docstring of each section is its description.
-
-    ``SHORTHAND`` is the setting that a string in place of the table stands for, where there is one. What is wrong
-    between the settings of a smaller table is a `ValueError` when it is built.
-    """
-
-    SHORTHAND: ClassVar[str] = ""
 
 
 class User(Section, frozen=True, kw_only=True):
@@ -64,7 +56,7 @@ class ServerTls(Section, frozen=True, kw_only=True):
     ] = None
 
     def __post_init__(self) -> None:
-        _come_together(self.cert, self.key)
+        come_together(self.cert, self.key)
         if self.client_ca and not self.cert:
             raise ValueError("client_ca needs a cert and a key")
 
@@ -90,12 +82,7 @@ class ClientTls(Section, frozen=True, kw_only=True):
     ] = None
 
     def __post_init__(self) -> None:
-        _come_together(self.cert, self.key)
-
-
-def _come_together(cert: Path | None, key: Path | None) -> None:
-    if (cert is None) != (key is None):
-        raise ValueError("cert and key come together")
+        come_together(self.cert, self.key)
 
 
 class Input(Section, frozen=True, kw_only=True):
@@ -301,28 +288,6 @@ class Rules(Section, frozen=True, kw_only=True):
             " UTC, or a time. Their alerts are labelled as shadow and keep their tag."
         ),
     ] = ()
-
-
-class State(Section, frozen=True, kw_only=True):
-    """What was seen before."""
-
-    path: Annotated[Path, Meta(description="Directory of the database. Only one agent may use it.")] = Path(
-        "/var/lib/firstseen"
-    )
-    map_size: Annotated[
-        Size,
-        Meta(
-            description="Largest size of the database. Its file is sparse and takes up only what is used. Taken anew at"
-            " SIGHUP."
-        ),
-    ] = Size("1GiB")
-    learning_period: Annotated[
-        Duration,
-        Meta(
-            description="For this long after the history of a rule of type new_terms began, what is new is remembered"
-            " and labelled as learning, and keeps its tag. 0s alerts from the first record on."
-        ),
-    ] = Duration("0s")
 
 
 class GeoIp(Section, frozen=True, kw_only=True):

@@ -46,8 +46,9 @@ class RuleState:
 class Claim:
     """One event's sighting of one rule's terms, from `Store.claim` to its confirmation or release, exactly one of them.
 
-    ``before`` is what was remembered, or on its way to be, when the event came; None if nothing was. Claims are
-    compared by identity: the same event may be on its way twice.
+    ``before`` is what was remembered, or on its way to be, when the event came; None if nothing was. ``alone`` says
+    that this is what one agent has seen, of a state that it shares with others and could not ask. Claims are compared
+    by identity: the same event may be on its way twice.
     """
 
     rule: RuleState
@@ -56,10 +57,24 @@ class Claim:
     law: Law[Any]
     verdict: Verdict
     before: Any
+    alone: bool = False
 
 
 class ClaimLost(StoreError):  # noqa: N818  # says what happened; nothing is wrong with the store
     """The alert that this claim relied on was given back undelivered: the chunk must come again."""
+
+
+class NotReservedError(StoreError):
+    """What was claimed was not reserved, or not for this: the rules changed meanwhile. Reserve again, and claim."""
+
+
+class Wanted(NamedTuple):
+    """What will be claimed: see `Claims.claim`."""
+
+    rule: RuleState
+    terms: tuple[TermValue, ...]
+    occurrence: Occurrence
+    law: Law[Any]
 
 
 class Entry(NamedTuple):
@@ -151,6 +166,33 @@ class Store(StateReader, Claims, Protocol):
 
     def close(self) -> None:
         """Write what is confirmed and let go. What waits for an unconfirmed alert fails; pending claims are gone."""
+
+
+class Reservation(Protocol):
+    """What one chunk will claim: `add` all of it, `ask` for it, claim it once it is there, and `end`."""
+
+    def add(self, wanted: Wanted) -> None:
+        """This will be claimed."""
+
+    def ask(self) -> Future[None]:
+        """Ends when all of it can be claimed without waiting; fails with `StoreError` if the state is closed before.
+
+        It cannot be cancelled; its callbacks run in any thread.
+        """
+
+    def end(self) -> None:
+        """The claims are made, or will not be: what was not claimed is left to others. Ending twice is ending once."""
+
+
+class SharedStore(Store, Protocol):
+    """A state that other agents write as well: what is to be claimed there has to be asked for first, and waited for.
+
+    `Claims.claim` raises `NotReservedError` for what was not. Agents that come upon the same new terms are served one
+    after the other: `Reservation.ask` waits for the alerts of others on the same terms to be remembered or given up.
+    """
+
+    def reservation(self) -> Reservation:
+        """A new one, with nothing in it."""
 
 
 class Swept(NamedTuple):

@@ -244,6 +244,19 @@ def unpack_term(raw: bytes) -> TermValue:
     return term
 
 
+def pack_terms(terms: Sequence[TermValue]) -> bytes:
+    """Terms without what is remembered of them."""
+    return _pack([*map(_pack_scalar, terms)])
+
+
+def unpack_terms(raw: bytes) -> tuple[TermValue, ...]:
+    """The terms of `pack_terms`."""
+    terms = _unpack(raw)
+    if type(terms) is not list or not _SCALARS_AND_NONE.issuperset(map(type, terms)):
+        raise ValueError("they are no terms")
+    return tuple(terms)
+
+
 def pack_history(history: History) -> bytes:
     """What lies under the key of a rule's history."""
     (_, rule_id, name, reach_ms), since_ms = astuple(history.rule), history.since_ms

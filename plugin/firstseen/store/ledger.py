@@ -46,22 +46,24 @@ def resolve(outcomes: Iterable[Outcome]) -> None:
 
 
 class Change(NamedTuple):
-    """What one term becomes in a transaction. ``tickets`` are the ledger's own."""
+    """What one term becomes in a transaction, and by which claims, in order. ``tickets`` are the ledger's own."""
 
     key: bytes
     terms: tuple[TermValue, ...]
     memory: Memory
     tickets: set[Ticket]
+    claims: Sequence[Claim]
 
 
 class Ledger:
-    """The claims of one store. ``read`` gives what is durable under a key.
+    """The claims of one store. ``read`` gives what is durable under a key; all claims are ``alone`` or none.
 
     The writer takes a batch, writes it, and reports with `committed` or `failed` before it takes the next.
     """
 
-    def __init__(self, read: Callable[[bytes], Memory | None]) -> None:
+    def __init__(self, read: Callable[[bytes], Memory | None], *, alone: bool = False) -> None:
         self._read = read
+        self._alone = alone
         self._terms: dict[bytes, Term] = {}
         self._pending: dict[Claim, Ticket | None] = {}  # None: the claim is lost, and its owner does not know yet
         self._touched: dict[Term, None] = {}  # in which something was confirmed since the last `take`
@@ -82,7 +84,7 @@ class Ledger:
             verdict, before, relies_on = law.judge(term.memory, occurrence), term.memory, term.last_alert
             if verdict is Verdict.NEW:
                 alert = term.alert(occurrence.event)
-        claim = Claim(rule, terms, occurrence, law, verdict, before)
+        claim = Claim(rule, terms, occurrence, law, verdict, before, self._alone)
         ticket = Ticket(claim, term, alert, relies_on)
         if alert is not None:
             alert.holders.append(ticket)
@@ -112,6 +114,31 @@ class Ledger:
     def holds(self, key: bytes) -> bool:
         """Whether anything is on its way for the term of this key."""
         return key in self._terms
+
+    def is_last(self, change: Change) -> bool:
+        """Whether nothing will be on its way for the term once ``change`` is written."""
+        return len(self._terms[change.key].tickets) == len(change.tickets)
+
+    def memory(self, key: bytes) -> Memory | None:
+        """What will be remembered under ``key``, with all that is on its way for it; None where nothing is."""
+        term = self._terms.get(key)
+        return None if term is None else term.memory
+
+    def durable(self, key: bytes) -> Memory | None:
+        """What is remembered under ``key`` without all that is on its way for it, of which there is some."""
+        memory: Memory | None = self._terms[key].durable
+        return memory
+
+    def refresh(self, key: bytes, memory: Memory | None) -> None:
+        """Somebody else wrote: this is what is durable under ``key``."""
+        term = self._terms.get(key)
+        if term is not None:
+            term.refresh(memory)
+
+    def anew(self, change: Change, memory: Memory | None) -> Change:
+        """The same claims, added to what somebody else has written meanwhile."""
+        self.refresh(change.key, memory)
+        return change._replace(memory=_with(memory, change.claims))
 
     def _settle(self, claims: Sequence[Claim]) -> list[Ticket | None]:
         pending = self._pending
@@ -180,10 +207,14 @@ class Ledger:
 
 
 def _change(term: Term, tickets: Sequence[Ticket]) -> Change:
-    memory = term.durable
-    for ticket in tickets:
-        memory = remembered(memory, ticket.claim)
-    return Change(term.key, tickets[0].claim.terms, memory, set(tickets))
+    claims = [ticket.claim for ticket in tickets]
+    return Change(term.key, claims[0].terms, _with(term.durable, claims), set(tickets), claims)
+
+
+def _with(memory: Any, claims: Iterable[Claim]) -> Any:
+    for claim in claims:
+        memory = remembered(memory, claim)
+    return memory
 
 
 def _confirmations(tickets: Iterable[Ticket]) -> Iterable[Confirmation]:

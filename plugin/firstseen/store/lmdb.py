@@ -89,6 +89,7 @@ class LmdbStore(Tables):
         *,
         durable: bool,
         trouble: Callable[[StoreError | None], None] | None,
+        alone: bool = False,
     ) -> None:
         super().__init__(path, lambda: writable(path, map_size, durable=durable))
         self._map_size = map_size
@@ -96,7 +97,7 @@ class LmdbStore(Tables):
         self._owner = owner
         self._open = True
         self._lock = threading.Lock()
-        self._ledger = Ledger(self._memory)
+        self._ledger = Ledger(self._memory, alone=alone)
         self._sweep = Sweep()
         self._newest_ms: int | None = None
         self._writer = Writer(self._ledger, self._lock, self._write, "firstseen-state", trouble)
@@ -109,11 +110,13 @@ class LmdbStore(Tables):
         *,
         durable: bool = True,
         trouble: Callable[[StoreError | None], None] | None = None,
+        alone: bool = False,
     ) -> LmdbStore:
         """Own the state in the folder ``path``, made (mode 0700) where missing; ``map_size`` bounds it, in bytes.
 
         Without ``durable`` nothing waits for the disk, for states that are thrown away. With ``trouble`` what finds no
-        room waits for some instead of failing: see `Writer`. Raises `StoreError`, with what to do about it, where
+        room waits for some instead of failing: see `Writer`. ``alone`` is for a state beside a shared one, and what its
+        claims say. Raises `StoreError`, with what to do about it, where
         another process owns it or it cannot be used.
         """
         try:
@@ -122,7 +125,7 @@ class LmdbStore(Tables):
                 owner = OwnerLock.take(path / LOCK)
                 undo.callback(owner.release)
                 settle(path)
-                store = cls(path, map_size, owner, durable=durable, trouble=trouble)
+                store = cls(path, map_size, owner, durable=durable, trouble=trouble, alone=alone)
                 undo.pop_all()
         except lmdb.Error as error:
             raise StoreError(explanation(path, error)) from error

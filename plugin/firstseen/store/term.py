@@ -106,6 +106,12 @@ class Term:
         self.tickets.append(ticket)
         self.memory = remembered(self.memory, ticket.claim)
 
+    def refresh(self, durable: Any) -> None:
+        """``durable`` is on disk, by somebody else."""
+        self.durable = self.memory = durable
+        for ticket in self.tickets:
+            self.memory = remembered(self.memory, ticket.claim)
+
     def writable(self) -> list[Ticket]:
         """The confirmed claims that rely on nothing unconfirmed, each behind what it relies on."""
         confirmed = [ticket for ticket in self.tickets if ticket.confirmation is not None]

@@ -186,3 +186,22 @@ def test_a_chunk_full_of_copies_of_one_event_takes_no_longer_per_claim(ledger):
     (change,) = ledger.take()
     assert change.memory.count == 1
     ledger.committed([change])
+
+
+def test_what_somebody_else_wrote_is_what_is_durable(ledger):
+    ledger.confirm([claim(ledger, "e1", time=100)])
+    (change,) = ledger.take()
+    key, theirs = change.key, Sighting(90, 104, 7, "e0", "e9")
+    assert ledger.is_last(change)
+    assert ledger.durable(key) is None
+    known = claim(ledger, "e2", time=105)
+    assert not ledger.is_last(change)
+    anew = ledger.anew(change, theirs)
+    assert anew.memory == Sighting(90, 104, 8, "e0", "e9")
+    assert ledger.durable(key) == theirs
+    assert ledger.memory(key) == Sighting(90, 105, 9, "e0", "e2")
+    ledger.committed([anew])
+    ledger.release([known])
+    assert not ledger.holds(key)
+    assert ledger.memory(key) is None
+    ledger.refresh(key, theirs)  # and nobody asks for it

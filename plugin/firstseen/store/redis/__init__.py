@@ -1,0 +1,1 @@
+"""The state of a fleet: one that several agents share, in Redis or Valkey."""

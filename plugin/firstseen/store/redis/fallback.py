@@ -1,0 +1,355 @@
+"""A shared state with a copy on disk to fall back on: while the servers are away, this agent goes on alone.
+
+The copy holds what this agent has seen itself. What it judges by that, others may judge otherwise at the same time, so
+such claims say that they were made `alone`. What is remembered alone is on the disk before it is acknowledged, and it
+is merged into the shared state (`firstseen.store.merge`) before that is asked again. If the agent ends before, that is
+done when it is back: then all that the copy holds is merged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from firstseen.detect.keys import state_key
+from firstseen.detect.law import Law, Occurrence
+from firstseen.errors import StoreError
+from firstseen.model import TermValue
+from firstseen.store.base import Claim, Entry, History, Memory, RuleState, Stats, Swept, Wanted
+from firstseen.store.lmdb import LmdbStore
+from firstseen.store.redis.ask import Asking
+from firstseen.store.redis.store import RedisStore
+
+AWAY_S = 1.0
+"""How long the servers have to be away until one goes on alone: a failover takes longer, a lost connection does not."""
+
+TEND_S = 0.5
+"""Between two looks at what is to be copied, at what is to be merged, and whether the servers are back."""
+
+BATCH = 1_000
+MOST_COPIED = 50_000
+"""Terms that wait to be copied; what comes beyond is copied when it is met again."""
+
+_ALONE = b"alone"
+"""The mark in the copy that says that it holds something that was not merged."""
+
+
+class Fallback:
+    """See `SharedStore`; ``part`` takes part in the shared state, and has to tell of trouble to what it is given.
+
+    Begins alone if the servers are away; ``tell`` is told why whenever that begins, and of None when it is over. Closes
+    both at the end.
+    """
+
+    def __init__(
+        self,
+        part: Callable[[Callable[[StoreError | None], None]], RedisStore],
+        copy: LmdbStore,
+        tell: Callable[[StoreError | None], None],
+        away_s: float = AWAY_S,
+    ) -> None:
+        self.copy = copy
+        self._tell = tell
+        self._away_s = away_s
+        self._lock = threading.Lock()
+        self._unregistered: dict[bytes, tuple[RuleState, int]] = {}
+        self._waiting: list[_Reservation] = []
+        self._here: Counter[bytes] = Counter()  # terms that are reserved to be claimed in the copy
+        self._claimed: set[Claim] = set()
+        self._seen: list[Entry] = []
+        self._newest_ms: int | None = None
+        self._unmerged: dict[bytes, tuple[bytes, tuple[TermValue, ...]]] = {}
+        self._all_unmerged = copy.mark(_ALONE) == b"1"
+        self._leaving: threading.Timer | None = None
+        self._closing = threading.Event()
+        self._shared = part(self.trouble)
+        self._shared.on_done = self._note
+        try:
+            self._shared.begin()
+            self._is_alone = self._all_unmerged  # until that is merged
+        except StoreError as error:
+            self._is_alone = True
+            self._go_on_alone(error)
+        # A daemon thread: where close was never called, the process may end all the same.
+        self._tender = threading.Thread(target=self._tend, name="firstseen-copy", daemon=True)
+        self._tender.start()
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether the servers are away, or what was remembered without them is not merged yet."""
+        return self._is_alone
+
+    def trouble(self, error: StoreError | None) -> None:
+        """The servers cannot be reached, or can again (None)."""
+        with self._lock:
+            if self._leaving is not None:
+                self._leaving.cancel()
+                self._leaving = None
+            if error is not None and not self._is_alone:
+                self._leaving = threading.Timer(self._away_s, self._leave, [error])
+                self._leaving.daemon = True
+                self._leaving.start()
+
+    def register(self, rule: RuleState, now_ms: int) -> int:
+        """See `Store.register`: alone, by the copy; when the servers are back, there as well."""
+        since_ms = self.copy.register(rule, now_ms)
+        with self._lock:
+            if self._is_alone:
+                self._unregistered[rule.key] = (rule, since_ms)
+                return since_ms
+        return self._shared.register(rule, since_ms)
+
+    def rules(self) -> Iterator[History]:
+        """See `Claims.rules`."""
+        return self.copy.rules() if self._is_alone else self._shared.rules()
+
+    def get(self, rule_key: bytes, terms: Sequence[TermValue]) -> Memory | None:
+        """See `StateReader.get`."""
+        return (self.copy if self._is_alone else self._shared).get(rule_key, terms)
+
+    def entries(self, rule_key: bytes = b"", after: bytes = b"", holding: bytes = b"") -> Iterator[Entry]:
+        """See `StateReader.entries`."""
+        return (self.copy if self._is_alone else self._shared).entries(rule_key, after, holding)
+
+    def stats(self) -> Stats:
+        """See `StateReader.stats`."""
+        return (self.copy if self._is_alone else self._shared).stats()
+
+    def reservation(self) -> _Reservation:
+        """See `SharedStore.reservation`."""
+        return _Reservation(self, self._shared.reservation())
+
+    def claim(self, rule: RuleState, terms: tuple[TermValue, ...], occurrence: Occurrence, law: Law[Any]) -> Claim:
+        """See `Claims.claim`."""
+        with self._lock:
+            is_here = state_key(rule.key, terms) in self._here
+        if not is_here:
+            return self._shared.claim(rule, terms, occurrence, law)
+        claim = self.copy.claim(rule, terms, occurrence, law)
+        with self._lock:
+            self._claimed.add(claim)
+        return claim
+
+    def confirm(self, claims: Sequence[Claim]) -> Future[None]:
+        """See `Store.confirm`."""
+        here, there = self._parted(claims)
+        if not here:
+            return self._shared.confirm(there)
+        durable = self.copy.confirm(here)
+        durable.add_done_callback(lambda future: self._remembered(here) if future.exception() is None else None)
+        return _both(durable, self._shared.confirm(there)) if there else durable
+
+    def release(self, claims: Sequence[Claim]) -> None:
+        """See `Claims.release`."""
+        here, there = self._parted(claims)
+        self.copy.release(here)
+        self._shared.release(there)
+
+    @property
+    def problem(self) -> StoreError | None:
+        """See `Store.problem`: while it goes on alone, the copy's."""
+        return self.copy.problem if self._is_alone else self._shared.problem
+
+    @property
+    def newest_ms(self) -> int | None:
+        """See `Pruning.newest_ms`, of the copy, as the next two are: the servers forget by themselves."""
+        known = (self.copy.newest_ms, self._newest_ms)
+        return max((each for each in known if each is not None), default=None)
+
+    @property
+    def swept(self) -> Swept:
+        """See `Pruning.swept`."""
+        return self.copy.swept
+
+    def prune(self, now_ms: int) -> Future[None]:
+        """See `Pruning.prune`."""
+        return self.copy.prune(now_ms)
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        self._closing.set()
+        self._tender.join()
+        with self._lock:
+            if self._leaving is not None:
+                self._leaving.cancel()
+        self._shared.close()
+        self.copy.close()
+
+    def reserve(self, reservation: _Reservation) -> None:
+        """Have this reservation made: there, or here where the servers are away or go away before."""
+        with self._lock:
+            stays = self._is_alone
+            if not stays:
+                self._waiting.append(reservation)
+        if stays:
+            self._stay(reservation)
+            return
+        asked = reservation.there.ask()
+        asked.add_done_callback(lambda future: self._made(reservation, future))
+
+    def give_up(self, reservation: _Reservation, keys: Iterable[bytes]) -> None:
+        """It has ended; ``keys`` are what it had reserved here."""
+        reservation.there.end()
+        with self._lock:
+            if reservation in self._waiting:
+                self._waiting.remove(reservation)
+            self._here.subtract(keys)
+            self._here = +self._here
+
+    def _made(self, reservation: _Reservation, future: Future[None]) -> None:
+        with self._lock:
+            if reservation not in self._waiting:  # it is made here, or has ended
+                return
+            self._waiting.remove(reservation)
+        reservation.over(future.exception())
+
+    def _stay(self, reservation: _Reservation) -> None:
+        with self._lock:
+            reservation.keys = list(reservation.wanted)
+            self._here.update(reservation.keys)
+        reservation.over(None)
+
+    def _leave(self, error: StoreError) -> None:
+        """The servers have been away for long enough."""
+        self._go_on_alone(error)
+        with self._lock:
+            if self._closing.is_set():
+                return
+            self._leaving = None
+            self._is_alone = True
+            waiting, self._waiting = self._waiting, []
+        for reservation in waiting:
+            reservation.there.end()
+            self._stay(reservation)
+
+    def _go_on_alone(self, error: StoreError) -> None:
+        self._tell(error)
+        self.copy.fold({}, {_ALONE: b"1"}, lambda one, other: one)
+
+    def _parted(self, claims: Sequence[Claim]) -> tuple[list[Claim], list[Claim]]:
+        with self._lock:
+            here = [claim for claim in claims if claim in self._claimed]
+            self._claimed.difference_update(here)
+        return here, [claim for claim in claims if not claim.alone]
+
+    def _remembered(self, claims: Sequence[Claim]) -> None:
+        with self._lock:
+            for claim in claims:
+                self._unmerged[state_key(claim.rule.key, claim.terms)] = (claim.rule.key, claim.terms)
+
+    def _note(self, entry: Entry) -> None:
+        """This was remembered there, by this agent."""
+        if len(self._seen) < MOST_COPIED:
+            self._seen.append(entry)
+        last_seen = entry.memory.last_seen
+        self._newest_ms = last_seen if self._newest_ms is None else max(last_seen, self._newest_ms)
+
+    def _tend(self) -> None:
+        while True:
+            # The copy may be full, and the servers may still be away: both is told of where it is found.
+            with contextlib.suppress(StoreError):
+                self._copy_seen()
+            if self._is_alone or self._unmerged or self._unregistered:
+                with contextlib.suppress(StoreError):
+                    self._come_back()
+            if self._closing.wait(TEND_S):
+                return
+
+    def _copy_seen(self) -> None:
+        seen, self._seen = self._seen, []
+        for start in range(0, len(seen), BATCH):
+            self.copy.absorb([], seen[start : start + BATCH])
+
+    def _come_back(self) -> None:
+        """Merge what was remembered alone, and ask the servers again from then on. Raises `StoreError`."""
+        self._shared.begin()
+        if self._all_unmerged:
+            entries = self.copy.entries()
+            while batch := list(itertools.islice(entries, BATCH)):
+                self._shared.absorb([], batch)
+            self._all_unmerged = False
+        self._catch_up()
+        with self._lock:
+            came_back, self._is_alone = self._is_alone, False
+        self._catch_up()  # with what came meanwhile
+        if came_back:
+            self.copy.fold({}, {_ALONE: b"0"}, lambda one, other: one)
+            self._tell(None)
+
+    def _catch_up(self) -> None:
+        while self._unregistered:
+            with self._lock:
+                key, (rule, since_ms) = next(iter(self._unregistered.items()))
+            self._shared.register(rule, since_ms)
+            with self._lock:
+                self._unregistered.pop(key, None)
+        while self._unmerged:
+            with self._lock:
+                terms = dict(itertools.islice(self._unmerged.items(), BATCH))
+            known = ((rule_key, each, self.copy.get(rule_key, each)) for rule_key, each in terms.values())
+            self._shared.absorb([], [Entry(*each[:2], each[2]) for each in known if each[2] is not None])
+            with self._lock:
+                for key in terms:
+                    self._unmerged.pop(key, None)
+
+
+class _Reservation:
+    """See `firstseen.store.base.Reservation`; ``there`` is the same in the shared state, ``keys`` what is had here."""
+
+    def __init__(self, store: Fallback, there: Asking) -> None:
+        self._store = store
+        self.there = there
+        self.wanted: set[bytes] = set()
+        self.keys: list[bytes] = []
+        self._ready: Future[None] = Future()
+        self._ready.set_running_or_notify_cancel()
+
+    def add(self, wanted: Wanted) -> None:
+        """See `Reservation.add`."""
+        self.wanted.add(state_key(wanted.rule.key, wanted.terms))
+        self.there.add(wanted)
+
+    def ask(self) -> Future[None]:
+        """See `Reservation.ask`."""
+        self._store.reserve(self)
+        return self._ready
+
+    def end(self) -> None:
+        """See `Reservation.end`."""
+        keys, self.keys = self.keys, []
+        self._store.give_up(self, keys)
+
+    def over(self, error: BaseException | None) -> None:
+        """It is made, or will not be."""
+        if error is None:
+            self._ready.set_result(None)
+        else:
+            self._ready.set_exception(error)
+
+
+def _both(one: Future[None], other: Future[None]) -> Future[None]:
+    """Ends when both have, and fails if one does."""
+    joined: Future[None] = Future()
+    joined.set_running_or_notify_cancel()
+    left = [one, other]
+    lock = threading.Lock()
+
+    def ended(future: Future[None]) -> None:
+        with lock:
+            left.remove(future)
+            is_last = not left
+        if is_last:
+            error = one.exception() or other.exception()
+            if error is None:
+                joined.set_result(None)
+            else:
+                joined.set_exception(error)
+
+    one.add_done_callback(ended)
+    other.add_done_callback(ended)
+    return joined

@@ -1,0 +1,351 @@
+"""The state that a fleet shares, in Redis or Valkey: see `SharedStore`.
+
+Each agent keeps its own ledger of what is on its way, as it does with a state on its disk. What makes that safe is a
+*lease*: an alert on a term is raised only by the agent that has the term's lease, from before the claim until the alert
+is remembered or given up. Others that come upon the term wait for that; a lease that is older than it may be is no
+obstacle to them any more. What is no news needs no lease. Sightings of known terms are added when they are delivered,
+by whoever made them, in any order; what other laws count is counted as soon as it is asked for, for others to see.
+
+What is known of a term here may be old, so it is used only for what can be told from it: a sighting only makes later
+ones more known. That it was forgotten meanwhile shows when the sighting is added, and the chunk comes again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from firstseen.detect.keys import RULE_KEY_SIZE, state_key
+from firstseen.detect.law import Law, Occurrence
+from firstseen.detect.new_terms import Sighting
+from firstseen.errors import StoreError
+from firstseen.model import TermValue, Verdict
+from firstseen.store.base import Claim, ClaimLost, Entry, NotReservedError, RuleState, Stats
+from firstseen.store.codec import pack_memory
+from firstseen.store.ledger import Change, Ledger, Outcome, resolve
+from firstseen.store.redis.ask import Ask, Asking
+from firstseen.store.redis.courier import Courier, Round
+from firstseen.store.redis.hashes import fields_of, raw
+from firstseen.store.redis.link import CLAIM, FREE, NOTE, REGISTER, REMEMBER, Link, Part
+from firstseen.store.redis.merging import Merging, exchange, new_token
+from firstseen.store.redis.owner import Owner
+from firstseen.store.redis.pins import Cache, Met, Pins
+from firstseen.store.redis.reader import packed_rule
+from firstseen.store.sweep import kept_ms
+
+QUEUE_MS = 2_000
+"""For how long the next in the queue is waited for, before others are served."""
+
+MOST_SIGHTINGS = 10_000
+"""In one command: an event may come a million times in a chunk, and no command may have so many parts."""
+
+
+def _silent(_: StoreError | None) -> None:
+    """Nobody wants to know."""
+
+
+class RedisStore(Merging):
+    """One agent's part in the shared state, by its own name; both are let go of at the end.
+
+    `claim`, `confirm`, `release` and `register` belong to one thread; the courier is another, and ends in `close`.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        prefix: bytes,
+        owner: Owner,
+        lease_ms: int,
+        trouble: Callable[[StoreError | None], None] = _silent,
+    ) -> None:
+        super().__init__(link, prefix)
+        self._owner = owner
+        self._lease_ms = lease_ms
+        self._lock = threading.Lock()
+        self._ledger = Ledger(lambda key: self._pins[key].memory)
+        self._pins = Pins()
+        self._cache = Cache()
+        self._leased: dict[bytes, bytes | None] = {}  # with the token of the last writing, as far as it is known
+        self._idle: set[bytes] = set()
+        self._again: list[Change] = []
+        self._asking: list[Asking] = []
+        self._open = True
+        self.on_done: Callable[[Entry], None] | None = None
+        """Is told of what this agent remembers, holding a lock."""
+        self._courier = Courier(link, self._lock, self._gather, self._given_up, trouble)
+
+    def register(self, rule: RuleState, now_ms: int) -> int:
+        """See `Store.register`."""
+        rules, field = self._prefix + b"rules", rule.key.hex()
+        return int(self._link.call(*REGISTER.on(rules, field, now_ms, packed_rule(rule))))
+
+    def reservation(self) -> Asking:
+        """See `SharedStore.reservation`."""
+        return Asking(self._asked, self._ended)
+
+    def claim(self, rule: RuleState, terms: tuple[TermValue, ...], occurrence: Occurrence, law: Law[Any]) -> Claim:
+        """See `Claims.claim` and `SharedStore`."""
+        key = state_key(rule.key, terms)
+        with self._lock:
+            if key not in self._pins:
+                raise NotReservedError(f"terms of the rule {rule.name!r} were not reserved")
+            claim = self._ledger.claim(rule, terms, occurrence, law)
+            if claim.verdict is Verdict.KNOWN or key in self._leased:
+                return claim
+            outcomes = self._ledger.release([claim])
+        resolve(outcomes)
+        raise NotReservedError(f"terms of the rule {rule.name!r} were reserved for less")
+
+    def confirm(self, claims: Sequence[Claim]) -> Future[None]:
+        """See `Store.confirm`."""
+        with self._lock:
+            future = self._ledger.confirm(claims)
+            self._courier.wake()
+        return future
+
+    def release(self, claims: Sequence[Claim]) -> None:
+        """See `Store.release`."""
+        with self._lock:
+            outcomes = self._ledger.release(claims)
+            self._let_go(state_key(claim.rule.key, claim.terms) for claim in claims)
+        resolve(outcomes)
+
+    @property
+    def problem(self) -> StoreError | None:
+        """See `Store.problem`."""
+        return self._courier.problem
+
+    def stats(self) -> Stats:
+        """See `StateReader.stats`, but for the entries: that are all keys in the database, whosever they are."""
+        return self._stats(self._link.size())
+
+    def close(self) -> None:
+        """See `Store.close`; closing twice is closing once."""
+        with self._lock:
+            if not self._open:
+                return
+            self._open = False
+        self._courier.close()
+        with self._lock:
+            outcomes = self._given_up(StoreError("the state is closed"))
+        resolve(outcomes)
+        if self.problem is None:  # else nobody waits for longer than a lease lasts
+            with contextlib.suppress(StoreError):
+                self._link.together([FREE.on(self._terms + key, self._owner.name) for key in self._leased])
+        super().close()
+        self._owner.release()
+
+    def _asked(self, asking: Asking) -> None:
+        with self._lock:
+            closed = not self._open
+            if not closed:
+                asking.since_s = time.monotonic()
+                asking.missing = [ask for ask in asking.wanted if not self._is_known(asking, ask)]
+            if asking.missing:
+                self._asking.append(asking)
+                self._courier.wake()
+                return
+        if closed:
+            asking.ready.set_exception(StoreError("the state is closed"))
+        else:
+            asking.ready.set_result(None)
+
+    def _is_known(self, asking: Asking, ask: Ask) -> bool:
+        """Whether that can be told without asking; then it is pinned."""
+        if self._ledger.holds(ask.key):
+            # What is on its way makes it known, but may be given up: then it has to be reserved again.
+            durable, memory = Met(self._ledger.durable(ask.key)), self._ledger.memory(ask.key)
+        else:
+            durable = self._cache.get(ask.key)
+            memory = durable.memory
+        if not ask.is_known(memory):
+            return False
+        self._pin(asking, ask.key, durable, lease=False)
+        return True
+
+    def _pin(self, asking: Asking, key: bytes, met: Met, *, lease: bool) -> None:
+        self._pins.pin(key, met, lease=lease)
+        asking.pinned.append((key, lease))
+
+    def _ended(self, asking: Asking) -> None:
+        with self._lock:
+            if not asking.has_ended:
+                asking.has_ended = True
+                self._unpin(asking)
+
+    def _unpin(self, asking: Asking) -> None:
+        for key, lease in asking.pinned:
+            self._pins.unpin(key, lease=lease)
+        self._let_go(key for key, _ in asking.pinned)
+        asking.pinned = []
+
+    def _let_go(self, keys: Iterable[bytes]) -> None:
+        """These may be needed no more: what is not is given back with the next round."""
+        self._idle.update(key for key in keys if key in self._leased)
+        if self._idle:
+            self._courier.wake()
+
+    def _gather(self) -> tuple[Round, float | None]:
+        """What is given back, what is written, what is asked for, in this order: see `Courier`."""
+        trip = Round()
+        freed = [key for key in self._idle if key in self._leased and not self._is_needed(key)]
+        self._idle.clear()
+        for key in freed:
+            del self._leased[key]
+            trip.add(FREE.on(self._terms + key, self._owner.name), lambda _: ())
+        changes = self._again or self._ledger.take()
+        self._again = []
+        for change in changes:
+            self._write(trip, change)
+        self._asking = [asking for asking in self._asking if not asking.has_ended]
+        now_s = time.monotonic()
+        for asking in self._asking:
+            if asking.due_s <= now_s:
+                self._ask(trip, asking)
+        return trip, min((asking.due_s for asking in self._asking), default=None)
+
+    def _is_needed(self, key: bytes) -> bool:
+        """Whether the lease is: by a chunk that has all it asked for, or waits for a term behind this one."""
+        return self._pins.needs_lease(key) or self._ledger.holds(key)
+
+    def _write(self, trip: Round, change: Change) -> None:
+        key = change.key
+        is_leased = key in self._leased
+        if not is_leased and not isinstance(change.memory, Sighting):
+            trip.add(None, lambda _: self._done(change, Met(self._ledger.durable(key))))  # it was noted before
+            return
+        ends = is_leased and not self._pins.needs_lease(key) and self._ledger.is_last(change)
+        read, token = self._leased.get(key), new_token()
+        if ends:  # whoever wants it from now on asks behind this
+            del self._leased[key]
+        kept = kept_ms(change.claims[0].law.reach_ms)
+        if isinstance(change.memory, Sighting):
+            *before, last = _pieces(change.claims)
+            for piece in before:
+                trip.add(self._remembering(change, piece, (new_token(), 0, kept)), lambda _: ())
+            command = self._remembering(change, last, (token, int(ends), kept))
+        else:
+            fields = fields_of(change.memory, change.terms)
+            command = exchange(self._terms + key, self._owner.name, int(ends), kept, (read, token), fields)
+        trip.add(command, lambda answer: self._written(change, token, answer, ends=ends))
+
+    def _remembering(self, change: Change, claims: Sequence[Claim], how: tuple[Part, ...]) -> tuple[Part, ...]:
+        terms = fields_of(change.memory, change.terms)[b"t"] or b""
+        sightings = (part for claim in claims for part in _sighting(claim))
+        return REMEMBER.on(self._terms + change.key, self._owner.name, *how, terms, *sightings)
+
+    def _written(self, change: Change, token: bytes, answer: Any, *, ends: bool) -> Sequence[Outcome]:
+        key, (status, *values) = change.key, answer
+        if status == b"ok":
+            if key in self._leased:
+                self._leased[key] = token
+            return self._done(change, Met(self._memory(key, [*values, None]) if values else change.memory, token))
+        if status == b"changed":
+            met = self._met_in(key, values)
+            self._leased[key] = met.token
+            self._again.append(self._ledger.anew(change, met.memory))
+            return ()
+        if ends:
+            self._leased[key] = None
+        self._cache.drop(key)
+        outcomes = self._ledger.failed([change], _forgotten())
+        self._let_go([key])
+        return outcomes
+
+    def _done(self, change: Change, met: Met) -> Sequence[Outcome]:
+        outcomes = self._ledger.committed([change if met.memory is None else change._replace(memory=met.memory)])
+        self._now(change.key, met)
+        self._let_go([change.key])
+        if self.on_done is not None and met.memory is not None:
+            self.on_done(Entry(change.key[:RULE_KEY_SIZE], change.terms, met.memory))
+        return outcomes
+
+    def _ask(self, trip: Round, asking: Asking) -> None:
+        left: list[Ask] = []
+        rest = asking.missing[len(asking.next) :]
+        for number, ask in enumerate(asking.next):
+            key = ask.key
+            # A place in another queue would keep others from a term that this chunk cannot take yet.
+            who = (self._owner.name, self._lease_ms, 0 if number else QUEUE_MS)
+            if ask.silence_ms is not None:
+                command = CLAIM.on(self._terms + key, *who, ask.newest_ms, ask.silence_ms)
+                trip.add(command, functools.partial(self._claimed, asking, left, ask, None))
+                continue
+            met, token = self._cache.get(key), new_token()
+            memory, is_news = ask.noted(met.memory)
+            noted = b"" if memory is None or memory is met.memory else pack_memory(memory, ask.terms)
+            kept = kept_ms(ask.law.reach_ms)
+            command = NOTE.on(self._terms + key, *who, met.token or b"", token, int(is_news), kept, noted)
+            become = Met(memory, token if noted else met.token)
+            trip.add(command, functools.partial(self._claimed, asking, left, ask, become))
+        trip.add(None, lambda _: self._gone_on(asking, left, rest))
+
+    def _claimed(self, asking: Asking, left: list[Ask], ask: Ask, noted: Met | None, answer: Any) -> Sequence[Outcome]:
+        """What came of one term: it is pinned, or put with those that are left."""
+        key, (status, *values) = ask.key, answer
+        if status in (b"held", b"changed"):
+            if values:
+                self._now(key, self._met_in(key, values))
+            asking.refused = asking.refused or status == b"held"
+            left.append(ask)
+            return ()
+        met = self._met_in(key, values) if noted is None else noted
+        self._now(key, met)
+        if status == b"leased":
+            self._leased[key] = met.token
+            if left:  # it is leased behind them, or not at all
+                left.append(ask)
+                self._let_go([key])
+                return ()
+        self._pin(asking, key, met, lease=status == b"leased")
+        return ()
+
+    def _gone_on(self, asking: Asking, left: list[Ask], rest: Sequence[Ask]) -> Sequence[Outcome]:
+        """All that was asked for is answered."""
+        now_s = time.monotonic()
+        asking.missing = [*left, *rest]
+        if asking.has_ended:
+            self._unpin(asking)
+        elif asking.missing:
+            asking.wait(now_s)
+        elif now_s - asking.since_s > self._lease_ms / 2_000:  # what was leased first may be lost before it is used
+            self._unpin(asking)
+            asking.missing, asking.since_s = asking.wanted, now_s
+        else:
+            self._asking.remove(asking)
+            return [Outcome(asking.ready, None)]
+        return ()
+
+    def _met_in(self, key: bytes, values: Sequence[bytes | None]) -> Met:
+        *memory, token = values
+        return Met(self._memory(key, memory), token)
+
+    def _now(self, key: bytes, met: Met) -> None:
+        """This is what is remembered now."""
+        self._cache.put(key, met)
+        self._pins.update(key, met)
+        self._ledger.refresh(key, met.memory)
+
+    def _given_up(self, error: StoreError) -> Sequence[Outcome]:
+        waiting, self._asking = self._asking, []
+        outcomes = [Outcome(asking.ready, error) for asking in waiting]
+        return outcomes + self._ledger.abandon(error)
+
+
+def _pieces(claims: Sequence[Claim]) -> list[Sequence[Claim]]:
+    return [claims[start : start + MOST_SIGHTINGS] for start in range(0, len(claims), MOST_SIGHTINGS)]
+
+
+def _sighting(claim: Claim) -> tuple[Part, ...]:
+    """What `REMEMBER` takes of one."""
+    time_ms, event, _ = claim.occurrence
+    return time_ms, raw(event), "known" if claim.verdict is Verdict.KNOWN else "alert"
+
+
+def _forgotten() -> ClaimLost:
+    return ClaimLost("what made an event of this chunk known was forgotten meanwhile: the chunk has to come again")

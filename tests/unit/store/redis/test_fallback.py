@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from firstseen.detect.law import Occurrence
+from firstseen.detect.new_terms import NewTermsLaw, Sighting
+from firstseen.errors import StoreError
+from firstseen.model import Verdict
+from firstseen.store.base import Claim, RuleState, Wanted
+from firstseen.store.lmdb import LmdbReader, LmdbStore
+from firstseen.store.redis.fallback import Fallback
+from firstseen.store.redis.owner import Owner
+from firstseen.store.redis.store import RedisStore
+from support.redis import RedisServer, new_prefix
+
+pytestmark = pytest.mark.redis
+
+LONG = 60
+AWAY_S = 0.2
+RULE = RuleState(b"8 bytes.", "rule", "Rule", 10_000)
+LAW = NewTermsLaw(10_000)
+
+
+class Bench:
+    """A server of its own, and the agents on it."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "server").mkdir()
+        self.server = RedisServer(folder / "server")
+        self.folder = folder
+        self._prefix = new_prefix()
+        self.opened: list[Fallback] = []
+        self.told: list[StoreError | None] = []
+
+    def agent(self, name: str = "a") -> Fallback:
+        copy = LmdbStore.open(self.folder / name, 1 << 22, durable=False, alone=True)
+
+        def part(trouble: Callable[[StoreError | None], None]) -> RedisStore:
+            return RedisStore(self.server.link(), self._prefix, Owner.take(self.folder / name), 30_000, trouble)
+
+        store = Fallback(part, copy, self.told.append, AWAY_S)
+        store.register(RULE, 1)
+        self.opened.append(store)
+        return store
+
+    def close(self) -> None:
+        for store in self.opened:
+            store.close()
+        self.server.kill()
+
+    def shared(self) -> RedisStore:
+        """Another agent, which knows no copy."""
+        return RedisStore(self.server.link(), self._prefix, Owner.take(self.folder / "other"), 30_000)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.close()
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LONG
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def claim(store: Fallback | RedisStore, term: str, event: str, at_ms: int = 100) -> Claim:
+    wanted = Wanted(RULE, (term,), Occurrence(at_ms, event), LAW)
+    reservation = store.reservation()
+    reservation.add(wanted)
+    try:
+        reservation.ask().result(LONG)
+        return store.claim(*wanted)
+    finally:
+        reservation.end()
+
+
+def remember(store: Fallback | RedisStore, term: str, event: str, at_ms: int = 100) -> Verdict:
+    one = claim(store, term, event, at_ms)
+    store.confirm([one]).result(LONG)
+    return one.verdict
+
+
+def test_while_the_servers_are_there_they_are_asked(bench: Bench) -> None:
+    store = bench.agent()
+    other = bench.shared()
+    remember(other, "x", "e1")
+    one = claim(store, "x", "e2", 105)
+    assert (one.verdict, one.alone) == (Verdict.KNOWN, False)
+    store.confirm([one]).result(LONG)
+    other.close()
+
+
+def test_it_goes_on_alone_and_comes_back(bench: Bench) -> None:
+    store = bench.agent()
+    remember(store, "x", "e1")
+    until(lambda: store.copy.get(RULE.key, ("x",)) is not None)  # it is copied soon
+    bench.server.kill()
+    new = claim(store, "y", "e2")  # which takes as long as it takes to be sure
+    assert store.is_alone
+    assert (new.verdict, new.alone) == (Verdict.NEW, True)
+    known = claim(store, "x", "e3", 105)
+    assert (known.verdict, known.alone) == (Verdict.KNOWN, True)
+    store.confirm([new, known]).result(LONG)
+    assert store.problem is None
+    bench.server.start()
+    until(lambda: not store.is_alone)
+    assert remember(store, "y", "e4", 110) is Verdict.KNOWN
+    other = bench.shared()
+    assert other.get(RULE.key, ("x",)) == Sighting(100, 105, 2, "e1", "e3")
+    assert other.get(RULE.key, ("y",)) == Sighting(100, 110, 2, "e2", "e4")
+    other.close()
+    assert [reason is None for reason in bench.told] == [False, True]
+
+
+def test_a_server_that_is_back_soon_is_waited_for(bench: Bench) -> None:
+    store = bench.agent()
+    store._away_s = LONG
+    bench.server.kill()
+    wanted = Wanted(RULE, ("x",), Occurrence(100, "e1"), LAW)
+    reservation = store.reservation()
+    reservation.add(wanted)
+    asked = reservation.ask()
+    until(lambda: store._shared.problem is not None)
+    assert not asked.done()
+    bench.server.start()
+    asked.result(LONG)
+    assert not store.claim(*wanted).alone
+
+
+def test_an_alert_that_is_given_up_alone_is_not_remembered(bench: Bench) -> None:
+    store = bench.agent()
+    bench.server.kill()
+    store.release([claim(store, "x", "e1")])
+    assert claim(store, "x", "e2").verdict is Verdict.NEW
+
+
+def test_a_chunk_that_was_claimed_in_both(bench: Bench) -> None:
+    store = bench.agent()
+    there = claim(store, "x", "e1")
+    bench.server.kill()
+    here = claim(store, "y", "e2")
+    confirmed = store.confirm([there, here])
+    assert not confirmed.done()
+    bench.server.start()
+    confirmed.result(LONG)
+    until(lambda: not store.is_alone)
+    other = bench.shared()
+    assert None not in {other.get(RULE.key, (term,)) for term in "xy"}
+    other.close()
+
+
+def test_an_agent_that_begins_and_ends_alone_is_merged_when_it_is_back(bench: Bench) -> None:
+    bench.server.kill()
+    store = bench.agent()
+    assert store.is_alone
+    assert remember(store, "x", "e1") is Verdict.NEW
+    store.close()
+    bench.opened.remove(store)
+    bench.server.start()
+    again = bench.agent()
+    until(lambda: not again.is_alone)
+    assert remember(again, "x", "e2", 105) is Verdict.KNOWN
+    assert [history.rule for history in again.rules()] == [RULE]
+    again.close()
+    bench.opened.remove(again)
+    reader = LmdbReader.open(bench.folder / "a")
+    assert reader.get(RULE.key, ("x",)) is not None
+    reader.close()
