@@ -77,7 +77,8 @@ def configured(config: Config) -> Place:
     if state.url is None:
         return OnDisk(state.path, state.map_size.bytes)
     tls = state.tls
-    access = Access(state.username, state.secret, tls.ca, tls.cert, tls.key, tls.verify)
+    sentinel = (state.sentinel.username, state.sentinel.secret)
+    access = Access(state.username, state.secret, tls.ca, tls.cert, tls.key, tls.verify, *sentinel)
     return Shared(state.url, state.prefix, access)
 
 
@@ -132,10 +133,16 @@ def open_state(config: Config, trouble: Callable[[StoreError | None], None]) -> 
     part = _part(place, state, trouble)
     try:
         part.begin()
+        _warn(part)
     except StoreError:
         part.close()
         raise
     return Opened(part, part, None, None)
+
+
+def _warn(part: RedisStore) -> None:
+    for hazard in part.hazards():
+        event(log, logging.WARNING, "state_at_risk", reason=hazard)
 
 
 def _with_copy(place: Shared, state: State, trouble: Callable[[StoreError | None], None]) -> Fallback:
@@ -143,7 +150,7 @@ def _with_copy(place: Shared, state: State, trouble: Callable[[StoreError | None
 
     copy = LmdbStore.open(state.path, state.map_size.bytes, trouble=trouble, alone=True)
     try:
-        return Fallback(lambda away: _part(place, state, away), copy, _tell_of_solitude)
+        return Fallback(lambda away: _part(place, state, away), copy, _tell_of_solitude, _warn)
     except BaseException:
         copy.close()
         raise

@@ -29,7 +29,7 @@ class StateUrl:
     """``redis[s][+sentinel|+cluster]://[user[:password]@]host[:port][,host[:port]...][/...]``; prints no password.
 
     Behind the hosts stands ``/database``, of Sentinels ``/name[/database]``, of a cluster nothing; with ``s`` the
-    connection is TLS. Raises `ValueError` for a text that is none.
+    connection is TLS. Raises `ValueError` for a text that is none, which tells no password either.
     """
 
     EXAMPLE = "redis://127.0.0.1:6379/0"
@@ -38,6 +38,8 @@ class StateUrl:
 
     def __init__(self, text: str) -> None:
         parts = urlsplit(text)
+        if "@" in parts.path + parts.query + parts.fragment:
+            raise ValueError("/, ? and # in a user or a password are written %2F, %3F and %23")
         if parts.scheme not in _SCHEMES:
             raise ValueError(f"expected one of {', '.join(_SCHEMES)} and ://, such as {self.EXAMPLE}")
         if parts.query or parts.fragment:

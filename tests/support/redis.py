@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 from firstseen.errors import StoreError
 from firstseen.stateurl import StateUrl
@@ -37,8 +39,11 @@ def free_port() -> int:
 class RedisServer:
     """``redis-server`` in a folder; each write is on the disk before its answer. As a context manager it ends."""
 
-    def __init__(self, folder: Path, *arguments: str, port: int | None = None) -> None:
+    def __init__(self, folder: Path, *arguments: str, port: int | None = None, password: str = "") -> None:
         self.folder = folder
+        self.password = password
+        if password:
+            arguments = ("--requirepass", password, *arguments)
         self.port = free_port() if port is None else port
         self._arguments = arguments
         self._process: subprocess.Popen[bytes] | None = None
@@ -46,18 +51,21 @@ class RedisServer:
 
     @property
     def url(self) -> StateUrl:
-        return StateUrl(f"redis://127.0.0.1:{self.port}/0")
+        user = f":{self.password}@" if self.password else ""
+        return StateUrl(f"redis://{user}127.0.0.1:{self.port}/0")
 
-    def start(self) -> None:
-        """Start it, over what an earlier one has left."""
+    def start(self, *, wait: bool = True) -> None:
+        """Start it, over what an earlier one has left, and ``wait`` until it answers."""
         assert SERVER is not None
         command = [SERVER, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""]
         command += ["--appendonly", "yes", "--appendfsync", "always", "--loglevel", "warning", *self._arguments]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        self._wait()
+        if wait:
+            self.wait()
 
-    def _wait(self) -> None:
+    def wait(self) -> None:
+        """Until it answers."""
         deadline = time.monotonic() + TIMEOUT_S
         while time.monotonic() < deadline:
             assert self._process is not None
@@ -73,10 +81,15 @@ class RedisServer:
             time.sleep(0.01)
         raise AssertionError((self.folder / "log").read_text())
 
+    def signal(self, number: signal.Signals) -> None:
+        """SIGSTOP has it hang, SIGCONT go on."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def kill(self) -> None:
         """SIGKILL."""
         if self._process is not None:
-            self._process.kill()
+            self._process.kill()  # also where it is stopped
             self._process.wait(TIMEOUT_S)
             self._process = None
 
@@ -106,12 +119,19 @@ def new_prefix() -> bytes:
     return b"test%d:" % next(_numbers)
 
 
+class Servers(Protocol):
+    """One, or several that hold a state together."""
+
+    def link(self) -> Link:
+        """A way to them."""
+
+
 class Fleet:
     """A state on ``server`` under a prefix of its own, and the agents that were opened on it."""
 
     def __init__(
         self,
-        server: RedisServer,
+        server: Servers,
         folder: Path,
         lease_ms: int = LEASE_MS,
         trouble: Callable[[StoreError | None], None] = lambda _: None,

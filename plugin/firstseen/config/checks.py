@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from firstseen.config.manual import settings
 from firstseen.config.sections import ClientTls, Config, Input, Output, ServerTls
-from firstseen.config.state import State, StateTls
+from firstseen.config.state import State, StateSentinel, StateTls
 from firstseen.notation import Duration, Size
 
 SHORTEST_LEASE = Duration("1s")
@@ -92,12 +92,15 @@ def _output(taken: Output) -> Iterator[Fault]:
 
 def _state(state: State) -> Iterator[Fault]:
     yield from _one_secret("state.password", state.password, state.password_file)
+    yield from _one_secret("state.sentinel.password", state.sentinel.password, state.sentinel.password_file)
     if state.url is None:
-        for name in ("prefix", "username", "password", "password_file", "lease", "when_away", "tls"):
+        for name in ("prefix", "username", "password", "password_file", "lease", "when_away", "tls", "sentinel"):
             if getattr(state, name) != getattr(State(), name):
                 yield [f"state.{name}", "state.url"], "has no use without state.url"
     elif not state.url.tls and state.tls != StateTls():
         yield ["state.tls", "state.url"], "has no use: state.url does not begin with rediss"
+    if state.url is not None and state.url.kind != "sentinel" and state.sentinel != StateSentinel():
+        yield ["state.sentinel", "state.url"], "has no use: state.url does not name Sentinels"
     if state.url is not None and state.lease.ms < SHORTEST_LEASE.ms:
         yield ["state.lease"], f"must be at least {SHORTEST_LEASE}"
 

@@ -17,7 +17,7 @@ class StateTls(Section, frozen=True, kw_only=True):
     """What the agent asks of the servers of a shared state, and shows to them, where its url begins with rediss."""
 
     ca: Annotated[
-        Path | None, Meta(description="Roots, in PEM, that they are verified with; else those of the system.")
+        Path | None, Meta(description="Roots, in PEM, that they are verified with beside those of the system.")
     ] = None
     cert: Annotated[Path | None, Meta(description="Certificate to show to servers that ask for one, in PEM.")] = None
     key: Annotated[Path | None, Meta(description="Private key of this certificate, in PEM, not encrypted.")] = None
@@ -27,6 +27,19 @@ class StateTls(Section, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         come_together(self.cert, self.key)
+
+
+class StateSentinel(Section, frozen=True, kw_only=True):
+    """What Sentinels ask for: their users and passwords are their own. Those in the url are for the servers."""
+
+    username: Annotated[str, Meta(description="User of the Sentinels, where they ask for one.")] = ""
+    password: Annotated[Secret | None, Meta(description="Password that the Sentinels ask for, if they do.")] = None
+    password_file: Annotated[SecretFile | None, Meta(description="File that holds this password, instead.")] = None
+
+    @property
+    def secret(self) -> bytes | None:
+        """The password, wherever it is; None where there is none."""
+        return either(self.password, self.password_file)
 
 
 class State(Section, frozen=True, kw_only=True):
@@ -85,6 +98,7 @@ class State(Section, frozen=True, kw_only=True):
         ),
     ] = "wait"
     tls: StateTls = StateTls()
+    sentinel: StateSentinel = StateSentinel()
 
     @property
     def secret(self) -> bytes | None:

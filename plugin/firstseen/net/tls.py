@@ -32,7 +32,10 @@ class Contexts(NamedTuple):
 
 
 def contexts(settings: config.Config) -> Contexts:
-    """What ``tls://`` endpoints need; raises `ConfigError` with what is wrong on either side, and on which line."""
+    """What ``tls://`` endpoints need; raises `ConfigError` with what is wrong on any side, and on which line.
+
+    What a shared state needs is looked at likewise.
+    """
     given, taken = settings.input.tls, settings.output.tls
     problems: list[Problem] = []
     server = client = None
@@ -44,6 +47,12 @@ def contexts(settings: config.Config) -> Contexts:
     try:
         if any(each.address.tls for each in (*settings.output.servers, *settings.output.standby)):
             client = client_context(taken.ca, taken.cert, taken.key, verify=taken.verify)
+    except TlsError as error:
+        problems.append(config.located(settings, error.setting, error.what))
+    try:
+        if settings.state.url is not None and settings.state.url.tls:
+            asked = settings.state.tls  # its client makes a context of its own of these for each connection
+            client_context(asked.ca, asked.cert, asked.key, verify=asked.verify, section="state.tls")
     except TlsError as error:
         problems.append(config.located(settings, error.setting, error.what))
     if problems:
@@ -67,9 +76,14 @@ def server_context(cert: Path, key: Path, client_ca: Path | None = None) -> ssl.
 
 
 def client_context(
-    ca: Path | None = None, cert: Path | None = None, key: Path | None = None, *, verify: bool = True
+    ca: Path | None = None,
+    cert: Path | None = None,
+    key: Path | None = None,
+    *,
+    verify: bool = True,
+    section: str = "output.tls",
 ) -> ssl.SSLContext:
-    """For connecting, with a certificate if ``cert`` and ``key`` are given; raises `TlsError`.
+    """For connecting, with a certificate if ``cert`` and ``key`` are given; raises `TlsError`, of this ``section``.
 
     The server must show a certificate that leads to ``ca`` (to one of the system's roots, without it) and was issued
     to the ``server_hostname`` that the connection is opened with. With ``verify`` off, neither is looked at: the
@@ -81,11 +95,11 @@ def client_context(
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if ca is not None:
-        _trust(context, "output.tls.ca", ca)
+        _trust(context, f"{section}.ca", ca)
     elif verify:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     if cert is not None and key is not None:
-        _identify(context, "output.tls", cert, key)
+        _identify(context, section, cert, key)
     return context
 
 

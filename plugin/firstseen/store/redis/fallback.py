@@ -42,8 +42,8 @@ _ALONE = b"alone"
 class Fallback:
     """See `SharedStore`; ``part`` takes part in the shared state, and has to tell of trouble to what it is given.
 
-    Begins alone if the servers are away; ``tell`` is told why whenever that begins, and of None when it is over. Closes
-    both at the end.
+    Begins alone if the servers are away; ``tell`` is told why whenever that begins, and of None when it is over. ``begun``
+    is called once, when the shared state is there. Closes both at the end.
     """
 
     def __init__(
@@ -51,10 +51,12 @@ class Fallback:
         part: Callable[[Callable[[StoreError | None], None]], RedisStore],
         copy: LmdbStore,
         tell: Callable[[StoreError | None], None],
+        begun: Callable[[RedisStore], None],
         away_s: float = AWAY_S,
     ) -> None:
         self.copy = copy
         self._tell = tell
+        self._begun: Callable[[RedisStore], None] | None = begun
         self._away_s = away_s
         self._lock = threading.Lock()
         self._unregistered: dict[bytes, tuple[RuleState, int]] = {}
@@ -70,7 +72,7 @@ class Fallback:
         self._shared = part(self.trouble)
         self._shared.on_done = self._note
         try:
-            self._shared.begin()
+            self._begin()
             self._is_alone = self._all_unmerged  # until that is merged
         except StoreError as error:
             self._is_alone = True
@@ -267,7 +269,7 @@ class Fallback:
 
     def _come_back(self) -> None:
         """Merge what was remembered alone, and ask the servers again from then on. Raises `StoreError`."""
-        self._shared.begin()
+        self._begin()
         if self._all_unmerged:
             entries = self.copy.entries()
             while batch := list(itertools.islice(entries, BATCH)):
@@ -280,6 +282,12 @@ class Fallback:
         if came_back:
             self.copy.fold({}, {_ALONE: b"0"}, lambda one, other: one)
             self._tell(None)
+
+    def _begin(self) -> None:
+        self._shared.begin()
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            begun(self._shared)
 
     def _catch_up(self) -> None:
         while self._unregistered:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha1
 from importlib import resources
 from typing import Any
 
-import redis
-from redis.backoff import NoBackoff
-from redis.cluster import ClusterNode, RedisCluster
-from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
-from redis.retry import Retry
-from redis.sentinel import Sentinel
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
-from firstseen.errors import StoreError
-from firstseen.stateurl import StateUrl
+from firstseen.stateurl import HostPort, StateUrl
 from firstseen.store.redis.access import Access
+from firstseen.store.redis.cluster import Cluster, cluster
+from firstseen.store.redis.faults import is_gone, told
+from firstseen.store.redis.server import OneServer, primary, single
 
 TIMEOUT_S = 5.0
 """For connecting, and for an answer."""
@@ -53,7 +51,9 @@ class Link:
     def __init__(self, url: StateUrl, access: Access) -> None:
         self._url = url
         self._access = access
-        self._made: Any = None
+        self._lock = threading.Lock()
+        self._made: OneServer | Cluster | None = None
+        self._known: Sequence[HostPort] = ()  # a cluster's servers, of which the address may name only one
 
     def call(self, *command: Part) -> Any:
         """One command, and its answer."""
@@ -62,7 +62,7 @@ class Link:
     def together(self, commands: Sequence[Sequence[Part]]) -> list[Any]:
         """These commands, each done or not, and their answers; all of them are sent before the first is waited for.
 
-        What fails may have been done, some of it or all.
+        Those on one key are done in order. What fails may have been done, some of it or all.
         """
         answers: list[Any] = []
         for start in range(0, len(commands), AT_ONCE):
@@ -71,67 +71,71 @@ class Link:
 
     def keys(self, pattern: bytes) -> Iterator[bytes]:
         """All keys that fit, in no order; those that come or go meanwhile are among them or not, some twice."""
-        with self._told():
-            yield from self._client().scan_iter(match=pattern, count=1_000)
+        with self._used() as servers:
+            yield from servers.keys(pattern)
 
     def about(self, section: str) -> list[Mapping[str, Any]]:
         """What each server that holds a part of the state says of itself."""
-        with self._told():
-            client = self._client()
-            if isinstance(client, RedisCluster):
-                told: Mapping[str, Mapping[str, Any]] = client.info(section, target_nodes=RedisCluster.PRIMARIES)
-                return list(told.values()) if "used_memory" not in told else [told]
-            return [client.info(section)]
+        with self._used() as servers:
+            return servers.about(section)
 
     def size(self) -> int:
         """How many keys there are in the database, with those that are not of this state."""
-        with self._told():
-            size: int = self._client().dbsize()
-        return size
+        with self._used() as servers:
+            return servers.size()
 
     def close(self) -> None:
         """Let go of the connections."""
-        if self._made is not None:
-            with contextlib.suppress(RedisError, OSError):
-                self._made.close()
+        with self._lock:
+            if self._made is not None:
+                self._known = self._made.hosts
+                with contextlib.suppress(RedisError, OSError):
+                    self._made.close()
+                self._made = None
 
     def _sent(self, commands: Sequence[Sequence[Part]]) -> list[Any]:
-        with self._told():
-            client = self._client()
-            answers = self._executed(client, commands)
+        with self._used() as servers:
+            answers = servers.together(commands)
             if any(isinstance(answer, NoScriptError) for answer in answers):
-                self._load(client)
-                answers = self._executed(client, commands)
+                # Servers forget scripts when they start, and one that takes over may not know them yet.
+                for script in _SCRIPTS:
+                    servers.load(script.source)
+                answers = servers.together(commands)
             for answer in answers:
                 if isinstance(answer, Exception):
                     raise answer
         return answers
 
-    def _executed(self, client: Any, commands: Sequence[Sequence[Part]]) -> list[Any]:
-        pipeline = client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
-        answers: list[Any] = pipeline.execute(raise_on_error=False)
-        return answers
+    @contextlib.contextmanager
+    def _used(self) -> Iterator[OneServer | Cluster]:
+        try:
+            yield self._servers()
+        except (RedisError, RedisClusterException, OSError) as error:
+            if is_gone(error):
+                self.close()
+            raise told(self._url, error) from error
 
-    def _load(self, client: Any) -> None:
-        """On every server: they forget scripts when they start, and one that takes over may not know them yet."""
-        for script in _SCRIPTS:
-            if isinstance(client, RedisCluster):
-                client.execute_command("SCRIPT LOAD", script.source, target_nodes=RedisCluster.PRIMARIES)
-            else:
-                client.execute_command("SCRIPT LOAD", script.source)
+    def _servers(self) -> OneServer | Cluster:
+        with self._lock:
+            if self._made is None:
+                self._made = self._connected()
+            return self._made
 
-    def _client(self) -> Any:
-        if self._made is None:
-            self._made = _KINDS[self._url.kind](self._url, self._options())
-        return self._made
+    def _connected(self) -> OneServer | Cluster:
+        match self._url.kind:
+            case "single":
+                return single(self._url, self._options())
+            case "sentinel":
+                return primary(self._url, self._access, self._options())
+            case "cluster":
+                return cluster(self._url, self._known, self._options())
 
     def _options(self) -> dict[str, Any]:
         url, access = self._url, self._access
         options: dict[str, Any] = {
             "username": access.username or url.username,
             "password": access.password if access.password is not None else url.password,
+            "protocol": 2,
             "socket_timeout": TIMEOUT_S,
             "socket_connect_timeout": TIMEOUT_S,
             "socket_keepalive": True,
@@ -146,51 +150,3 @@ class Link:
                 "ssl_check_hostname": access.verify,
             }
         return options
-
-    @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except ResponseError as error:
-            raise StoreError(f"the state at {self._url} cannot be used: {error}{_advice(error)}") from error
-        except (RedisError, RedisClusterException, OSError) as error:
-            self.close()
-            self._made = None  # a cluster or a Sentinel may have other servers to name by now
-            raise StoreError(f"the state at {self._url} cannot be reached: {error or repr(error)}") from error
-
-
-def _single(url: StateUrl, options: dict[str, Any]) -> Any:
-    (host, port), *_ = url.hosts
-    return redis.Redis(host=host, port=port, db=url.database, retry=Retry(NoBackoff(), 1), **options)
-
-
-def _sentinel(url: StateUrl, options: dict[str, Any]) -> Any:
-    # Sentinels have users and passwords of their own, if any: the server's are not for them.
-    asking = {name: value for name, value in options.items() if name not in ("username", "password")}
-    sentinels = Sentinel(list(url.hosts), sentinel_kwargs=asking, retry=Retry(NoBackoff(), 1), **options)
-    return sentinels.master_for(url.service, db=url.database)
-
-
-def _cluster(url: StateUrl, options: dict[str, Any]) -> Any:
-    return RedisCluster(startup_nodes=[ClusterNode(host, port) for host, port in url.hosts], **options)
-
-
-_KINDS: Mapping[str, Callable[[StateUrl, dict[str, Any]], Any]] = {
-    "single": _single,
-    "sentinel": _sentinel,
-    "cluster": _cluster,
-}
-
-
-def _advice(error: ResponseError) -> str:
-    """What the operator can do about what the server answered."""
-    said = str(error)
-    if "OOM" in said or "maxmemory" in said:
-        return "; it is full: give it a larger maxmemory, or forget something (`firstseen state forget`)"
-    if "NOAUTH" in said or "WRONGPASS" in said or "NOPERM" in said:
-        return "; look at [state] username and password, and at what the server lets this user do"
-    if "READONLY" in said:
-        return "; it is a replica: name the primary, or Sentinels (redis+sentinel://)"
-    if "MISCONF" in said:
-        return "; it cannot write its own files"
-    return ""

@@ -68,6 +68,20 @@ class RedisReader:
         count = sum(1 for _ in self._link.keys(_SPECIAL.sub(rb"\\\1", self._terms) + b"*"))
         return self._stats(count)
 
+    def hazards(self) -> Iterator[str]:
+        """What in the settings of the servers puts the state at risk, and what to do about it."""
+        try:
+            told = self._link.about("memory")
+        except StoreError as error:
+            yield f"whether terms may vanish cannot be told: {error}"
+            return
+        policies = {str(each.get("maxmemory_policy")) for each in told if int(each.get("maxmemory", 0))}
+        for policy in sorted(policies - {"noeviction"}):
+            yield (
+                f"terms vanish when the server is full, and are news again then: its maxmemory-policy is {policy}; set "
+                "it to noeviction, then chunks wait instead"
+            )
+
     def close(self) -> None:
         """See `StateReader.close`."""
         self._link.close()

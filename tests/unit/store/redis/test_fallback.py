@@ -35,6 +35,7 @@ class Bench:
         self._prefix = new_prefix()
         self.opened: list[Fallback] = []
         self.told: list[StoreError | None] = []
+        self.begun: list[RedisStore] = []
 
     def agent(self, name: str = "a") -> Fallback:
         copy = LmdbStore.open(self.folder / name, 1 << 22, durable=False, alone=True)
@@ -42,7 +43,7 @@ class Bench:
         def part(trouble: Callable[[StoreError | None], None]) -> RedisStore:
             return RedisStore(self.server.link(), self._prefix, Owner.take(self.folder / name), 30_000, trouble)
 
-        store = Fallback(part, copy, self.told.append, AWAY_S)
+        store = Fallback(part, copy, self.told.append, self.begun.append, AWAY_S)
         store.register(RULE, 1)
         self.opened.append(store)
         return store
@@ -164,11 +165,13 @@ def test_an_agent_that_begins_and_ends_alone_is_merged_when_it_is_back(bench: Be
     assert remember(store, "x", "e1") is Verdict.NEW
     store.close()
     bench.opened.remove(store)
+    assert bench.begun == []
     bench.server.start()
     again = bench.agent()
     until(lambda: not again.is_alone)
     assert remember(again, "x", "e2", 105) is Verdict.KNOWN
     assert [history.rule for history in again.rules()] == [RULE]
+    assert bench.begun == [again._shared]
     again.close()
     bench.opened.remove(again)
     reader = LmdbReader.open(bench.folder / "a")

@@ -1,0 +1,73 @@
+"""What went wrong on the way to the servers, in words for whoever runs them: what, where, and what to do."""
+
+from __future__ import annotations
+
+import re
+
+from redis.exceptions import RedisClusterException, RedisError, ResponseError
+
+from firstseen.errors import StoreError
+from firstseen.stateurl import StateUrl
+
+Fault = RedisError | RedisClusterException | OSError
+
+_ADVICE: tuple[tuple[str, str], ...] = (
+    (
+        r"OutOfMemory|\bOOM\b",
+        "it is full: give it a larger maxmemory, or forget terms (firstseen state forget)",
+    ),
+    (r"ReadOnly|\bREADONLY\b", "it is a replica: name the primary, or Sentinels (redis+sentinel://)"),
+    (r"\bMISCONF\b", "it cannot write its own files: look at its disk and its log"),
+    (r"\bNOREPLICAS\b", "too few replicas keep up with it (min-replicas-to-write)"),
+    (r"\bBUSY\b", "another script has run for too long"),
+    (r"loading the dataset", "it reads its files and answers when it is done"),
+    (r"max number of clients", "it takes more with a larger maxclients"),
+    (r"NoPermission|NOPERM", "what its user must be allowed is in docs/state.md (ACL SETUSER)"),
+    (r"Authentication|NOAUTH|WRONGPASS|password", "look at username and password, under [state] or in its url"),
+    (r"DENIED.*protected mode", "give it a password, or turn protected-mode off"),
+    (r"CERTIFICATE_REQUIRED|certificate required|HANDSHAKE_FAILURE", "it asks for tls.cert and tls.key"),
+    (r"certificate is not valid for", "name it in state.url as its certificate does"),
+    (r"CERTIFICATE_VERIFY_FAILED", "tls.ca under [state] has to hold the root of its certificate"),
+    (r"WRONG_VERSION_NUMBER|RECORD_LAYER", "it does not seem to speak TLS there: redis:// instead of rediss://"),
+    (r"Connection (closed by server|reset by peer)", "where it speaks TLS, state.url begins with rediss"),
+    (r"ClusterDown|slots are not covered", "a part of the cluster has no primary at present"),
+    (r"cluster support disabled|Cluster mode is not enabled", "it is no cluster: redis:// instead of redis+cluster://"),
+    (r"^Moved", "it is one of a cluster: redis+cluster:// instead of redis://"),
+    (r"unknown command", "Sentinels (redis+sentinel://) and servers with renamed commands cannot hold a state"),
+    (r"DB index is out of range", "name another database behind the / of state.url"),
+    (r"No master found", "look at the name behind the / of state.url and at the Sentinels, and at state.sentinel"),
+    (r"InvalidResponse", "something else than Redis or Valkey seems to listen there"),
+)
+"""What an error says, by its class and its words, and what that means; the first that fits."""
+
+_DEMOTED = r"ReadOnly|\bREADONLY\b|MasterDown|ClusterDown"
+
+
+def told(url: StateUrl, error: Fault) -> StoreError:
+    """What is raised for ``error``."""
+    root = _root(error)
+    said = (str(root) or type(root).__name__).rstrip(".")
+    what = "cannot be used" if isinstance(root, ResponseError) else "cannot be reached"
+    advice = next((f"; {advice}" for pattern, advice in _ADVICE if re.search(pattern, _words(root))), "")
+    return StoreError(f"the state at {url} {what}: {said}{advice}")
+
+
+def is_gone(error: Fault) -> bool:
+    """Whether another server may be the one to ask by now: connections are made anew then, to what is named then."""
+    return not isinstance(error, ResponseError) or bool(re.search(_DEMOTED, _words(error)))
+
+
+def _words(error: BaseException) -> str:
+    """With its class: redis-py has classes for most of the words that such answers begin with, and leaves them out."""
+    return f"{type(error).__name__} {error}"
+
+
+def _root(error: Fault) -> BaseException:
+    """What a client of a cluster failed for: it tells of it in its own words, not all of which are true."""
+    root: BaseException = error
+    while isinstance(root, RedisClusterException):
+        behind = root.__cause__ or root.__context__
+        if not isinstance(behind, (RedisError, RedisClusterException, OSError)):
+            break
+        root = behind
+    return root

@@ -1,0 +1,81 @@
+"""One server: a single one, or the primary that Sentinels name at the moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from firstseen.stateurl import HostPort, StateUrl
+from firstseen.store.redis.access import Access
+
+SCAN = 1_000
+"""Keys that a server looks at before it serves others."""
+
+Command = Sequence[bytes | str | int]
+
+
+class OneServer:
+    """Connections to it. Everything raises what redis-py does, or `OSError`."""
+
+    hosts: Sequence[HostPort] = ()
+    """Nothing that the address does not say."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+
+    def together(self, commands: Sequence[Command]) -> list[Any]:
+        """The answer to each, or the error with which the server answered."""
+        pipeline = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        return pipeline.execute(raise_on_error=False)
+
+    def load(self, script: bytes) -> None:
+        """Have it know this script."""
+        self._client.execute_command("SCRIPT LOAD", script)
+
+    def keys(self, pattern: bytes) -> Iterator[bytes]:
+        """Those that fit."""
+        yield from self._client.scan_iter(match=pattern, count=SCAN)
+
+    def about(self, section: str) -> list[Mapping[str, Any]]:
+        """What it says of itself."""
+        told: Mapping[str, Any] = self._client.info(section)
+        return [told]
+
+    def size(self) -> int:
+        """How many keys there are."""
+        size: int = self._client.dbsize()
+        return size
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
+
+
+def single(url: StateUrl, options: Mapping[str, Any]) -> OneServer:
+    """The one in ``url``."""
+    (host, port), *_ = url.hosts
+    return OneServer(redis.Redis(host=host, port=port, db=url.database, retry=_once_more(), **options))
+
+
+def primary(url: StateUrl, access: Access, options: Mapping[str, Any]) -> OneServer:
+    """The one that the Sentinels in ``url`` name, asked anew for each connection."""
+    # Sentinels have users of their own: a server's password is not for them.
+    own = {
+        "username": access.sentinel_username or None,
+        "password": access.sentinel_password,
+        "retry": Retry(NoBackoff(), 0),  # there are others to ask
+    }
+    sentinels = Sentinel(list(url.hosts), sentinel_kwargs={**options, **own}, retry=_once_more(), **options)
+    return OneServer(sentinels.master_for(url.service, db=url.database))
+
+
+def _once_more() -> Retry:
+    """A connection that was idle for long may be found broken only when it is used."""
+    return Retry(NoBackoff(), 1)
