@@ -6,17 +6,21 @@ What only a shared state needs is imported when there is one: it takes as long t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from firstseen.config import Config, State
+from firstseen.config.state import PREFIX
 from firstseen.errors import StoreError
 from firstseen.logs import event
 from firstseen.model import TermValue
 from firstseen.notation import Size
 from firstseen.stateurl import StateUrl
-from firstseen.store.base import Entry, History, Pruning, SharedStore, StateReader, Store
+from firstseen.store.base import Entry, History, Memory, Pruning, RuleState, SharedStore, StateReader, Store
+from firstseen.store.disk import NO_STATE
 from firstseen.store.lmdb import LmdbReader, LmdbStore
 from firstseen.store.redis.access import Access
 
@@ -61,6 +65,9 @@ Place = OnDisk | Shared
 class StateEditor(StateReader, Protocol):
     """A state that can be changed by hand; everything raises `StoreError`."""
 
+    def register(self, rule: RuleState, now_ms: int) -> int:
+        """See `firstseen.store.base.Claims.register`."""
+
     def absorb(self, histories: Sequence[History], entries: Sequence[Entry]) -> None:
         """Take what another state knows into this one (`firstseen.store.merge`), durably."""
 
@@ -69,6 +76,14 @@ class StateEditor(StateReader, Protocol):
 
     def forget_history(self, rule_key: bytes) -> None:
         """Let a history begin anew when its rule is loaded next."""
+
+    def fold(
+        self, found: Mapping[bytes, Entry], marks: Mapping[bytes, bytes], together: Callable[[Any, Any], Memory]
+    ) -> int:
+        """See `firstseen.backfill.filling.Fillable`."""
+
+    def mark(self, name: bytes) -> bytes | None:
+        """What `fold` kept under ``name``."""
 
 
 def configured(config: Config) -> Place:
@@ -82,33 +97,61 @@ def configured(config: Config) -> Place:
     return Shared(state.url, state.prefix, access)
 
 
-def named(text: str) -> Place:
-    """What is meant by a directory or an address on a command line. Raises `ValueError` for an address that is none."""
-    return Shared(StateUrl(text)) if "://" in text else OnDisk(Path(text))
+def named(text: str, prefix: str | None = None) -> Place:
+    """What is meant by a directory or an address on a command line, and by the prefix beside an address.
+
+    Raises `ValueError` for an address or a prefix that is none, and for a prefix beside a directory.
+    """
+    if "://" not in text:
+        if prefix is not None:
+            raise ValueError("a prefix is for a state at a URL")
+        return OnDisk(Path(text))
+    if prefix is not None and re.fullmatch(PREFIX, prefix) is None:
+        raise ValueError(f"a prefix is 1 to 64 ASCII characters, got {prefix!r}")
+    return Shared(StateUrl(text), DEFAULT_PREFIX if prefix is None else prefix)
+
+
+def require(place: Place) -> None:
+    """Raises `StoreError` where something is not installed that a state there needs."""
+    if isinstance(place, Shared):
+        _link(place).close()
 
 
 def read(place: Place) -> StateReader:
     """Look into the state, beside the agents that write it. Raises `StoreError` where there is none."""
+    reader = read_if_there(place)
+    if reader is None:
+        raise StoreError(NO_STATE.format(place))
+    return reader
+
+
+def read_if_there(place: Place) -> StateReader | None:
+    """As `read`; None where there is nothing at that place yet."""
     match place:
         case OnDisk(path):
-            return LmdbReader.open(path)
+            return LmdbReader.open(path) if path.exists() else None
         case Shared():
-            editor = _editor(place)
-            editor.check()
+            with ExitStack() as undo:
+                editor = _editor(place, undo)
+                if not editor.is_there():
+                    return None
+                undo.pop_all()
             return editor
 
 
 def edit(place: Place, *, spare: int = 0) -> StateEditor:
     """Change the state, which is made where there is none. One on disk must not be in use, one that is shared may be.
 
-    ``spare`` is room that one on disk may take beyond its bound. Raises `StoreError`.
+    ``spare`` is room that one on disk may take beyond the bound that it has. Raises `StoreError`.
     """
     match place:
         case OnDisk(path):
-            return LmdbStore.open(path, _map_size(place) + spare)
+            return LmdbStore.open(path, _map_size(OnDisk(path)) + spare if spare else _map_size(place))
         case Shared():
-            editor = _editor(place)
-            editor.begin()
+            with ExitStack() as undo:
+                editor = _editor(place, undo)
+                editor.begin()
+                undo.pop_all()
             return editor
 
 
@@ -171,10 +214,12 @@ def _part(place: Shared, state: State, trouble: Callable[[StoreError | None], No
     return RedisStore(link, place.prefix.encode(), Owner.take(state.path), state.lease.ms, trouble)
 
 
-def _editor(place: Shared) -> Merging:
+def _editor(place: Shared, undo: ExitStack) -> Merging:
+    link = _link(place)
+    undo.callback(link.close)
     from firstseen.store.redis.merging import Merging
 
-    return Merging(_link(place), place.prefix.encode())
+    return Merging(link, place.prefix.encode())
 
 
 def _link(place: Shared) -> Link:

@@ -1,4 +1,4 @@
-"""``firstseen backfill``: the state filled from past logs, before the agent starts."""
+"""``firstseen backfill``: the state filled from past logs, before the agent starts, or beside those that share it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from firstseen.backfill.reading import Part, Reader, Report, Task, Totals
 from firstseen.backfill.tasks import Bounds, Plan, plan, purpose
 from firstseen.cli import EXIT_FAILED
 from firstseen.cli.pastlogs import now_ms, tell_of
-from firstseen.cli.replay import DEFAULT_MAP_SIZE
+from firstseen.cli.whichstate import place_of, state_options
 from firstseen.errors import FirstseenError
 from firstseen.geoip import GeoIp, databases
 from firstseen.notation import Duration
@@ -32,7 +32,7 @@ from firstseen.rulekeeper import configured_rules
 from firstseen.rules.loader import load_rules
 from firstseen.rules.rule import NewTerms
 from firstseen.rules.ruleset import RuleSet
-from firstseen.store.lmdb import LmdbStore
+from firstseen.states import Place, edit
 
 
 def _moment(ctx: click.Context, param: click.Parameter, text: str | None) -> int | None:
@@ -53,8 +53,7 @@ class _Setup(NamedTuple):
 
     rules: RuleSet
     geoip: GeoIp
-    state: Path
-    map_size: int
+    place: Place
 
 
 @click.command("backfill")
@@ -65,7 +64,7 @@ class _Setup(NamedTuple):
 @click.option(
     "--exceptions", "exceptions", multiple=True, type=click.Path(path_type=Path), help="Files of exceptions, likewise."
 )
-@click.option("--state", type=click.Path(path_type=Path), help="The folder of the state.")
+@state_options("The state to fill")
 @click.option("--since", callback=_moment, metavar="WHEN", help="From then on, instead of each rule's history window.")
 @click.option("--until", callback=_moment, metavar="WHEN", help="Up to then. A date, a time, or how long ago: 30d.")
 @click.option("--jobs", type=click.IntRange(min=1), default=None, help="Processes that read.  [default: one a core]")
@@ -80,7 +79,8 @@ def command(
     file: Path | None,
     paths: tuple[Path, ...],
     exceptions: tuple[Path, ...],
-    state: Path | None,
+    state: str | None,
+    prefix: str | None,
     since: int | None,
     until: int | None,
     jobs: int | None,
@@ -91,10 +91,10 @@ def command(
     """Remember who was seen in past logs, so that the agent knows them from its first minute. Nothing alerts.
 
     The clock is each event's own: event.ingested if it has it, else its time. Broken off, it goes on where it was when
-    it is run again.
+    it is run again. The agent must not be running, unless its state is shared.
     """
     started = time.monotonic()
-    setup = _setup(file, paths, exceptions, state)
+    setup = _setup(file, paths, exceptions, place_of(file, state, prefix))
     tell_of(setup.rules)
     new_terms = RuleSet([rule for rule in setup.rules.rules if isinstance(rule.kind, NewTerms)])
     if not new_terms.rules:
@@ -106,7 +106,7 @@ def command(
         stopped = stack.enter_context(_stopping())
         count = len(os.sched_getaffinity(0)) if jobs is None else jobs
         crew = stack.enter_context(Crew(count, reader.read)) if count > 1 else None
-        store = LmdbStore.open(setup.state, setup.map_size)
+        store = edit(setup.place)
         stack.callback(store.close)
         for each in reader.rules:
             store.register(each, now_ms())
@@ -123,18 +123,18 @@ def command(
     ctx.exit(EXIT_FAILED if filling.outcome.unreadable or filling.outcome.stopped else 0)
 
 
-def _setup(file: Path | None, paths: Sequence[Path], exceptions: Sequence[Path], state: Path | None) -> _Setup:
+def _setup(file: Path | None, paths: Sequence[Path], exceptions: Sequence[Path], place: Place | None) -> _Setup:
+    if place is None or (file is None and not paths):
+        raise click.UsageError("say which rules and which state: with -c, or with --rules and --state")
     if file is None:
-        if not paths or state is None:
-            raise click.UsageError("say which rules and which state: with -c, or with --rules and --state")
-        return _Setup(load_rules(paths, exceptions, now_ms=now_ms()), GeoIp(), state, DEFAULT_MAP_SIZE)
+        return _Setup(load_rules(paths, exceptions, now_ms=now_ms()), GeoIp(), place)
     settings = config.load(file)
     geoip = databases(settings)
     if paths or exceptions:
         rules = load_rules(paths or settings.rules.paths, exceptions or settings.rules.exceptions, now_ms=now_ms())
     else:
         rules = configured_rules(settings, now_ms(), geoip)
-    return _Setup(rules, geoip, state or settings.state.path, settings.state.map_size.bytes)
+    return _Setup(rules, geoip, place)
 
 
 def _reports(found: Plan, reader: Reader, crew: Crew | None) -> Iterator[Report | None]:

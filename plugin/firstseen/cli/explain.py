@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -12,23 +11,22 @@ import click
 from firstseen.cli import EXIT_FAILED
 from firstseen.cli.explained import lines
 from firstseen.cli.pastlogs import moment_of, now_ms, set_up
+from firstseen.cli.whichstate import reader_of, state_options
 from firstseen.errors import InputError
 from firstseen.eventfiles import encode_object, event_files, read_events
 from firstseen.explanation import Explainer
 from firstseen.rules.exceptions import names
 from firstseen.rules.rule import Rule
 from firstseen.rules.ruleset import RuleSet
-from firstseen.store.base import StateReader
-from firstseen.store.lmdb import LmdbReader
 
 PATH = click.Path(path_type=Path)
 
 
 @click.command("explain")
-@click.option("-c", "--config", "file", type=PATH, help="Take the rules and databases that this file names.")
+@click.option("-c", "--config", "file", type=PATH, help="Take the rules, the databases and the state of it.")
 @click.option("--rules", "paths", multiple=True, type=PATH, help="Rule files or directories.")
 @click.option("--exceptions", "exceptions", multiple=True, type=PATH, help="Files of exceptions, likewise.")
-@click.option("--state", "folder", type=PATH, help="Ask this state; an agent may be running on it.")
+@state_options("Ask this state; agents may be running on it")
 @click.option("--rule", "wanted", multiple=True, help="Only this rule: an id or a name, * for any text.")
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
@@ -38,7 +36,8 @@ def command(
     file: Path | None,
     paths: tuple[Path, ...],
     exceptions: tuple[Path, ...],
-    folder: Path | None,
+    state: str | None,
+    prefix: str | None,
     wanted: tuple[str, ...],
     output: str,
     files: tuple[str, ...],
@@ -50,8 +49,8 @@ def command(
     rules, geoip, _, _ = set_up(file, paths, exceptions)
     chosen = _chosen(rules, wanted)
     failed = False
-    with ExitStack() as stack:
-        explainer = Explainer(chosen, _state(stack, folder), geoip, now_ms())
+    with reader_of(file, state, prefix) as reader:
+        explainer = Explainer(chosen, reader, geoip, now_ms())
         for name in event_files(files):
             try:
                 for event in read_events(name):
@@ -75,11 +74,3 @@ def _chosen(rules: RuleSet, wanted: Sequence[str]) -> Sequence[Rule]:
     if not wanted:
         return rules.rules
     return [rule for rule in rules.rules if any(names(selector, rule.id, rule.name) for selector in wanted)]
-
-
-def _state(stack: ExitStack, folder: Path | None) -> StateReader | None:
-    if folder is None:
-        return None
-    reader = LmdbReader.open(folder)
-    stack.callback(reader.close)
-    return reader

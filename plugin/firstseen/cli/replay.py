@@ -22,11 +22,18 @@ from firstseen.errors import InputError
 from firstseen.eventfiles import Event, encode_object, event_files, read_events
 from firstseen.metrics import Counts
 from firstseen.rules.ruleset import RuleSet
+from firstseen.states import DEFAULT_MAP_SIZE
 from firstseen.store.lmdb import LmdbStore
 
-DEFAULT_MAP_SIZE = 1 << 30
 BATCH = 1_000
 """Claims confirmed at a time: one commit each would be all that a replay does."""
+
+
+def _folder(ctx: click.Context, param: click.Parameter, text: str | None) -> Path | None:
+    if text is not None and "://" in text:
+        what = "a replay keeps what was seen in a directory; `firstseen state export` and `import` bring it to a server"
+        raise click.BadParameter(what, ctx, param)
+    return None if text is None else Path(text)
 
 
 @click.command("replay")
@@ -37,7 +44,7 @@ BATCH = 1_000
 @click.option(
     "--exceptions", "exceptions", multiple=True, type=click.Path(path_type=Path), help="Files of exceptions, likewise."
 )
-@click.option("--state", type=click.Path(path_type=Path), help="Keep what was seen here; without it, nowhere.")
+@click.option("--state", callback=_folder, metavar="DIR", help="Keep what was seen here; without it, nowhere.")
 @click.option("--all", "everything", is_flag=True, help="Print every event, not only those with alerts.")
 @click.option("--as-given", is_flag=True, help="Take the events as they lie instead of sorted by their time.")
 @click.option(

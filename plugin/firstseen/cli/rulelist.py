@@ -29,7 +29,7 @@ from firstseen.rules.requirements import mentioned
 from firstseen.rules.rule import Report, Rule, Status
 from firstseen.rules.ruleset import RuleSet
 from firstseen.running import NO_POLICY, Health, Policy, Running, by_rule
-from firstseen.store.lmdb import LmdbReader
+from firstseen.store.base import StateReader
 
 _COLOURS = {
     Status.LOADED: "green",
@@ -67,11 +67,13 @@ class Listing(NamedTuple):
     now_ms: int
 
 
-def load(file: Path | None, paths: Sequence[Path], exceptions: Sequence[Path], state: Path | None = None) -> Listing:
+def load(
+    file: Path | None, paths: Sequence[Path], exceptions: Sequence[Path], state: StateReader | None = None
+) -> Listing:
     """The rules in ``paths``, or those that the configuration ``file`` names, with its databases and exceptions.
 
-    Their histories are those in ``state``, else in the state that the file names, where that is there. Raises
-    `RuleError`, `ConfigError`, `StoreError`, and `click.UsageError` where no rules are named.
+    Their histories are those in ``state``, which is not asked where it is None. Raises `RuleError`, `ConfigError`,
+    `StoreError`, and `click.UsageError` where no rules are named.
     """
     geoip = GeoIp()
     enrichment: Enrichment | None = geoip
@@ -82,8 +84,6 @@ def load(file: Path | None, paths: Sequence[Path], exceptions: Sequence[Path], s
         paths = paths or settings.rules.paths
         exceptions = exceptions or settings.rules.exceptions
         geoip, policy = databases(settings), configured_policy(settings)
-        if state is None and settings.state.path.exists():
-            state = settings.state.path
         lacks = configured_lacks(settings, geoip)
         enrichment = None if only_documents(settings) else geoip
     if not paths:
@@ -92,10 +92,10 @@ def load(file: Path | None, paths: Sequence[Path], exceptions: Sequence[Path], s
     rules = load_rules(paths, exceptions, now_ms=now_ms, unavailable=lacks, elsewhere=not_in_cloudtrail)
     running = {rule.file: rule for rule in rules.rules}
     places = {(item.file, item.line): item for item in rules.exceptions}
-    histories = {} if state is None else _histories(rules, policy, state, now_ms)
+    health = {} if state is None else _health(rules, policy, state, now_ms)
     return Listing(
         [
-            _listed(report, running.get(report.file), places, enrichment, histories.get(report.id))
+            _listed(report, running.get(report.file), places, enrichment, health.get(report.id))
             for report in rules.reports
         ],
         [item for item in rules.exceptions if item.reason],
@@ -104,13 +104,9 @@ def load(file: Path | None, paths: Sequence[Path], exceptions: Sequence[Path], s
     )
 
 
-def _histories(rules: RuleSet, policy: Policy, state: Path, now_ms: int) -> dict[str, Health]:
+def _health(rules: RuleSet, policy: Policy, state: StateReader, now_ms: int) -> dict[str, Health]:
     """How each rule that runs stands by what the state says, by its id. Raises `StoreError`."""
-    reader = LmdbReader.open(state)
-    try:
-        known = by_rule(reader.rules())
-    finally:
-        reader.close()
+    known = by_rule(state.rules())
     running = [Running(rule, policy) for rule in rules.rules]
     for each in running:
         each.look_up(known)

@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 import click
 
 from firstseen.cli import EXIT_CONFIG, EXIT_FAILED, rulelist
+from firstseen.cli.whichstate import reader_of, state_options
 from firstseen.errors import Problem, RuleError
 from firstseen.rules.loader import load_rules
 from firstseen.rules.rule import Status
@@ -30,18 +31,24 @@ def command() -> None:
 @command.command("list")
 @click.option("-c", "--config", "file", type=click.Path(path_type=Path), help="Take what this file names.")
 @click.option("--exceptions", "exceptions", multiple=True, type=click.Path(path_type=Path), help="Files of exceptions.")
-@click.option("--state", type=click.Path(path_type=Path), help="Tell of the history of each rule in this state.")
+@state_options("Tell of the history of each rule in this state")
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
 def list_rules(
-    file: Path | None, exceptions: tuple[Path, ...], state: Path | None, output: str, paths: tuple[Path, ...]
+    file: Path | None,
+    exceptions: tuple[Path, ...],
+    state: str | None,
+    prefix: str | None,
+    output: str,
+    paths: tuple[Path, ...],
 ) -> None:
     """List every rule file in PATH: what becomes of its rule, and why.
 
     With the needles that lead to its records, its exceptions, and the fields that no CloudTrail record can have.
     Without a configuration there are no databases of addresses.
     """
-    listing = rulelist.load(file, paths, exceptions, state)
+    with reader_of(file, state, prefix) as reader:
+        listing = rulelist.load(file, paths, exceptions, reader)
     click.echo(json.dumps(rulelist.as_json(listing), indent=2) if output == "json" else rulelist.as_text(listing))
 
 

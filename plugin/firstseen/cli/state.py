@@ -6,62 +6,30 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
 import click
 
-from firstseen import config
 from firstseen.cli import EXIT_FAILED
+from firstseen.cli.whichstate import placed
 from firstseen.control import ask
 from firstseen.kql.moments import moment_of
-from firstseen.notation import Size
 from firstseen.record.instant import FIRST_MS, LAST_MS, iso
-from firstseen.store.base import Entry, History
+from firstseen.states import SPARE, OnDisk, Place, Shared, edit, read
+from firstseen.store.base import Entry, History, Stats
 from firstseen.store.compaction import compact
 from firstseen.store.exchange import entry_json, read_lines, write_lines
-from firstseen.store.lmdb import LmdbReader, LmdbStore
 from firstseen.store.selection import Extent, Selection, current, extents, key_of, named, spelled
 
 BATCH = 5_000
 """Terms written in one transaction."""
-SPARE = 1 << 24
-"""Bytes beyond a full map that forgetting may use: what is deleted is rewritten first."""
 KEY_DIGITS = 48
 _TOLD = ("first_seen", "last_seen", "count", "suppressed", "event", "last_event")
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
-
-def _placed(function: _Function) -> _Function:
-    """The options that say which state is meant."""
-    named_by = click.option("-c", "--config", "file", type=click.Path(path_type=Path), help="The state of this agent.")
-    named_as = click.option("--state", "folder", type=click.Path(path_type=Path), help="The state in this directory.")
-    return named_by(named_as(function))
-
-
 _output = click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
-
-
-def _folder(file: Path | None, folder: Path | None) -> Path:
-    if folder is not None:
-        return folder
-    if file is None:
-        raise click.UsageError("say which state: with --state, or with a configuration file")
-    return config.load(file).state.path
-
-
-def _map_size(file: Path | None, path: Path) -> int:
-    """What the configuration says, else what the state has, else what the configuration would say."""
-    if file is not None:
-        return config.load(file).state.map_size.bytes
-    if not (path / "lmdb").exists():
-        return Size("1GiB").bytes
-    with closing(LmdbReader.open(path)) as reader:
-        return reader.stats().map_size
 
 
 @click.group("state")
@@ -70,12 +38,11 @@ def command() -> None:
 
 
 @command.command("stats")
-@_placed
+@placed
 @_output
-def stats(file: Path | None, folder: Path | None, output: str) -> None:
+def stats(place: Place, output: str) -> None:
     """How large the state is and what is in it, rule by rule. Goes through all of it."""
-    path = _folder(file, folder)
-    with closing(LmdbReader.open(path)) as reader:
+    with closing(read(place)) as reader:
         sizes = reader.stats()
         known = extents(reader)
         histories = list(reader.rules())
@@ -85,13 +52,13 @@ def stats(file: Path | None, folder: Path | None, output: str) -> None:
         for history in histories
     ]
     oldest = min((each.first_seen for each in known.values() if each.first_seen is not None), default=None)
-    used = sizes.used_bytes / sizes.map_size
     if output == "json":
-        whole = {**asdict(sizes), "used": round(used, 4), "oldest": _moment(oldest), "rules": rules}
-        click.echo(json.dumps({"path": str(path), **whole}, indent=2))
+        used = round(sizes.used_bytes / sizes.map_size, 4) if sizes.map_size else None
+        whole = {**asdict(sizes), "used": used, "oldest": _moment(oldest), "rules": rules}
+        click.echo(json.dumps({**_place_told(place), **whole}, indent=2))
         return
-    click.echo(f"{path}: {sizes.entries} terms, oldest {_moment(oldest) or 'none'}")
-    click.echo(f"{sizes.used_bytes} bytes used, file {sizes.file_bytes}, map {sizes.map_size} ({used:.1%} used)")
+    click.echo(f"{place}: {sizes.entries} terms, oldest {_moment(oldest) or 'none'}")
+    click.echo(_sizes_told(place, sizes))
     for rule in rules:
         old = "" if rule["history"] == "current" else "  (old: the rule has changed since)"
         click.echo(f"{rule['entries']:>10}  {spelled(rule['name'])}{old}")
@@ -99,7 +66,7 @@ def stats(file: Path | None, folder: Path | None, output: str) -> None:
 
 
 @command.command("list")
-@_placed
+@placed
 @click.option("--rule", "rule", metavar="RULE", help="Only of these rules: an id, a name, or a pattern of them.")
 @click.option("--term", "term", metavar="TEXT", help="Only terms with this in them, or that fit a pattern (*, ?).")
 @click.option("--since", "since", metavar="DATE", help="Last seen then or later: 2026-05-24T09:12, now-10d.")
@@ -108,8 +75,7 @@ def stats(file: Path | None, folder: Path | None, output: str) -> None:
 @click.option("--after", metavar="KEY", default="", help="Go on behind this key: the one that the page before named.")
 @_output
 def list_terms(
-    file: Path | None,
-    folder: Path | None,
+    place: Place,
     rule: str | None,
     term: str | None,
     since: str | None,
@@ -119,7 +85,7 @@ def list_terms(
     output: str,
 ) -> None:
     """List terms by their key, page by page."""
-    with closing(LmdbReader.open(_folder(file, folder))) as reader:
+    with closing(read(place)) as reader:
         rules = {history.rule.key: history for history in reader.rules()}
         dates = _date("--since", since, last=False), _date("--until", until, last=True)
         selection = Selection.of_pattern(term, _rule_keys(rules, rule), *dates)
@@ -136,13 +102,13 @@ def list_terms(
 
 
 @command.command("show")
-@_placed
+@placed
 @_output
 @click.argument("term")
 @click.pass_context
-def show(ctx: click.Context, file: Path | None, folder: Path | None, output: str, term: str) -> None:
+def show(ctx: click.Context, place: Place, output: str, term: str) -> None:
     """Tell everything that is known of TERM, by every rule; exit code 1 if nothing is."""
-    with closing(LmdbReader.open(_folder(file, folder))) as reader:
+    with closing(read(place)) as reader:
         rules = {history.rule.key: history for history in reader.rules()}
         found = [_told(entry, rules) for entry in Selection.of_term(term, None).entries(reader)]
     if output == "json":
@@ -158,22 +124,21 @@ def show(ctx: click.Context, file: Path | None, folder: Path | None, output: str
 
 
 @command.command("forget")
-@_placed
+@placed
 @click.option("--rule", "rule", metavar="RULE", help="Only what these rules remember: an id, a name, a pattern.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @_output
 @click.argument("term", required=False)
-def forget(file: Path | None, folder: Path | None, rule: str | None, yes: bool, output: str, term: str | None) -> None:
-    """Forget TERM, wherever it is one of the terms, or all that a rule remembers. The agent must not be running.
+def forget(place: Place, rule: str | None, yes: bool, output: str, term: str | None) -> None:
+    """Forget TERM, wherever it is one of the terms, or all that a rule remembers.
 
-    What is forgotten is news when it comes next.
+    What is forgotten is news when it comes next. The agent must not be running, unless its state is shared: then what
+    it has on its way at the moment may be remembered after that.
     """
     if term is None and rule is None:
         raise click.UsageError("say what to forget: a term, or the rule of which all is to be forgotten")
-    path = _folder(file, folder)
-    with closing(LmdbReader.open(path)) as reader:
-        map_size = reader.stats().map_size
-    with closing(LmdbStore.open(path, map_size + SPARE)) as store:
+    read(place).close()  # nothing is made where there is nothing to forget
+    with closing(edit(place, spare=SPARE)) as store:
         rules = {history.rule.key: history for history in store.rules()}
         keys = _rule_keys(rules, rule)
         selection = Selection(keys) if term is None else Selection.of_term(term, keys)
@@ -188,11 +153,11 @@ def forget(file: Path | None, folder: Path | None, rule: str | None, yes: bool, 
 
 
 @command.command("export")
-@_placed
+@placed
 @click.option("--rule", "rule", metavar="RULE", help="Only these rules: an id, a name, or a pattern (*, ?) of them.")
-def export_lines(file: Path | None, folder: Path | None, rule: str | None) -> None:
+def export_lines(place: Place, rule: str | None) -> None:
     """Write the state to standard output, as lines of JSON."""
-    with closing(LmdbReader.open(_folder(file, folder))) as reader:
+    with closing(read(place)) as reader:
         rules = {history.rule.key: history for history in reader.rules()}
         keys = _rule_keys(rules, rule)
         histories = [history for key, history in rules.items() if keys is None or key in keys]
@@ -201,17 +166,17 @@ def export_lines(file: Path | None, folder: Path | None, rule: str | None) -> No
 
 
 @command.command("import")
-@_placed
+@placed
 @_output
 @click.argument("source", metavar="FILE", type=click.File("rb"))
-def import_lines(file: Path | None, folder: Path | None, output: str, source: BinaryIO) -> None:
-    """Merge the exported state in FILE (- is standard input) into this one. The agent must not be running.
+def import_lines(place: Place, output: str, source: BinaryIO) -> None:
+    """Merge the exported state in FILE (- is standard input) into this one.
 
-    Where both know a term, it was first seen when the first of them saw it and last seen when the last did.
+    Where both know a term, it was first seen when the first of them saw it and last seen when the last did. The agent
+    must not be running, unless its state is shared.
     """
-    path = _folder(file, folder)
     counts = {"rules": 0, "terms": 0}
-    with closing(LmdbStore.open(path, _map_size(file, path))) as store:
+    with closing(edit(place)) as store:
         lines = read_lines(source, getattr(source, "name", "-"))
         while batch := list(itertools.islice(lines, BATCH)):
             histories = [each for each in batch if isinstance(each, History)]
@@ -223,16 +188,37 @@ def import_lines(file: Path | None, folder: Path | None, output: str, source: Bi
 
 
 @command.command("compact")
-@_placed
+@placed
 @_output
-def compact_file(file: Path | None, folder: Path | None, output: str) -> None:
+def compact_file(place: Place, output: str) -> None:
     """Write the database anew without the room that is free in it.
 
     The agent does it itself if it runs: meanwhile what it remembers waits to be written, and chunks for their acks.
+    For a state on disk: the server of a shared one sees to its own memory and files.
     """
-    path = _folder(file, folder)
-    sizes = ask(path, "compact") or compact(path)._asdict()
+    if isinstance(place, Shared):
+        raise click.UsageError(
+            f"{place} is on a server, which gives back by itself what is not used any more: "
+            "MEMORY PURGE and BGREWRITEAOF are its own commands for that"
+        )
+    sizes = ask(place.path, "compact") or compact(place.path)._asdict()
     click.echo(json.dumps(sizes) if output == "json" else f"{sizes['before']} bytes, now {sizes['after']}")
+
+
+def _place_told(place: Place) -> dict[str, str]:
+    match place:
+        case OnDisk(path):
+            return {"path": str(path)}
+        case Shared(url, prefix):
+            return {"path": str(url), "prefix": prefix}
+
+
+def _sizes_told(place: Place, sizes: Stats) -> str:
+    used = f" ({sizes.used_bytes / sizes.map_size:.1%} used)" if sizes.map_size else ""
+    if isinstance(place, OnDisk):
+        return f"{sizes.used_bytes} bytes used, file {sizes.file_bytes}, map {sizes.map_size}{used}"
+    bound = f"maxmemory {sizes.map_size}{used}" if sizes.map_size else "without a bound: maxmemory is 0"
+    return f"{sizes.used_bytes} bytes of memory used by all that is on the server, {bound}"
 
 
 def _batches(entries: Iterator[Entry]) -> Iterator[tuple[bytes, list[Entry]]]:

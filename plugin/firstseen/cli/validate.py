@@ -12,12 +12,13 @@ import click
 
 from firstseen import config
 from firstseen.cli import EXIT_CONFIG
-from firstseen.errors import ConfigError, Problem, RuleError
+from firstseen.errors import ConfigError, Problem, RuleError, StoreError
 from firstseen.geoip import databases
 from firstseen.net import tls
 from firstseen.record.enrichment import UNENRICHED, Enrichment
 from firstseen.rulekeeper import configured_policy, configured_rules, unused_patterns
 from firstseen.rules.ruleset import RuleSet
+from firstseen.states import configured, require
 
 
 @click.command("validate")
@@ -28,7 +29,7 @@ def command(ctx: click.Context, file: Path, output: str) -> None:
     """Check the configuration and the certificates, databases, rules and exceptions that it names.
 
     One line per problem, exit 78 if there is any. Rules that cannot run in this version, exceptions without effect, and
-    settings of rules that are not there, are told of, and are no problem.
+    settings of rules that are not there, are told of, and are no problem. Nothing is asked of the servers it names.
     """
     problems, rules, unused = _checked(file)
     reports, exceptions = rules.reports, rules.exceptions
@@ -74,6 +75,10 @@ def _checked(file: Path) -> tuple[Sequence[Problem], RuleSet, Sequence[Problem]]
         enrichment = databases(settings)
     except ConfigError as error:
         problems += error.problems
+    try:
+        require(configured(settings))
+    except StoreError as error:
+        problems.append(config.located(settings, "state.url", str(error)))
     try:
         rules = configured_rules(settings, time.time_ns() // 1_000_000, enrichment)
     except RuleError as error:

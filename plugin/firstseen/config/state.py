@@ -12,6 +12,9 @@ from firstseen.config.section import Section, come_together
 from firstseen.notation import Duration, Size
 from firstseen.stateurl import StateUrl
 
+PREFIX = r"\A[!-~]{1,64}\Z"
+"""What keys of a shared state may begin with."""
+
 
 class StateTls(Section, frozen=True, kw_only=True):
     """What the agent asks of the servers of a shared state, and shows to them, where its url begins with rediss."""
@@ -74,7 +77,7 @@ class State(Section, frozen=True, kw_only=True):
     prefix: Annotated[
         str,
         Meta(
-            pattern=r"\A[!-~]{1,64}\Z",
+            pattern=PREFIX,
             title="1 to 64 ASCII characters",
             description="What the keys on that server begin with. Agents with the same prefix share a state.",
         ),

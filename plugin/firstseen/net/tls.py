@@ -87,7 +87,7 @@ def client_context(
 
     The server must show a certificate that leads to ``ca`` (to one of the system's roots, without it) and was issued
     to the ``server_hostname`` that the connection is opened with. With ``verify`` off, neither is looked at: the
-    connection is encrypted, and nobody knows to whom.
+    connection is encrypted, and nobody knows to whom. The settings stand in ``section``.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

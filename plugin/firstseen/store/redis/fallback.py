@@ -42,8 +42,8 @@ _ALONE = b"alone"
 class Fallback:
     """See `SharedStore`; ``part`` takes part in the shared state, and has to tell of trouble to what it is given.
 
-    Begins alone if the servers are away; ``tell`` is told why whenever that begins, and of None when it is over. ``begun``
-    is called once, when the shared state is there. Closes both at the end.
+    Begins alone if the servers are away; ``tell`` is told why whenever that begins, and of None when it is over.
+    ``begun`` is called once, when the shared state is there. Closes both at the end.
     """
 
     def __init__(

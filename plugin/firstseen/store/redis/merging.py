@@ -13,11 +13,11 @@ from typing import Any
 from firstseen.detect.keys import state_key
 from firstseen.errors import StoreError
 from firstseen.model import TermValue
-from firstseen.store.base import Entry, History, Memory
+from firstseen.store.base import Entry, History, Memory, RuleState
 from firstseen.store.merge import merged, merged_history
 from firstseen.store.redis.hashes import MEMORY, WRITTEN, fields_of
-from firstseen.store.redis.link import ENTER, SWAP, Part
-from firstseen.store.redis.reader import SCHEMA, RedisReader, packed_history
+from firstseen.store.redis.link import ENTER, REGISTER, SWAP, Part
+from firstseen.store.redis.reader import SCHEMA, RedisReader, packed_history, packed_rule
 from firstseen.store.sweep import kept_ms
 
 _TOKEN_BYTES = 6
@@ -32,6 +32,11 @@ class Merging(RedisReader):
         """Make the state where there is none. Raises `StoreError` for one that this version cannot read."""
         self._link.call("SET", self._prefix + b"schema", SCHEMA, "NX")
         self.check()
+
+    def register(self, rule: RuleState, now_ms: int) -> int:
+        """See `firstseen.store.base.Claims.register`."""
+        rules, field = self._prefix + b"rules", rule.key.hex()
+        return int(self._link.call(*REGISTER.on(rules, field, now_ms, packed_rule(rule))))
 
     def absorb(self, histories: Sequence[History], entries: Sequence[Entry]) -> None:
         """Take what another state knows into this one (`firstseen.store.merge`)."""

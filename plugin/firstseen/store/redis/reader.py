@@ -36,8 +36,12 @@ class RedisReader:
 
     def check(self) -> None:
         """Raises `StoreError` where there is no state, or one that this version cannot read."""
-        if self._schema() is None:
+        if not self.is_there():
             raise StoreError(f"there is no state yet under {self._prefix.decode()}")
+
+    def is_there(self) -> bool:
+        """Whether there is a state. Raises `StoreError` for one that this version cannot read."""
+        return self._schema() is not None
 
     def get(self, rule_key: bytes, terms: Sequence[TermValue]) -> Memory | None:
         """See `StateReader.get`."""
@@ -48,8 +52,8 @@ class RedisReader:
         """See `StateReader.entries`. All keys are read first: the server knows no order of them."""
         length = len(self._terms)
         pattern = _SPECIAL.sub(rb"\\\1", self._terms + rule_key) + b"*"
-        keys = iter(sorted({key[length:] for key in self._link.keys(pattern)}))
-        while page := [key for key in islice(keys, _PAGE) if key > after]:
+        keys = iter(sorted({key[length:] for key in self._link.keys(pattern) if key[length:] > after}))
+        while page := list(islice(keys, _PAGE)):
             answers = self._link.together([("HMGET", self._terms + key, *WHOLE) for key in page])
             for key, values in zip(page, answers, strict=True):
                 if not holding or any(holding in value for value in values if value is not None):
@@ -58,9 +62,9 @@ class RedisReader:
                         yield Entry(key[:RULE_KEY_SIZE], self._terms_in(key, values), memory)
 
     def rules(self) -> Iterator[History]:
-        """See `StateReader.rules`."""
+        """See `StateReader.rules`; by their keys."""
         histories: Mapping[bytes, bytes] = self._link.call("HGETALL", self._prefix + b"rules")
-        for field, written in histories.items():
+        for field, written in sorted(histories.items()):
             yield self._history(field, written)
 
     def stats(self) -> Stats:

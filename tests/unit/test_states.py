@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import builtins
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firstseen import config
+from firstseen.detect.new_terms import Sighting
+from firstseen.errors import StoreError
+from firstseen.states import (
+    DEFAULT_MAP_SIZE,
+    SPARE,
+    OnDisk,
+    Place,
+    Shared,
+    configured,
+    edit,
+    join,
+    named,
+    open_on_disk,
+    read,
+    read_if_there,
+    require,
+)
+from firstseen.stateurl import StateUrl
+from firstseen.store.base import Entry, History, RuleState
+from firstseen.store.lmdb import LmdbStore
+from firstseen.store.redis.access import Access
+from support.redis import RedisServer, free_port, new_prefix
+
+RULE = RuleState(b"rule one", "id-1", "A rule", 1_000)
+ENTRY = Entry(RULE.key, ("ada",), Sighting(1, 2, 3, "e1", "e2"))
+URL = StateUrl("redis://ada:secret@127.0.0.1:1/2")
+
+
+@pytest.fixture(params=["disk", pytest.param("shared", marks=pytest.mark.redis)])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    if request.param == "disk":
+        return OnDisk(tmp_path / "state", 1 << 20)
+    server: RedisServer = request.getfixturevalue("redis_server")
+    return Shared(server.url, new_prefix().decode())
+
+
+def nobody(_: StoreError | None) -> None:
+    raise AssertionError("there is no trouble")
+
+
+def settings(folder: Path, state: str) -> config.Config:
+    file = folder / "firstseen.toml"
+    file.write_text(f"[state]\n{state}\n")
+    return config.load(file)
+
+
+def test_the_place_of_the_configuration(tmp_path: Path) -> None:
+    assert configured(settings(tmp_path, 'path = "there"\nmap_size = "2MiB"')) == OnDisk(tmp_path / "there", 2 << 20)
+
+
+def test_the_shared_place_of_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("from a file\n")
+    for file in ("ca", "crt", "key"):
+        (tmp_path / file).touch()
+    given = 'url = "rediss://h/1"\nprefix = "p:"\nusername = "ada"\npassword_file = "secret"\n'
+    tls = 'tls = {ca = "ca", cert = "crt", key = "key", verify = false}'
+
+    found = configured(settings(tmp_path, given + tls))
+
+    files = [tmp_path / name for name in ("ca", "crt", "key")]
+    assert found == Shared(StateUrl("rediss://h/1"), "p:", Access("ada", b"from a file", *files, verify=False))
+    assert "from a file" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "prefix", "expected"),
+    [
+        ("there", None, OnDisk(Path("there"))),
+        ("redis:there", None, OnDisk(Path("redis:there"))),
+        ("redis+cluster://a,b", None, Shared(StateUrl("redis+cluster://a,b"), "firstseen:")),
+        ("redis://h", "p:", Shared(StateUrl("redis://h"), "p:")),
+    ],
+)
+def test_places_are_named(text: str, prefix: str | None, expected: Place) -> None:
+    assert named(text, prefix) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "prefix"),
+    [("ftp://h", None), ("redis://h", ""), ("redis://h", "a\n"), ("redis://h", 65 * "a"), ("d", "p")],
+)
+def test_what_names_no_place(text: str, prefix: str | None) -> None:
+    with pytest.raises(ValueError, match=r"expected|a prefix is"):
+        named(text, prefix)
+
+
+def test_places_print_no_password() -> None:
+    assert str(OnDisk(Path("/there"))) == "/there"
+    assert str(Shared(URL, "p:")) == "redis://ada:********@127.0.0.1:1/2 (p:)"
+    assert "secret" not in repr(Shared(URL, "p:", Access("ada", b"secret")))
+
+
+def test_what_is_written_is_read(place: Place) -> None:
+    with closing(edit(place)) as editor:
+        assert editor.register(RULE, 5) == 5
+        editor.absorb([], [ENTRY])
+        assert editor.fold({}, {b"file": b"7"}, lambda one, other: one) == 0
+        assert editor.mark(b"file") == b"7"
+
+    with closing(read(place)) as reader:
+        assert list(reader.rules()) == [History(RULE, 5)]
+        assert list(reader.entries()) == [ENTRY]
+
+    with closing(edit(place, spare=SPARE)) as editor:
+        editor.forget(RULE.key, [("ada",)])
+        editor.forget_history(RULE.key)
+        assert (list(editor.entries()), list(editor.rules())) == ([], [])
+
+
+def test_nothing_is_there_yet(place: Place) -> None:
+    with pytest.raises(StoreError) as caught:
+        read(place)
+    assert str(caught.value) == f"{place} holds no state yet"
+    assert read_if_there(place) is None
+
+
+def test_a_state_may_be_there(place: Place) -> None:
+    with closing(edit(place)):
+        pass
+    reader = read_if_there(place)
+    assert reader is not None
+    reader.close()
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("opened", [read, read_if_there, edit, lambda place: join(place, Path("x"), 1, nobody)])
+def test_a_state_of_another_version_is_left_alone(
+    redis_server: RedisServer, opened: Callable[[Place], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    prefix = new_prefix()
+    redis_server.call("SET", prefix + b"schema", b"99")
+
+    with pytest.raises(StoreError, match="has schema b'99', this version of firstseen works with 1"):
+        opened(Shared(redis_server.url, prefix.decode()))
+
+
+@pytest.mark.parametrize("opened", [read, read_if_there, edit])
+def test_a_server_that_is_not_there(opened: Callable[[Place], Any]) -> None:
+    with pytest.raises(StoreError, match=r"at redis://127\.0\.0\.1:\d+ cannot be reached"):
+        opened(Shared(StateUrl(f"redis://127.0.0.1:{free_port()}")))
+
+
+def test_a_map_is_as_large_as_it_is_said_to_be_or_as_it_is(tmp_path: Path) -> None:
+    def size(place: OnDisk, spare: int = 0) -> int:
+        with closing(edit(place, spare=spare)) as editor:
+            return editor.stats().map_size
+
+    assert size(OnDisk(tmp_path / "new")) == DEFAULT_MAP_SIZE
+    assert size(OnDisk(tmp_path / "state", 1 << 20)) == 1 << 20
+    assert size(OnDisk(tmp_path / "state")) == 1 << 20
+    assert size(OnDisk(tmp_path / "state", 1 << 19), spare=4_096) == (1 << 20) + 4_096
+
+
+def test_an_agent_owns_a_state_on_disk(tmp_path: Path) -> None:
+    place = OnDisk(tmp_path, 1 << 20)
+    with closing(open_on_disk(place)) as store:
+        assert isinstance(store, LmdbStore)
+        with pytest.raises(StoreError, match="is in use by process"):
+            edit(place)
+
+
+@pytest.mark.redis
+def test_agents_join_a_shared_state(tmp_path: Path, redis_server: RedisServer) -> None:
+    place = Shared(redis_server.url, new_prefix().decode())
+    with (
+        closing(join(place, tmp_path / "a", 1_000, nobody)) as one,
+        closing(join(place, tmp_path / "b", 1_000, nobody)),
+    ):
+        with pytest.raises(StoreError, match="is in use by process"):
+            join(place, tmp_path / "a", 1_000, nobody)
+        one.register(RULE, 5)
+        with closing(read(place)) as reader:
+            assert list(reader.rules()) == [History(RULE, 5)]
+
+
+def test_the_package_redis_is_told_of_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    bring = builtins.__import__
+
+    def lacking(name: str, *more: Any) -> Any:
+        if name == "firstseen.store.redis.link":
+            raise ImportError(name)
+        return bring(name, *more)
+
+    place = Shared(URL)
+    require(place)
+    require(OnDisk(Path("there")))
+    monkeypatch.setattr(builtins, "__import__", lacking)
+
+    for opened in (require, read, edit):
+        with pytest.raises(StoreError, match=r"127\.0\.0\.1:1/2 needs the package redis: pip install"):
+            opened(place)  # type: ignore[operator]
+
+
+def test_the_package_redis_is_imported_where_a_state_is_shared_and_not_before() -> None:
+    asked = "import sys, firstseen.states, firstseen.daemon; print('redis' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", asked], capture_output=True, check=True).stdout == b"False\n"
