@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from firstseen.config import Config, State
 from firstseen.config.state import PREFIX
@@ -19,7 +19,7 @@ from firstseen.logs import event
 from firstseen.model import TermValue
 from firstseen.notation import Size
 from firstseen.stateurl import StateUrl
-from firstseen.store.base import Entry, History, Memory, Pruning, RuleState, SharedStore, StateReader, Store
+from firstseen.store.base import Entry, History, Pruning, RuleState, SharedStore, StateReader, Store
 from firstseen.store.disk import NO_STATE
 from firstseen.store.lmdb import LmdbReader, LmdbStore
 from firstseen.store.redis.access import Access
@@ -77,9 +77,7 @@ class StateEditor(StateReader, Protocol):
     def forget_history(self, rule_key: bytes) -> None:
         """Let a history begin anew when its rule is loaded next."""
 
-    def fold(
-        self, found: Mapping[bytes, Entry], marks: Mapping[bytes, bytes], together: Callable[[Any, Any], Memory]
-    ) -> int:
+    def fold(self, found: Mapping[bytes, Entry], marks: Mapping[bytes, bytes]) -> int:
         """See `firstseen.backfill.filling.Fillable`."""
 
     def mark(self, name: bytes) -> bytes | None:

@@ -13,7 +13,7 @@ import pytest
 
 from firstseen.backfill import blocks, filling, reading, tasks
 from firstseen.backfill.filling import Filling, position_in
-from firstseen.backfill.gathering import Span, together
+from firstseen.backfill.gathering import Span
 from firstseen.backfill.reading import Reader
 from firstseen.backfill.tasks import plan
 from firstseen.detect.matches import Moment
@@ -22,8 +22,9 @@ from firstseen.engine import Engine
 from firstseen.metrics import Counts
 from firstseen.record.instant import iso
 from firstseen.rules.ruleset import RuleSet
-from firstseen.store.base import Entry, Memory
+from firstseen.store.base import Entry
 from firstseen.store.lmdb import LmdbStore
+from firstseen.store.merge import together
 from support.rulebook import ARN, rule_id, rule_set, rule_text
 
 START_MS = 1_790_000_000_000
@@ -146,12 +147,10 @@ class Mortal:
         self._dies = dies
         self.mark = store.mark
 
-    def fold(
-        self, found: Mapping[bytes, Entry], marks: Mapping[bytes, bytes], how: Callable[[Any, Any], Memory]
-    ) -> int:
+    def fold(self, found: Mapping[bytes, Entry], marks: Mapping[bytes, bytes]) -> int:
         if self._dies():
             raise CutError
-        return self._store.fold(found, marks, how)
+        return self._store.fold(found, marks)
 
 
 def run(rules: RuleSet, folder: Path, files: Sequence[str], dies: Callable[[], bool]) -> bool:

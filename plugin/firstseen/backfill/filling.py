@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from firstseen.backfill.gathering import add_to, together
+from firstseen.backfill.gathering import add_to
 from firstseen.backfill.reading import Report, Totals
-from firstseen.detect.new_terms import Sighting
-from firstseen.store.base import Entry, Memory
+from firstseen.store.base import Entry
 
 COMMIT_TERMS = 20_000
 """Terms that wait for a transaction, at most about."""
+
+COMMIT_TERMS_SHARED = 2_500
+"""The same where others wait for the state meanwhile."""
 
 COMMIT_S = 2.0
 """Seconds for which one waits for more."""
@@ -27,13 +29,8 @@ _POSITION_BYTES = 8
 class Fillable(Protocol):
     """A state, as this module sees it."""
 
-    def fold(
-        self,
-        found: Mapping[bytes, Entry],
-        marks: Mapping[bytes, bytes],
-        together: Callable[[Sighting, Sighting], Memory],
-    ) -> int:
-        """Put ``found`` together with what is remembered, and keep ``marks``, durably; returns how many are new."""
+    def fold(self, found: Mapping[bytes, Entry], marks: Mapping[bytes, bytes]) -> int:
+        """Put ``found`` `together` with what is remembered, and keep ``marks``, durably; returns how many are new."""
 
     def mark(self, name: bytes) -> bytes | None:
         """What was kept under ``name``."""
@@ -56,10 +53,21 @@ def position_in(state: Fillable, mark: bytes) -> int | None:
 
 
 class Filling:
-    """Writes into ``state``; ``stopped`` tells whether to leave it at that, ``progress`` is told of what was read."""
+    """Writes into ``state``; ``stopped`` tells whether to leave it at that, ``progress`` is told of what was read.
 
-    def __init__(self, state: Fillable, stopped: Callable[[], bool], progress: Callable[[Totals], None]) -> None:
+    Where others wait for the state meanwhile, ``is_shared``, less is written at once.
+    """
+
+    def __init__(
+        self,
+        state: Fillable,
+        stopped: Callable[[], bool],
+        progress: Callable[[Totals], None],
+        *,
+        is_shared: bool = False,
+    ) -> None:
         self._state = state
+        self._commit_terms = COMMIT_TERMS_SHARED if is_shared else COMMIT_TERMS
         self._stopped = stopped
         self._progress = progress
         self._found: dict[bytes, Entry] = {}
@@ -73,7 +81,7 @@ class Filling:
             for report in reports:
                 if report is not None:
                     self._take(report)
-                if len(self._found) >= COMMIT_TERMS or time.monotonic() - last >= COMMIT_S:
+                if len(self._found) >= self._commit_terms or time.monotonic() - last >= COMMIT_S:
                     self._commit()
                     last = time.monotonic()
                 if self._stopped():
@@ -95,4 +103,4 @@ class Filling:
         if self._found or self._marks:
             found, marks = self._found, self._marks
             self._found, self._marks = {}, {}  # what could not be written is not tried again
-            self.outcome.new += self._state.fold(found, marks, together)
+            self.outcome.new += self._state.fold(found, marks)

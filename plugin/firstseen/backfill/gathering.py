@@ -1,8 +1,6 @@
 """What the engine claims, gathered in memory: the sightings of past events, in whatever order they come.
 
-`together` is the law: the earliest sighting is the first, the latest is the last, and all of them count. It is
-commutative and associative, so neither the order of files nor where they are cut means anything. It is not idempotent:
-who counts an event twice has counted two.
+`firstseen.store.merge.together` is the law: neither the order of files nor where they are cut means anything.
 """
 
 from __future__ import annotations
@@ -15,6 +13,7 @@ from firstseen.detect.law import Law, Occurrence
 from firstseen.detect.new_terms import Sighting
 from firstseen.model import TermValue, Verdict
 from firstseen.store.base import Claim, Entry, History, RuleState
+from firstseen.store.merge import together
 
 UNDATED = -(1 << 63)
 """Stands for the time of an event that has none: it says nothing of when its terms were seen."""
@@ -25,13 +24,6 @@ class Span(NamedTuple):
 
     since: int
     until: int
-
-
-def together(one: Sighting, other: Sighting) -> Sighting:
-    """What both saw. Events of one instant are told apart by their names."""
-    first_seen, event = min((one.first_seen, one.event), (other.first_seen, other.event))
-    last_seen, last_event = max((one.last_seen, one.last_event), (other.last_seen, other.last_event))
-    return Sighting(first_seen, last_seen, one.count + other.count, event, last_event)
 
 
 class Gatherer:
@@ -87,5 +79,5 @@ def add_to(found: dict[bytes, Entry], key: bytes, entry: Entry) -> None:
     """``entry`` and what was ``found`` under its key before, together."""
     known = found.get(key)
     if known is not None:
-        entry = entry._replace(memory=together(known.memory, entry.memory))  # type: ignore[arg-type]  # all are sightings
+        entry = entry._replace(memory=together(known.memory, entry.memory))
     found[key] = entry

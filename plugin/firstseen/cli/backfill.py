@@ -32,7 +32,7 @@ from firstseen.rulekeeper import configured_rules
 from firstseen.rules.loader import load_rules
 from firstseen.rules.rule import NewTerms
 from firstseen.rules.ruleset import RuleSet
-from firstseen.states import Place, edit
+from firstseen.states import Place, Shared, edit
 
 
 def _moment(ctx: click.Context, param: click.Parameter, text: str | None) -> int | None:
@@ -113,7 +113,7 @@ def command(
         wanted = purpose(reader.rules, bounds)
         found = plan(files, wanted, spans, lambda mark: None if restart else position_in(store, mark))
         progress = stack.enter_context(_progress(found))
-        filling = Filling(store, stopped, progress)
+        filling = Filling(store, stopped, progress, is_shared=isinstance(setup.place, Shared))
         filling.run(_reports(found, reader, crew))
         terms = store.stats().entries
     summary = _Summary(found, filling.outcome, terms, len(setup.rules.rules) - len(new_terms.rules), started)

@@ -43,7 +43,7 @@ from firstseen.store.disk import (
 )
 from firstseen.store.ledger import Change, Ledger, resolve
 from firstseen.store.lock import OwnerLock
-from firstseen.store.merge import merged, merged_history
+from firstseen.store.merge import merged, merged_history, together
 from firstseen.store.sweep import KEYS_AT_ONCE, Sweep
 from firstseen.store.tables import Tables
 from firstseen.store.writer import CommitError, Writer
@@ -202,12 +202,10 @@ class LmdbStore(Tables):
             outcomes = self._ledger.release(claims)
         resolve(outcomes)
 
-    def fold(
-        self, found: Mapping[bytes, Entry], marks: Mapping[bytes, bytes], together: Callable[[Any, Any], Memory]
-    ) -> int:
+    def fold(self, found: Mapping[bytes, Entry], marks: Mapping[bytes, bytes]) -> int:
         """Remember ``found``, by `state_key`, and keep ``marks`` for `mark`, in one transaction; durable on return.
 
-        What is remembered of a term already is put ``together`` with what was found. For a state in which nothing is
+        What is remembered of a term already is put `together` with what was found. For a state in which nothing is
         claimed. Returns how many of the terms are new; raises `StoreError`, and then nothing of it is written.
         """
         new = 0

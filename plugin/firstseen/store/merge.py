@@ -8,6 +8,8 @@ commutative, associative and idempotent (a property test holds it):
 * ``count`` is the larger: what both counted cannot be told from what only one did, so it is a lower bound.
 
 What threshold and suppression remember is short-lived and of one piece: the one that reaches further stays, whole.
+
+Sightings of different events, out of past logs, are put `together`: that adds them up, and is not idempotent.
 """
 
 from __future__ import annotations
@@ -30,6 +32,19 @@ def merged(one: Memory, other: Memory) -> Memory:
     if type(one) is not type(other):
         raise ValueError("one rule's memories are of two laws")
     return max(one, other, key=_reach)
+
+
+def together(one: Memory, other: Memory) -> Sighting:
+    """What both saw, where no event was seen by both: the earliest is the first, the latest the last, and all count.
+
+    Events of one instant are told apart by their names. Commutative and associative. Raises `TypeError` where they
+    are no sightings.
+    """
+    if not isinstance(one, Sighting) or not isinstance(other, Sighting):
+        raise TypeError("only sightings can be added up")
+    first_seen, event = min((one.first_seen, one.event), (other.first_seen, other.event))
+    last_seen, last_event = max((one.last_seen, one.last_event), (other.last_seen, other.last_event))
+    return Sighting(first_seen, last_seen, one.count + other.count, event, last_event)
 
 
 def merged_history(one: History, other: History) -> History:

@@ -9,7 +9,7 @@ from firstseen.backfill.reading import DONE, Report, Totals
 from firstseen.detect.keys import state_key
 from firstseen.detect.new_terms import Sighting
 from firstseen.errors import StoreError
-from firstseen.store.base import Entry, Memory
+from firstseen.store.base import Entry
 from firstseen.store.lmdb import LmdbStore
 
 RULE = b"12345678"
@@ -74,12 +74,7 @@ class Counting:
         self.folds: list[set[bytes]] = []
         self._fails_at = fails_at
 
-    def fold(
-        self,
-        found: Mapping[bytes, Entry],
-        marks: Mapping[bytes, bytes],
-        together: Callable[[Sighting, Sighting], Memory],
-    ) -> int:
+    def fold(self, found: Mapping[bytes, Entry], marks: Mapping[bytes, bytes]) -> int:
         self.folds.append(set(marks))
         if len(self.folds) == self._fails_at:
             raise StoreError("full")

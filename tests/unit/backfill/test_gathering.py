@@ -1,4 +1,4 @@
-from firstseen.backfill.gathering import UNDATED, Gatherer, Span, add_to, together
+from firstseen.backfill.gathering import UNDATED, Gatherer, Span, add_to
 from firstseen.detect.keys import state_key
 from firstseen.detect.law import Occurrence
 from firstseen.detect.new_terms import NewTermsLaw, Sighting
@@ -49,12 +49,6 @@ def test_a_rule_is_kept_for_whoever_fills_its_history() -> None:
     assert gatherer.register(RULE, 7) == 7
     assert gatherer.registered == [RULE]
     assert list(gatherer.rules()) == []
-
-
-def test_events_of_one_instant_are_told_apart_by_their_names() -> None:
-    one, other = Sighting(1, 1, 1, "b", "b"), Sighting(1, 1, 1, "a", "a")
-
-    assert together(one, other) == together(other, one) == Sighting(1, 1, 2, "a", "b")
 
 
 def test_entries_are_added_under_their_key() -> None:

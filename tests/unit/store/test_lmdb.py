@@ -644,17 +644,13 @@ class TestFold:
     """What was found elsewhere, put together with what is remembered."""
 
     @staticmethod
-    def added(one: Sighting, other: Sighting) -> Sighting:
-        return one._replace(last_seen=other.last_seen, count=one.count + other.count)
-
-    @staticmethod
     def found(*terms: str, time: int = 100) -> dict[bytes, Entry]:
         sighting = Sighting(time, time, 1, "e", "e")
         return {state_key(RULE.key, (term,)): Entry(RULE.key, (term,), sighting) for term in terms}
 
     def test_it_is_remembered_with_its_marks(self, tmp_path, store):
-        assert store.fold(self.found("x", "y"), {b"file": b"1"}, self.added) == 2
-        assert store.fold(self.found("y", "z", time=200), {b"file": b"2"}, self.added) == 1
+        assert store.fold(self.found("x", "y"), {b"file": b"1"}) == 2
+        assert store.fold(self.found("y", "z", time=200), {b"file": b"2"}) == 1
 
         assert store.get(RULE.key, ("y",)) == Sighting(100, 200, 2, "e", "e")
         assert claim(store, "z", time=201).verdict is Verdict.KNOWN
@@ -666,7 +662,7 @@ class TestFold:
 
     def test_what_finds_no_room_is_not_written_in_part(self, store):
         with pytest.raises(StoreError, match="is full"):
-            store.fold(self.found(*(f"{number:05}{'x' * 90}" for number in range(9_000))), {b"file": b"1"}, self.added)
+            store.fold(self.found(*(f"{number:05}{'x' * 90}" for number in range(9_000))), {b"file": b"1"})
 
         assert (store.stats().entries, store.mark(b"file")) == (0, None)
-        assert store.fold(self.found("x"), {b"file": b"1"}, self.added) == 1
+        assert store.fold(self.found("x"), {b"file": b"1"}) == 1

@@ -231,7 +231,7 @@ class Fallback:
 
     def _go_on_alone(self, error: StoreError) -> None:
         self._tell(error)
-        self.copy.fold({}, {_ALONE: b"1"}, lambda one, other: one)
+        self.copy.fold({}, {_ALONE: b"1"})
 
     def _parted(self, claims: Sequence[Claim]) -> tuple[list[Claim], list[Claim]]:
         with self._lock:
@@ -280,7 +280,7 @@ class Fallback:
             came_back, self._is_alone = self._is_alone, False
         self._catch_up()  # with what came meanwhile
         if came_back:
-            self.copy.fold({}, {_ALONE: b"0"}, lambda one, other: one)
+            self.copy.fold({}, {_ALONE: b"0"})
             self._tell(None)
 
     def _begin(self) -> None:

@@ -35,11 +35,15 @@ class Script:
 
     def on(self, key: bytes, *arguments: Part) -> tuple[Part, ...]:
         """The command."""
-        return ("EVALSHA", self._digest, 1, key, *arguments)
+        return self.across([key], *arguments)
+
+    def across(self, keys: Sequence[bytes], *arguments: Part) -> tuple[Part, ...]:
+        """The command on several keys, which one server has to hold: see `Link.is_divided`."""
+        return ("EVALSHA", self._digest, len(keys), *keys, *arguments)
 
 
-_SCRIPTS = [Script(name) for name in ("claim", "note", "free", "remember", "swap", "register", "enter")]
-CLAIM, NOTE, FREE, REMEMBER, SWAP, REGISTER, ENTER = _SCRIPTS
+_SCRIPTS = [Script(name) for name in ("claim", "note", "free", "remember", "swap", "register", "enter", "fold")]
+CLAIM, NOTE, FREE, REMEMBER, SWAP, REGISTER, ENTER, FOLD = _SCRIPTS
 
 
 class Link:
@@ -54,6 +58,11 @@ class Link:
         self._lock = threading.Lock()
         self._made: OneServer | Cluster | None = None
         self._known: Sequence[HostPort] = ()  # a cluster's servers, of which the address may name only one
+
+    @property
+    def is_divided(self) -> bool:
+        """Whether keys lie on several servers, so that one command reaches no two of them for sure."""
+        return self._url.kind == "cluster"
 
     def call(self, *command: Part) -> Any:
         """One command, and its answer."""
