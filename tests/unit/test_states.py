@@ -21,9 +21,8 @@ from firstseen.states import (
     Shared,
     configured,
     edit,
-    join,
     named,
-    open_on_disk,
+    open_state,
     read,
     read_if_there,
     require,
@@ -32,6 +31,7 @@ from firstseen.stateurl import StateUrl
 from firstseen.store.base import Entry, History, RuleState
 from firstseen.store.lmdb import LmdbStore
 from firstseen.store.redis.access import Access
+from support.logged import events
 from support.redis import RedisServer, free_port, new_prefix
 
 RULE = RuleState(b"rule one", "id-1", "A rule", 1_000)
@@ -136,16 +136,19 @@ def test_a_state_may_be_there(place: Place) -> None:
 
 
 @pytest.mark.redis
-@pytest.mark.parametrize("opened", [read, read_if_there, edit, lambda place: join(place, Path("x"), 1, nobody)])
+@pytest.mark.parametrize("opened", [read, read_if_there, edit])
 def test_a_state_of_another_version_is_left_alone(
-    redis_server: RedisServer, opened: Callable[[Place], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    redis_server: RedisServer, opened: Callable[[Place], Any], tmp_path: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     prefix = new_prefix()
     redis_server.call("SET", prefix + b"schema", b"99")
 
-    with pytest.raises(StoreError, match="has schema b'99', this version of firstseen works with 1"):
-        opened(Shared(redis_server.url, prefix.decode()))
+    for use in (
+        lambda: opened(Shared(redis_server.url, prefix.decode())),
+        lambda: open_state(agent(tmp_path / "a", redis_server, prefix), nobody),
+    ):
+        with pytest.raises(StoreError, match="has schema b'99', this version of firstseen works with 1"):
+            use()
 
 
 @pytest.mark.parametrize("opened", [read, read_if_there, edit])
@@ -165,26 +168,53 @@ def test_a_map_is_as_large_as_it_is_said_to_be_or_as_it_is(tmp_path: Path) -> No
     assert size(OnDisk(tmp_path / "state", 1 << 19), spare=4_096) == (1 << 20) + 4_096
 
 
+def agent(folder: Path, server: RedisServer | None = None, prefix: bytes = b"", *more: str) -> config.Config:
+    """The configuration of an agent whose directory this is."""
+    lines = ["[state]", f'path = "{folder}"', *more]
+    if server is not None:
+        lines += [f'url = "{server.url}"', f'prefix = "{prefix.decode()}"']
+    file = folder.with_suffix(".toml")
+    file.write_text("\n".join(lines))
+    return config.load(file)
+
+
 def test_an_agent_owns_a_state_on_disk(tmp_path: Path) -> None:
-    place = OnDisk(tmp_path, 1 << 20)
-    with closing(open_on_disk(place)) as store:
-        assert isinstance(store, LmdbStore)
+    opened = open_state(agent(tmp_path / "a"), nobody)
+    with closing(opened.store):
+        assert opened == (opened.on_disk, None, opened.on_disk, opened.on_disk)
+        assert isinstance(opened.on_disk, LmdbStore)
         with pytest.raises(StoreError, match="is in use by process"):
-            edit(place)
+            edit(OnDisk(tmp_path / "a", 1 << 20))
 
 
 @pytest.mark.redis
 def test_agents_join_a_shared_state(tmp_path: Path, redis_server: RedisServer) -> None:
-    place = Shared(redis_server.url, new_prefix().decode())
-    with (
-        closing(join(place, tmp_path / "a", 1_000, nobody)) as one,
-        closing(join(place, tmp_path / "b", 1_000, nobody)),
-    ):
+    prefix = new_prefix()
+    one = open_state(agent(tmp_path / "a", redis_server, prefix), nobody)
+    other = open_state(agent(tmp_path / "b", redis_server, prefix), nobody)
+    with closing(one.store), closing(other.store):
+        assert one == (one.shared, one.shared, None, None)
         with pytest.raises(StoreError, match="is in use by process"):
-            join(place, tmp_path / "a", 1_000, nobody)
-        one.register(RULE, 5)
-        with closing(read(place)) as reader:
+            open_state(agent(tmp_path / "a", redis_server, prefix), nobody)
+        one.store.register(RULE, 5)
+        with closing(read(Shared(redis_server.url, prefix.decode()))) as reader:
             assert list(reader.rules()) == [History(RULE, 5)]
+
+
+@pytest.mark.redis
+def test_an_agent_keeps_a_copy_to_go_on_with(
+    tmp_path: Path, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    opened = open_state(agent(tmp_path / "a", redis_server, new_prefix(), 'when_away = "local"'), nobody)
+    with closing(opened.store):
+        assert opened.shared is opened.store is opened.pruning
+        assert isinstance(opened.on_disk, LmdbStore)
+    away = agent(tmp_path / "b", None, b"", f'url = "redis://127.0.0.1:{free_port()}"', 'when_away = "local"')
+    with closing(open_state(away, nobody).store) as store:
+        store.register(RULE, 5)
+        assert list(store.rules()) == [History(RULE, 5)]
+    (told,) = events(caplog, "state_away")
+    assert "cannot be reached" in told["reason"]
 
 
 def test_the_package_redis_is_told_of_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

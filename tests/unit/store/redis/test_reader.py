@@ -166,7 +166,7 @@ def in_hash(*fields: bytes | str) -> Callable[[RedisServer, bytes], object]:
         (in_hash("f", "x", "l", "2", "c", "3", "e", "", "g", ""), "invalid literal"),
         (in_hash("f", "1", "l", "2", "c", "3", "e", b"\xff", "g", ""), "can't decode"),
         (in_hash("m", b"\xc1"), "it is no msgpack"),
-        (in_hash("m", b"\x01"), "it is no memory"),
+        (in_hash("m", b"\x01"), "it is no sighting"),
     ],
 )
 def test_what_cannot_be_read_is_told_of_with_its_key(
