@@ -19,11 +19,12 @@ from firstseen.engine import Engine
 from firstseen.errors import FirstseenError, ProtocolError, QuarantineFullError, StoreError
 from firstseen.forward.content import inflates
 from firstseen.forward.repeats import Arrival, Identity, Repeats, identity
-from firstseen.metrics import Counts
+from firstseen.metrics import Counts, Durations
 from firstseen.net.complaints import Complaints
 from firstseen.net.connection import Ticket
 from firstseen.net.delivery import Delivery
 from firstseen.net.forwarder import Forwarder
+from firstseen.net.peers import Peer
 from firstseen.pipeline import Outcome, Pipeline
 from firstseen.quarantine import Note, Quarantine
 from firstseen.store.base import Store
@@ -41,14 +42,21 @@ MOST_HELD = 32 << 20
 
 @dataclass(frozen=True, slots=True)
 class _Passage:
-    """One chunk on its way: settled once, through its ticket, with all that came after it and are the same."""
+    """One chunk on its way: settled once, through its ticket, with all that came after it and are the same.
+
+    ``since_s`` is when it came, by the steady clock.
+    """
 
     ticket: Ticket
     identity: Identity | None
+    since_s: float
 
 
 class Agent:
-    """Moves chunks through the pipeline and settles them; lives in the event loop, and is called in it."""
+    """Moves chunks through the pipeline and settles them; lives in the event loop, and is called in it.
+
+    ``lags`` is told of each chunk how many milliseconds ago the time of its first entry was.
+    """
 
     def __init__(
         self,
@@ -60,7 +68,9 @@ class Agent:
         repeats: Repeats[Ticket],
         quarantine: Quarantine | None,
         counts: Counts,
+        durations: Durations,
         now_ms: Callable[[], int],
+        lags: Callable[[Peer, int], None],
     ) -> None:
         self._pipeline = pipeline
         self._engine = engine
@@ -69,7 +79,9 @@ class Agent:
         self._repeats = repeats
         self._quarantine = quarantine
         self._counts = counts
+        self._durations = durations
         self._now_ms = now_ms
+        self._lags = lags
         self._complaints = Complaints(log)
         self._loop = asyncio.get_running_loop()
         self._turns: Turns[Outcome] = Turns(
@@ -81,7 +93,8 @@ class Agent:
         """A chunk came."""
         chunk = ticket.chunk
         self._counts.chunks_in += 1
-        passage = _Passage(ticket, identity(ticket.peer.origin, chunk))
+        self._counts.bytes_in += chunk.size
+        passage = _Passage(ticket, identity(ticket.peer.origin, chunk), _steady_s())
         if passage.identity is not None:
             arrival = self._repeats.arrived(passage.identity, ticket, _steady_ms())
             if arrival is not Arrival.NEW:
@@ -92,6 +105,7 @@ class Agent:
                     ticket.follow(self._repeats.first(passage.identity))
                     ticket.lighten()
                 return
+        self._counts.chunks_on_way += 1
         self._turns.add(
             ticket.source,
             self._pipeline.steps(chunk, self._now_ms()),
@@ -102,7 +116,7 @@ class Agent:
 
     def _not_processed(self, passage: _Passage, error: FirstseenError) -> None:
         count = passage.ticket.chunk.count
-        self._counts.records_in += count
+        self._came(count)
         if isinstance(error, ProtocolError):
             self._keep_or_refuse(passage, count, error.reason)
         elif isinstance(error, StoreError):
@@ -112,16 +126,20 @@ class Agent:
 
     def _processed(self, passage: _Passage, outcome: Outcome) -> None:
         ticket = passage.ticket
-        self._counts.records_in += outcome.records
+        self._came(outcome.records)
+        now_s = _steady_s()
+        self._durations.processing.observe(now_s - passage.since_s)
+        if outcome.first_ms is not None:
+            self._lags(ticket.peer, self._now_ms() - outcome.first_ms)
         ticket.weighs(outcome.held)
         self._held += outcome.held
         if not outcome.frames:
-            self._delivered(passage, outcome)
+            self._delivered(passage, outcome, now_s)
             return
         self._forwarder.submit(
             Delivery(
                 outcome.frames,
-                functools.partial(self._delivered, passage, outcome),
+                functools.partial(self._delivered, passage, outcome, now_s),
                 functools.partial(self._not_taken, passage, outcome),
                 source=ticket.source,
             )
@@ -131,18 +149,25 @@ class Agent:
         """Tell what is not told yet of chunks that were refused."""
         self._complaints.close()
 
-    def _delivered(self, passage: _Passage, outcome: Outcome) -> None:
+    def _came(self, records: int) -> None:
+        self._counts.records_in += records
+        self._counts.records_on_way += records
+
+    def _delivered(self, passage: _Passage, outcome: Outcome, since_s: float) -> None:
+        now_s = _steady_s()
+        self._durations.delivery.observe(now_s - since_s)
         if not outcome.claims:
             self._finish(passage, outcome)
             return
         committed = self._store.confirm(outcome.claims)
         committed.add_done_callback(
-            lambda future: self._loop.call_soon_threadsafe(self._committed, passage, outcome, future)
+            lambda future: self._loop.call_soon_threadsafe(self._committed, passage, outcome, now_s, future)
         )
 
-    def _committed(self, passage: _Passage, outcome: Outcome, future: Future[None]) -> None:
+    def _committed(self, passage: _Passage, outcome: Outcome, since_s: float, future: Future[None]) -> None:
         error = future.exception()
         if error is None:
+            self._durations.commit.observe(_steady_s() - since_s)
             self._finish(passage, outcome)
         elif isinstance(error, StoreError):
             # Delivered but not remembered: the sender sends it again, and at worst the alert is repeated.
@@ -152,6 +177,7 @@ class Agent:
 
     def _not_taken(self, passage: _Passage, outcome: Outcome, reason: str) -> None:
         """No server takes it: its alerts are not delivered, and so nothing of it may be remembered."""
+        self._counts.deliveries_refused += 1
         self._engine.release(outcome.claims)
         self._keep_or_refuse(passage, outcome.records, reason)
 
@@ -171,7 +197,7 @@ class Agent:
             self._counts.chunks_quarantined += 1
             self._counts.records_rejected += records
             self._tell("chunk_quarantined", passage, reason, file=str(future.result()))
-            self._settle(passage, safe=True)
+            self._settle(passage, records, safe=True)
         elif isinstance(error, FirstseenError | OSError):
             name = "quarantine_full" if isinstance(error, QuarantineFullError) else "quarantine_failed"
             self._complaints.tell(logging.ERROR, name, (), tag=passage.ticket.chunk.tag, reason=str(error))
@@ -184,7 +210,7 @@ class Agent:
         self._counts.chunks_rejected += 1
         self._counts.records_rejected += records
         self._tell("chunk_rejected", passage, reason)
-        self._settle(passage, safe=False)
+        self._settle(passage, records, safe=False)
 
     def _tell(self, name: str, passage: _Passage, reason: str, file: str | None = None) -> None:
         peer, chunk = passage.ticket.peer, passage.ticket.chunk
@@ -196,9 +222,12 @@ class Agent:
     def _finish(self, passage: _Passage, outcome: Outcome) -> None:
         self._counts.chunks_out += 1
         self._counts.records_out += outcome.records
-        self._settle(passage, safe=True)
+        self._settle(passage, outcome.records, safe=True)
 
-    def _settle(self, passage: _Passage, *, safe: bool) -> None:
+    def _settle(self, passage: _Passage, records: int, *, safe: bool) -> None:
+        self._counts.chunks_on_way -= 1
+        self._counts.records_on_way -= records
+        self._durations.chunk.observe(_steady_s() - passage.since_s)
         waiting: Sequence[Ticket] = ()
         if passage.identity is not None:
             waiting = self._repeats.settled(passage.identity, safe=safe, now_ms=_steady_ms())
@@ -207,6 +236,10 @@ class Agent:
         for ticket in waiting:
             ticket.settle(safe=safe)
         self._turns.go_on()
+
+
+def _steady_s() -> float:
+    return time.monotonic()
 
 
 def _steady_ms() -> int:

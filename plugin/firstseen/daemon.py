@@ -35,7 +35,8 @@ from firstseen.forward.repeats import Repeats
 from firstseen.forward.shapes import Shaper
 from firstseen.geoip import GeoIp, databases
 from firstseen.logs import event, set_up
-from firstseen.metrics import Counts
+from firstseen.metrics import Counts, Durations
+from firstseen.net.clients import Clients
 from firstseen.net.complaints import Complaints
 from firstseen.net.downstream import Target, unchanged
 from firstseen.net.forwarder import Forwarder
@@ -50,6 +51,9 @@ from firstseen.record.view import Mode
 from firstseen.rulekeeper import RuleKeeper, configured_policy, configured_rules, tell_of
 from firstseen.rules.ruleset import RuleSet
 from firstseen.states import open_state
+from firstseen.status.latest import Latest
+from firstseen.status.observer import Agency
+from firstseen.status.service import StatusService
 from firstseen.store.base import SharedStore
 from firstseen.upkeep import Upkeep
 
@@ -89,7 +93,7 @@ def _tell_of_trouble(problem: StoreError | None) -> None:
 
 
 async def _serve(config: Config, rules: RuleSet, geoip: GeoIp) -> int:
-    counts = Counts()
+    counts, durations = Counts(), Durations()
     stopping = asyncio.Event()
     faults = _watch_for_faults(stopping)
     tls = contexts(config)
@@ -99,22 +103,39 @@ async def _serve(config: Config, rules: RuleSet, geoip: GeoIp) -> int:
         stack.callback(store.close)
         engine = Engine(rules, store, counts, _now_ms, geoip, configured_policy(config))
         forwarder = _forwarder(config, tls.client, counts)
+        clients, latest = Clients(loop.time), Latest()
         agent = Agent(
-            pipeline=_pipeline(config, engine, counts, shared),
+            pipeline=_pipeline(config, engine, counts, latest, shared),
             engine=engine,
             store=store,
             forwarder=forwarder,
             repeats=Repeats(config.input.repeat_window.ms),
             quarantine=_quarantine(config),
             counts=counts,
+            durations=durations,
             now_ms=_now_ms,
+            lags=clients.lags,
         )
-        listener = _listener(config, agent, counts)
+        listener = _listener(config, agent, counts, clients)
+        keeper = RuleKeeper(config, engine, geoip, _now_ms, loop.call_later)
+        agency = Agency(
+            counts=counts,
+            durations=durations,
+            engine=engine,
+            keeper=keeper,
+            store=store,
+            forwarder=forwarder,
+            listener=listener,
+            latest=latest,
+            ack_timeout_s=config.output.ack_timeout.seconds,
+        )
+        status = StatusService(config.http, agency, _now_ms)
+        stack.push_async_callback(status.close)
+        await status.open(tls.http)
         addresses = [await _listen(listener, config, endpoint, tls.server) for endpoint in config.input.listen]
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         forwarding = tasks.create_task(forwarder.run())
         stack.callback(forwarding.cancel)
-        keeper = RuleKeeper(config, engine, geoip, _now_ms, loop.call_later)
         if pruning is not None:
             pruner = Pruner(pruning, counts, _now_ms, loop.call_later, loop.call_soon_threadsafe)
             pruner.start()
@@ -125,10 +146,13 @@ async def _serve(config: Config, rules: RuleSet, geoip: GeoIp) -> int:
             await _open_control(stack, Control(config.state.path, {"compact": upkeep.compact}))
             reload.insert(0, upkeep.reload)  # a new rule may need the room
         _on_signals(stopping, listener.give_up, reload)
-        event(log, logging.INFO, "ready", version=__version__, listen=addresses, rules=len(rules.rules))
+        status.enter("running")
+        listening = {"listen": addresses, "http": status.address}
+        event(log, logging.INFO, "ready", version=__version__, rules=len(rules.rules), **listening)
         await stopping.wait()
         if faults:
             return EXIT_FAILED
+        status.enter("stopping")
         event(log, logging.INFO, "stopping", timeout=str(config.input.drain_timeout))
         drained = await listener.drain(config.input.drain_timeout.seconds)
         agent.close()
@@ -145,7 +169,7 @@ async def _open_control(stack: AsyncExitStack, control: Control) -> None:
         stack.callback(control.close)
 
 
-def _pipeline(config: Config, engine: Engine, counts: Counts, shared: SharedStore | None) -> Pipeline:
+def _pipeline(config: Config, engine: Engine, counts: Counts, latest: Latest, shared: SharedStore | None) -> Pipeline:
     output = config.output
     shaper = Shaper(output.max_frame.bytes, config.alerts.tag_prefix, output.require_ack, os.urandom)
 
@@ -162,6 +186,7 @@ def _pipeline(config: Config, engine: Engine, counts: Counts, shared: SharedStor
         max_decompressed=config.input.max_decompressed.bytes,
         mode_of=mode_of,
         shared=shared,
+        on_labels=latest.add if config.http.listen is not None else None,
     )
 
 
@@ -171,7 +196,7 @@ def _quarantine(config: Config) -> Quarantine | None:
     return Quarantine.open(config.input.quarantine, config.input.quarantine_size.bytes)
 
 
-def _listener(config: Config, agent: Agent, counts: Counts) -> Listener:
+def _listener(config: Config, agent: Agent, counts: Counts, clients: Clients) -> Listener:
     settings = config.input
     handshake = None
     if settings.key is not None:
@@ -181,6 +206,7 @@ def _listener(config: Config, agent: Agent, counts: Counts) -> Listener:
         pool=Pool(limit=settings.max_in_flight.bytes),
         max_frame=settings.max_frame.bytes,
         max_in_flight=settings.max_in_flight.bytes,
+        clients=clients,
         handle=agent.handle,
         refuse=functools.partial(counts.add, "connections_refused"),
         paused=functools.partial(counts.add, "reading_pauses"),

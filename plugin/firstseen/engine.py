@@ -280,6 +280,7 @@ class Engine:
     def _alerts(self, running: Running, alerts: bool) -> bool:
         """Count one match, and say whether it is an alert, which is counted by its standing."""
         self._counts.matches += 1
+        running.tally.matches += 1
         if not alerts:
             self._counts.suppressed += 1
             running.tally.suppressed += 1

@@ -3,12 +3,16 @@
 records in = records out + records rejected
 chunks in  = chunks out + chunks rejected + chunks quarantined + chunks repeated
 matches    = alerts + suppressed + learning
+
+With what is on its way added on the right they do at any moment.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
@@ -20,8 +24,12 @@ class Counts:
     terms; it is an *alert*, or *learning* where its rule still learns what is usual, or *suppressed*: the terms were
     known, or not often enough there yet, or one alert on them was enough. Of the alerts, those *in shadow* and those
     *degraded*, being too many, are for nobody to look at.
+
+    Those *on their way* are no totals: they came in, and are neither out nor rejected yet. They are counted on their
+    own, where a chunk begins and where it is settled, so that the sums can fail.
     """
 
+    bytes_in: int = 0
     chunks_in: int = 0
     chunks_out: int = 0
     chunks_rejected: int = 0
@@ -44,6 +52,9 @@ class Counts:
     connections_refused: int = 0
     reading_pauses: int = 0
     delivery_retries: int = 0
+    deliveries_refused: int = 0
+    chunks_on_way: int = 0
+    records_on_way: int = 0
 
     def add(self, total: str, amount: int = 1) -> None:
         """Raise the total of that name, for those who only tell that something happened."""
@@ -52,3 +63,43 @@ class Counts:
     def as_dict(self) -> dict[str, int]:
         """Every total by its name."""
         return dataclasses.asdict(self)
+
+
+BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+"""Seconds: from what one small chunk takes to what a sender may wait for before it sends again."""
+
+
+class Histogram:
+    """How many of the values observed were at most each of ``bounds``, which ascend, and the sum of them all."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: Sequence[float] = BOUNDS_S) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        """By bound, those above the one before; the last are above all of them."""
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one value."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    @property
+    def count(self) -> int:
+        """How many were observed."""
+        return sum(self.counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """How long things took, in seconds, one value a chunk; one writer, the event loop.
+
+    ``processing`` from a chunk's arrival until it is known what leaves, ``delivery`` from there until downstream has
+    it, ``commit`` from there until what it changed is durable, ``chunk`` from its arrival until it is settled.
+    """
+
+    processing: Histogram = field(default_factory=Histogram)
+    delivery: Histogram = field(default_factory=Histogram)
+    commit: Histogram = field(default_factory=Histogram)
+    chunk: Histogram = field(default_factory=Histogram)

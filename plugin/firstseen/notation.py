@@ -258,6 +258,16 @@ class Endpoint:
         return "tls" if self.tls else "tcp"
 
     @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach it: a Unix socket, localhost, or a loopback address."""
+        if self.path is not None or self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
     def place(self) -> tuple[str, int, Path | None]:
         """Where it is, whatever is spoken there: of two endpoints in one place only one can be listened on."""
         return self.host, self.port, self.path

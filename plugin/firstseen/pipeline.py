@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from firstseen.detect.label import is_for_people
 from firstseen.detect.matches import Moment
@@ -42,12 +43,14 @@ class Outcome:
     """What becomes of a chunk: the frames to deliver, the claims to confirm after that, and its number of records.
 
     ``held`` is how many bytes the frames take beside the chunk's own. A chunk without frames is delivered as it is.
+    ``first_ms`` is the time of the first entry, None where that is not known.
     """
 
     frames: Sequence[Frame]
     claims: Sequence[Claim]
     records: int
     held: int
+    first_ms: int | None = None
 
 
 class Pipeline:
@@ -55,6 +58,7 @@ class Pipeline:
 
     ``key`` is where labels go in a record, ``mode_of`` says how the records under a tag are read, None for not at all.
     Where the engine's state is ``shared``, what a chunk will claim is reserved there first.
+    ``on_labels`` is told of the labels of each record that gets some, and when the record came.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class Pipeline:
         max_decompressed: int,
         mode_of: Callable[[str], ViewMode | None],
         shared: SharedStore | None = None,
+        on_labels: Callable[[Sequence[Mapping[str, Any]], int], None] | None = None,
     ) -> None:
         self._engine = engine
         self._shaper = shaper
@@ -75,6 +80,7 @@ class Pipeline:
         self._max_decompressed = max_decompressed
         self._mode_of = mode_of
         self._shared = shared
+        self._on_labels = on_labels
 
     def process(self, chunk: Chunk, now_ms: int) -> Outcome:
         """What to deliver for ``chunk``, which arrived at ``now_ms``.
@@ -148,7 +154,7 @@ class Pipeline:
         held = sum(len(edit.entry) for edit in edits)
         if edits or not content.travels:  # else it leaves as it came, and what was inflated is not needed any more
             held += content.held
-        return Outcome(frames, claims, content.records, held)
+        return Outcome(frames, claims, content.records, held, _first_ms(content))
 
     def _may_pass_unread(self, chunk: Chunk) -> bool:
         """Compressed entries have to be read in any case: peers lose parts of some, and acknowledge the whole."""
@@ -172,6 +178,8 @@ class Pipeline:
         claims.extend(inspection.claims)
         if not inspection.labels:
             return None
+        if self._on_labels is not None:
+            self._on_labels(inspection.labels, now_ms)
         entry = labelled_entry(data, span, record, self._key, inspection.labels)
         return Edit(span.start, span.stop, entry, apart=any(map(is_for_people, inspection.labels)))
 
@@ -195,6 +203,17 @@ class Pipeline:
 def _moment(data: Buffer, span: Span, now_ms: int) -> Moment:
     entry_ms = entry_time_ms(data, span)
     return Moment(arrival=now_ms, entry=now_ms if entry_ms is None else entry_ms)
+
+
+def _first_ms(content: Content) -> int | None:
+    """The time of the first entry; None where there is none, or it marks a group."""
+    entries = content.entries
+    if content.chunk.mode is Mode.MESSAGE:
+        return entry_time_ms(entries.data, message_span(entries.data, entries.start, entries.stop))
+    if not entries.count:
+        return None
+    span = entry_span(entries.data, entries.start, entries.start + entries.offsets[1])
+    return None if span is None else entry_time_ms(entries.data, span)
 
 
 def _digest(data: Buffer, span: Span) -> Callable[[], str]:

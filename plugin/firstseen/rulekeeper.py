@@ -122,26 +122,40 @@ class RuleKeeper:
         self._looked_at_ms = now_ms()
         self._timer: Timer | None = None
         self._policy = configured_policy(config)
+        self.reloads = 0
+        """How often everything was loaded anew, or should have been."""
+        self.failed_reloads = 0
+        self.problems: Sequence[str] = ()
+        """What was wrong the last time: something old is kept."""
+        self.loaded_ms = self._looked_at_ms
+        """When the rules that run were loaded."""
         engine.on_trip = self._watch
         self._watch()
 
     def reload(self) -> None:
         """Load databases, rules and exceptions anew; if one of them is broken, all of the old ones of its sort stay."""
         now_ms = self._now_ms()
+        self.reloads += 1
+        problems: list[str] = []
         try:
             self._geoip.reopen()
         except GeoIpError as error:
-            where = located(self._config, error.setting, error.what)
-            event(log, logging.ERROR, "reload_problem", problem=str(where))
+            problems.append(str(located(self._config, error.setting, error.what)))
+        rules: RuleSet | None = None
         try:
             rules = configured_rules(self._config, now_ms, self._geoip)
             self._engine.use(rules)
         except FirstseenError as error:
-            for problem in error.problems if isinstance(error, RuleError) else (error,):
-                event(log, logging.ERROR, "reload_problem", problem=str(problem))
+            rules = None
+            problems += map(str, error.problems if isinstance(error, RuleError) else (error,))
+        self.problems = problems
+        self.failed_reloads += bool(problems)
+        for problem in problems:
+            event(log, logging.ERROR, "reload_problem", problem=problem)
+        if rules is None:
             event(log, logging.ERROR, "reload_failed", kept=len(self._engine.rules.rules))
             return
-        self._looked_at_ms = now_ms
+        self._looked_at_ms = self.loaded_ms = now_ms
         self._watch()
         tell_of(rules, self._policy)
         event(log, logging.INFO, "reloaded", rules=len(rules.rules))

@@ -62,34 +62,38 @@ NO_POLICY = Policy()
 
 @dataclass(slots=True)
 class Tally:
-    """What came of a rule's matches since the agent started; as in `firstseen.metrics.Counts`."""
+    """What came of a rule's matches since the agent started; as in `firstseen.metrics.Counts`.
 
+    Those in shadow and the degraded ones are among the alerts. Matches = alerts + suppressed + learning.
+    """
+
+    matches: int = 0
     alerts: int = 0
     suppressed: int = 0
     learning: int = 0
     in_shadow: int = 0
     degraded: int = 0
 
-    @property
-    def matches(self) -> int:
-        """All of them: those in shadow and the degraded ones are among the alerts."""
-        return self.alerts + self.suppressed + self.learning
-
 
 @dataclass(frozen=True, slots=True)
 class Health:
     """How one rule does. Times are milliseconds since the epoch.
 
-    ``status`` is how an alert would be meant now, but degraded as long as the rule's breaker is tripped. ``since_ms``
-    is when its history began, None where it keeps none; ``others_ms`` when other histories of it began, from before it
-    was changed. ``learning_until_ms`` is None where it does not learn any more, ``shadow_until`` where it is not in
-    shadow.
+    ``status`` is how an alert would be meant now, but degraded as long as the rule's breaker is ``tripped``: it
+    recovers at ``recovers_ms`` if no more than ``max_signals`` in ``interval_ms`` come. ``since_ms`` is when the rule's
+    history began, None where it keeps none; ``others_ms`` when other histories of it began, from before it was changed.
+    ``learning_until_ms`` is None where it does not learn any more, ``shadow_until`` where it is not in shadow.
     """
 
     id: str
     name: str
     type: str
+    severity: str
     status: Standing
+    tripped: bool
+    recovers_ms: int | None
+    max_signals: int
+    interval_ms: int
     since_ms: int | None
     others_ms: Sequence[int]
     learning_until_ms: int | None
@@ -203,10 +207,16 @@ class Running:
         """How it does now."""
         phase, tally = self.phase(now_ms), self.tally
         until_ms = self.learning_until_ms
+        most, interval_ms = self.breaker.numbers
         return Health(
             id=self.rule.id,
             name=self.rule.name,
             type=self.rule.type,
+            severity=self.rule.severity,
+            tripped=self.breaker.tripped,
+            recovers_ms=self.breaker.recovers_ms,
+            max_signals=most,
+            interval_ms=interval_ms,
             status=Standing.DEGRADED if phase is Standing.OPEN and self.breaker.tripped else phase,
             since_ms=self.since_ms,
             others_ms=self.others_ms,

@@ -5,11 +5,15 @@ import re
 import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
 from firstseen.cli import COMMANDS, main
 from firstseen.config import sample, settings
+from firstseen.status.families import FAMILIES, Family
+from firstseen.status.readiness import CODES
+from firstseen.status.report import Status
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("tests/**/README.md")])
@@ -101,3 +105,41 @@ def test_nothing_links_out_of_the_checkout(folder: str) -> None:
     links = [path for path in (ROOT / folder).rglob("*") if path.is_symlink()]
 
     assert [link for link in links if not link.resolve().is_relative_to(ROOT)] == []
+
+
+METRICS = (ROOT / "docs/metrics.md").read_text()
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
+HTTP = (ROOT / "docs/http.md").read_text()
+REPORT = msgspec.json.schema(Status)["$defs"]
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_every_metric_is_documented(family: Family) -> None:
+    labels = ", ".join(f"`{label}`" for label in family.labels)
+
+    assert f"| `{family.name}` | {family.kind} | {labels} | {family.help} |" in METRICS
+
+
+def test_no_metric_is_documented_that_does_not_exist() -> None:
+    known = {family.name for family in FAMILIES}
+    suffixed = {f"{family.name}{suffix}" for family in FAMILIES for suffix in ("_bucket", "_count", "_sum")}
+    named = set(re.findall(r"\b(?:firstseen|process)_[a-z_]+", f"{METRICS} {OPERATIONS}"))
+
+    assert re.findall(r"^\| `((?:firstseen|process)_[a-z_]+)` \|", METRICS, re.MULTILINE) == [
+        family.name for family in FAMILIES
+    ]
+    assert named <= known | suffixed
+
+
+@pytest.mark.parametrize("part", sorted(REPORT))
+def test_every_key_of_the_report_is_documented_and_no_other(part: str) -> None:
+    section = HTTP.partition(f"\n**{part}.** {REPORT[part]['description']}\n")[2].partition("\n**")[0]
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|$", section, re.MULTILINE)
+
+    assert rows == [(key, value["description"]) for key, value in REPORT[part]["properties"].items()]
+
+
+def test_every_reason_not_to_be_ready_is_documented_and_no_other() -> None:
+    section = HTTP.partition("\n## Ready\n")[2].partition("\n## ")[0]
+
+    assert dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|$", section, re.MULTILINE)) == dict(CODES)

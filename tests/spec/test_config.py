@@ -50,7 +50,7 @@ def test_settings(case, tmp_path):
         assert shown(operator.attrgetter(name)(read), tmp_path) == expected, name
 
 
-@pytest.mark.parametrize("case", [*cases("problems"), *cases("problems_forward")])
+@pytest.mark.parametrize("case", [*cases("problems"), *cases("problems_forward"), *cases("problems_http")])
 def test_problems(case, tmp_path):
     path = written(case, tmp_path)
     with pytest.raises(ConfigError) as caught:

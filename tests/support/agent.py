@@ -28,14 +28,16 @@ def write_config(
     state: Path,
     rules: Path = FIRST_RULE,
     listen: str = "127.0.0.1:0",
+    http: str = "",
     extra: str = "",
 ) -> Path:
-    """A configuration file at ``path``; ``extra`` is TOML that follows, with sections of its own."""
+    """A configuration file at ``path``, which shows nothing over HTTP unless told; ``extra`` is as in `extra_of`."""
     path.write_text(
         f"[input]\nlisten = [{json.dumps(listen)}]\n{extra_of(extra, 'input')}"
         f"[output]\nservers = [{json.dumps(downstream)}]\n{extra_of(extra, 'output')}"
         f"[rules]\npaths = [{json.dumps(str(rules))}]\n"
         f'[state]\npath = {json.dumps(str(state))}\nmap_size = "64MiB"\n{extra_of(extra, "state")}'
+        f"[http]\nlisten = {json.dumps(http)}\n{extra_of(extra, 'http')}"
         f"[alerts]\n{extra_of(extra, 'alerts')}"
         '[log]\nlevel = "info"\nformat = "json"\n'
     )
@@ -110,6 +112,12 @@ class AgentProcess:
         """Where it listens; waits until it does."""
         address: str = self.wait_for("ready")["listen"][0]
         return int(address.rpartition(":")[2])
+
+    @property
+    def http(self) -> str:
+        """Where it shows how it does; waits until it does."""
+        address: str = self.wait_for("ready")["http"]
+        return address
 
     @property
     def pid(self) -> int:

@@ -28,13 +28,13 @@ class Deliveries:
     """Submits frames and notes the order in which they are delivered."""
 
     def __init__(self, forwarder: Forwarder) -> None:
-        self._forwarder = forwarder
+        self.forwarder = forwarder
         self.done: list[str] = []
         self.refused: dict[str, str] = {}
         self._news = asyncio.Event()
 
     def submit(self, name: str, *frames: Frame, source: str | None = None) -> None:
-        self._forwarder.submit(
+        self.forwarder.submit(
             Delivery(frames, lambda: self._delivered(name), lambda reason: self._refused(name, reason), source)
         )
 

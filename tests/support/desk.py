@@ -12,6 +12,7 @@ import msgpack
 import uvloop
 
 from firstseen.forward.buffers import Pool
+from firstseen.net.clients import Clients
 from firstseen.net.connection import Ticket
 from firstseen.net.listener import Listener
 
@@ -34,6 +35,7 @@ class Desk:
         self.tickets: list[Ticket] = []
         self.refused = 0
         self.pauses = 0
+        self.clients = Clients(asyncio.get_running_loop().time)
         self._news = asyncio.Event()
 
     def take(self, ticket: Ticket) -> None:
@@ -60,7 +62,7 @@ async def listening(
     """A listener on a free port; ``settings`` are its own."""
     desk = Desk()
     given = {"pool": Pool(), "max_frame": 1 << 20, "max_in_flight": max_in_flight, **settings}
-    listener = Listener(handle=desk.take, refuse=desk.refuse, paused=desk.paused, **given)
+    listener = Listener(clients=desk.clients, handle=desk.take, refuse=desk.refuse, paused=desk.paused, **given)
     address = await listener.listen("127.0.0.1", 0, tls, heartbeat=heartbeat)
     try:
         yield listener, desk, int(address.rpartition(":")[2])

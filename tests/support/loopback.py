@@ -122,7 +122,7 @@ def greeting(keys: ServerKeys) -> Callable[[Conversation, int], Awaitable[None]]
 def parcel(chunk: str | None = "one", size: int = 1) -> Parcel:
     data = msgpack.packb(["app", b"x" * size, {} if chunk is None else {"chunk": chunk}])
     frame = Frame("app", (data[:5], memoryview(data)[5:]), len(data), chunk)
-    return Parcel(frame, Delivery([frame], lambda: None, lambda _: None), 0)
+    return Parcel(frame, Delivery([frame], lambda: None, lambda _: None), 0, 0.0)
 
 
 class Settled:

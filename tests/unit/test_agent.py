@@ -15,7 +15,8 @@ from firstseen.errors import StoreError
 from firstseen.forward.buffers import Pool
 from firstseen.forward.repeats import Repeats
 from firstseen.forward.shapes import Shaper
-from firstseen.metrics import Counts
+from firstseen.metrics import Counts, Durations
+from firstseen.net.clients import Clients
 from firstseen.net.delivery import Delivery
 from firstseen.net.listener import Listener
 from firstseen.pipeline import Pipeline
@@ -69,6 +70,8 @@ class Office:
 
     def __init__(self, store: LmdbStore, quarantine: Quarantine | None, window_ms: int) -> None:
         self.counts = Counts()
+        self.durations = Durations()
+        self.clients = Clients(asyncio.get_running_loop().time)
         self.outbox = Outbox()
         self.store = store
         self.quarantine = quarantine
@@ -84,12 +87,15 @@ class Office:
             repeats=Repeats(window_ms),
             quarantine=quarantine,
             counts=self.counts,
+            durations=self.durations,
             now_ms=lambda: NOW_MS,
+            lags=self.clients.lags,
         )
         self.listener = Listener(
             pool=Pool(),
             max_frame=1 << 20,
             max_in_flight=1 << 20,
+            clients=self.clients,
             handle=agent.handle,
             refuse=lambda: None,
             paused=lambda: None,
@@ -121,6 +127,9 @@ class Office:
         assert counts.matches == counts.alerts + counts.suppressed + counts.learning
         chunks = (counts.chunks_out, counts.chunks_rejected, counts.chunks_repeated, counts.chunks_quarantined)
         assert counts.chunks_in == sum(chunks)
+        assert (counts.chunks_on_way, counts.records_on_way) == (0, 0)
+        assert self.durations.chunk.count == counts.chunks_in - counts.chunks_repeated
+        assert self.durations.delivery.count <= self.durations.processing.count <= self.durations.chunk.count
         return (counts.chunks_in, *chunks)
 
 
@@ -433,6 +442,57 @@ def test_a_mistake_of_ours_is_never_taken_for_a_fault_of_the_state_or_the_folder
                     await asyncio.sleep(0)
             assert [type(fault) for fault in here.faults] == [KeyError, ZeroDivisionError]
             assert reader._buffer == b""  # type: ignore[attr-defined]
+            writer.close()
+
+    run(test)
+
+
+def test_what_is_on_its_way_is_counted_until_it_is_settled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        async with office(tmp_path) as here:
+            commits = here.hold_commits(monkeypatch)
+            counts, durations = here.counts, here.durations
+            sent = frame("c", call(ADA, "e-1"), {"log": "x"})
+            reader, writer = await connect(here.port, sent)
+            delivery = await here.outbox.next()
+            for settled in (False, True):
+                assert (counts.chunks_in, counts.chunks_on_way, counts.bytes_in) == (1, 1, len(sent))
+                assert (counts.records_in, counts.records_on_way, counts.records_out) == (2, 2, 0)
+                assert (durations.processing.count, durations.delivery.count) == (1, int(settled))
+                if not settled:
+                    deliver(delivery)
+                    await turns()
+            assert (durations.commit.count, durations.chunk.count) == (0, 0)
+            commits[0].set_result(None)
+            assert await read(reader, len(ack("c"))) == ack("c")
+            assert (durations.commit.count, durations.chunk.count) == (1, 1)
+            assert here.sums() == (1, 1, 0, 0, 0)
+            writer.close()
+
+    run(test)
+
+
+def test_how_old_the_first_record_of_a_chunk_is_is_told(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with office(tmp_path) as here:
+            reader, writer = await connect(here.port, frame("c", {"log": "x"}, {"log": "y"}))
+            await here.outbox.deliver()
+            assert await read(reader, len(ack("c"))) == ack("c")
+            assert here.clients.lag_ms == NOW_MS - 1_000
+            (client,) = here.clients
+            assert (client.origin, client.lag_ms, client.chunks) == ("127.0.0.1", NOW_MS - 1_000, 1)
+            writer.close()
+
+    run(test)
+
+
+def test_what_no_server_takes_is_counted(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with office(tmp_path) as here:
+            reader, writer = await connect(here.port, frame("c", call(ADA, "e-1")))
+            (await here.outbox.next()).refuse("no server takes it")
+            assert await read_to_end(reader) == b""
+            assert (here.counts.deliveries_refused, here.sums()) == (1, (1, 0, 1, 0, 0))
             writer.close()
 
     run(test)

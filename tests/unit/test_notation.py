@@ -236,3 +236,15 @@ def test_until_a_moment_and_no_longer():
 def test_no_until(value):
     with pytest.raises(ValueError, match="expected true, a date such as 2027-01-31, or a date and time"):
         Until(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "local"),
+    [
+        *(("unix:/run/a", True), ("localhost:1", True), ("127.0.0.1:1", True), ("127.9.9.9:1", True)),
+        *(("tls://[::1]:1", True), ("0.0.0.0:1", False), ("[::]:1", False), ("192.0.2.1:1", False)),
+        *(("localhost.example.com:1", False), ("127.0.0.1.example.com:1", False), ("example.com:1", False)),
+    ],
+)
+def test_endpoints_that_only_this_machine_can_reach(text: str, local: bool) -> None:
+    assert Endpoint(text).is_local is local

@@ -502,3 +502,29 @@ def test_what_cannot_leave_stays_unclaimed(tmp_path: Path) -> None:
 
     assert alerts(record) == [ADA]
     bench.store.close()
+
+
+def test_whoever_wants_to_know_is_told_of_labels(bench: Bench) -> None:
+    told: list[tuple[list[str], int]] = []
+    bench.pipeline._on_labels = lambda labels, came_ms: told.append(([label["id"] for label in labels], came_ms))
+
+    (frame,) = bench.take(forward(call(ADA, "e-1"), {"log": "x"}, call(ADA, "e-2")), NOW_MS + 5)
+
+    (alert,) = frame[1][0][1]["alerts"]
+    assert told == [([alert["id"]], NOW_MS + 5)]
+
+
+@pytest.mark.parametrize(
+    ("frame", "first_ms"),
+    [
+        (msgpack.packb(["aws", [[5, {}], [6, {}]]]), 5_000),
+        (msgpack.packb(["aws", msgpack.packb([5, {}])]), 5_000),
+        (msgpack.packb(["aws", 5, {}]), 5_000),
+        (msgpack.packb(["aws", [[[7, {"meta": 1}], {}]]]), 7_000),
+        (msgpack.packb(["aws", []]), None),
+        (msgpack.packb(["aws", 5, {}, {"fluent_signal": 1}]), None),
+    ],
+    ids=["forward", "packed", "message", "with metadata", "empty", "a metric"],
+)
+def test_the_time_of_the_first_entry(bench: Bench, frame: bytes, first_ms: int | None) -> None:
+    assert bench.process(frame).first_ms == first_ms

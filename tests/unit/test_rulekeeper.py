@@ -270,3 +270,19 @@ def test_what_cloudtrail_never_has_is_told_apart_from_what_it_lacks_here():
     assert not_in_cloudtrail("azure.name") == "azure.name is not a field of CloudTrail"
     assert not_in_cloudtrail("source.as.number") is None
     assert not_in_cloudtrail("event.action") is None
+
+
+def test_reloads_and_what_was_wrong_with_them_are_counted(bench):
+    keeper = bench.start()
+    assert (keeper.reloads, keeper.failed_reloads, keeper.problems, keeper.loaded_ms) == (0, 0, (), 0)
+
+    bench.timers.now_ms = 1_000
+    bench.write("rules/a.toml", rule_text("event.action: ("))
+    keeper.reload()
+    assert (keeper.reloads, keeper.failed_reloads, keeper.loaded_ms) == (1, 1, 0)
+    (problem,) = keeper.problems
+    assert "rules/a.toml:" in problem
+
+    bench.write("rules/a.toml", rule_text("event.action: x"))
+    keeper.reload()
+    assert (keeper.reloads, keeper.failed_reloads, keeper.problems, keeper.loaded_ms) == (2, 1, [], 1_000)

@@ -80,6 +80,7 @@ def test_how_a_rule_does() -> None:
     shadowed = Policy(HOUR, shadow=[("*", Until("1970-01-01"))])
     made = running(shadowed)
     made.others_ms = [-7]
+    made.tally.matches = 6
     made.tally.alerts, made.tally.suppressed, made.tally.learning = 3, 2, 1
 
     def told(now_ms: int) -> tuple[Any, ...]:
@@ -94,7 +95,12 @@ def test_how_a_rule_does() -> None:
         id=rule_id(1),
         name="A rule for tests",
         type="new_terms",
+        severity=made.rule.severity,
         status=Standing.LEARNING,
+        tripped=False,
+        recovers_ms=None,
+        max_signals=100,
+        interval_ms=made.rule.interval_ms,
         since_ms=0,
         others_ms=[-7],
         learning_until_ms=HOUR,
@@ -114,6 +120,13 @@ def flooded() -> Running:
     for name in "abc":
         made.standing(name, 5, live=True)
     return made
+
+
+def test_a_flood_shows() -> None:
+    health = flooded().health(5)
+
+    assert (health.status, health.tripped, health.max_signals) == (Standing.DEGRADED, True, 1)
+    assert (health.interval_ms, health.recovers_ms) == (60_000, 120_000)
 
 
 def test_a_flood_is_told_of_when_it_begins_and_when_it_is_over(caplog: pytest.LogCaptureFixture) -> None:

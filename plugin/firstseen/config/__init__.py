@@ -6,6 +6,7 @@ the shipped sample and the reference documentation come from that declaration; w
     sections     the declarations, and what other parts of the program hold in their hands
     section      what each of them is
     state        that of the state, on disk or shared
+    tables       the smaller tables among them
     reader       from the file to the sections
     checks       settings that are fine alone and do not go together
     manual       every setting in words: the sample, the documentation, what an unknown name may have meant
@@ -19,25 +20,24 @@ from firstseen.config.manual import Setting, sample, settings
 from firstseen.config.reader import load, located
 from firstseen.config.sections import (
     Alerts,
-    ClientTls,
     Config,
     GeoIp,
+    Http,
     Input,
     Log,
     Output,
     Rules,
-    Server,
-    ServerTls,
-    User,
 )
 from firstseen.config.sources import Sources, View
 from firstseen.config.state import State
+from firstseen.config.tables import ClientTls, Server, ServerTls, User
 
 __all__ = [
     "Alerts",
     "ClientTls",
     "Config",
     "GeoIp",
+    "Http",
     "Input",
     "Log",
     "Output",

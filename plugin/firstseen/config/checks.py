@@ -6,8 +6,9 @@ import operator
 from collections.abc import Iterator, Sequence
 
 from firstseen.config.manual import settings
-from firstseen.config.sections import ClientTls, Config, Input, Output, ServerTls
+from firstseen.config.sections import Config, Input, Output
 from firstseen.config.state import State, StateSentinel, StateTls
+from firstseen.config.tables import ClientTls, ServerTls
 from firstseen.notation import Duration, Size
 
 SHORTEST_LEASE = Duration("1s")
@@ -18,6 +19,9 @@ Fault = tuple[Sequence[str], str]
 
 SHORTEST_IDLE = Duration("30s")
 """After this time Fluent Bit closes idle connections itself (``net.keepalive_idle_timeout``)."""
+
+SHORTEST_TOKEN = 16
+"""Bytes of a token that nobody guesses."""
 
 SMALLEST_FRAME = Size("64KiB")
 """Messages that are cut into smaller ones than this are mostly overhead."""
@@ -30,6 +34,7 @@ def faults(config: Config) -> Iterator[Fault]:
     yield from _output(config.output)
     yield from _state(config.state)
     yield from _loops(config)
+    yield from _http(config)
 
 
 def _too_little(config: Config) -> Iterator[Fault]:
@@ -116,3 +121,28 @@ def _loops(config: Config) -> Iterator[Fault]:
         for server in operator.attrgetter(name)(config):
             if server.address.place in own:
                 yield [name, "input.listen"], f"{server.address} is where this agent listens itself"
+
+
+def _http(config: Config) -> Iterator[Fault]:
+    given = config.http
+    yield from _one_secret("http.token", given.token, given.token_file)
+    if given.secret is not None and len(given.secret) < SHORTEST_TOKEN:
+        setting = "http.token" if given.token else "http.token_file"
+        yield [setting], f"must have at least {SHORTEST_TOKEN} characters, for nobody to guess it"
+    listen = given.listen
+    secured = listen is not None and listen.tls
+    if secured and given.tls.cert is None:
+        yield ["http.listen", "http.tls"], f"{listen} needs http.tls.cert and http.tls.key"
+    if not secured and given.tls != ServerTls():
+        yield ["http.tls", "http.listen"], 'has no use: http.listen does not start with "tls://"'
+    if listen is None:
+        return
+    if not (listen.is_local or given.secret or given.tls.client_ca):
+        what = (
+            f"{listen} can be reached from beyond this machine, and whoever does could read who was seen: set"
+            " http.token_file, or http.tls.client_ca, or listen on 127.0.0.1"
+        )
+        yield ["http.listen", "http.token", "http.token_file", "http.tls"], what
+    fixed = listen.port or listen.path
+    if fixed and any(listen.place == endpoint.place for endpoint in config.input.listen):
+        yield ["http.listen", "input.listen"], f"{listen} is where records come in"

@@ -85,9 +85,11 @@ def hint(key: str, here: Mapping[str, str], section: str = "") -> str:
     """What may have been meant by an unknown ``key``.
 
     ``here`` are the names that would be right in its place, each with how it is told; a setting of that name elsewhere
-    is proposed first, one in ``section`` before all others.
+    is proposed first, one in ``section`` before all others, and of those the one that comes first in the sample.
     """
-    listed = sorted((each for each in settings() if "*" not in each.key), key=lambda each: each.section == section)
+    named = [each for each in settings() if "*" not in each.key]
+    listed = [each for each in reversed(named) if each.section != section]
+    listed += [each for each in named if each.section == section]
     everywhere = {each.key.rpartition(".")[2]: each.name for each in listed}
     if key in everywhere:
         return f"; did you mean {everywhere[key]}?"

@@ -8,81 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
 from firstseen.config.secret import Secret, SecretFile, either
-from firstseen.config.section import Section, come_together
+from firstseen.config.section import Section
 from firstseen.config.sources import Sources
 from firstseen.config.state import State
+from firstseen.config.tables import ClientTls, Server, ServerTls, User
 from firstseen.notation import Duration, Endpoint, HostName, Mode, Size, Until
-
-
-class User(Section, frozen=True, kw_only=True):
-    """A client that may connect."""
-
-    name: Annotated[str, Meta(min_length=1, description="Its user name.")]
-    password: Annotated[Secret | None, Meta(description="Its password.")] = None
-    password_file: Annotated[SecretFile | None, Meta(description="A file with its password.")] = None
-
-    def __post_init__(self) -> None:
-        if (self.password is None) == (self.password_file is None):
-            raise ValueError("needs a password or a password_file, and not both")
-
-    @property
-    def secret(self) -> bytes:
-        """The password, wherever it is."""
-        return either(self.password, self.password_file) or b""
-
-
-class ServerTls(Section, frozen=True, kw_only=True):
-    """What the agent shows to clients on ``tls://`` endpoints, and asks of them."""
-
-    cert: Annotated[
-        Path | None,
-        Meta(
-            description="Certificate of the agent for tls:// endpoints, in PEM, those that lead to its root behind it."
-        ),
-    ] = None
-    key: Annotated[Path | None, Meta(description="Private key of this certificate, in PEM, not encrypted.")] = None
-    client_ca: Annotated[
-        Path | None,
-        Meta(
-            description="Roots, in PEM, of the certificates that clients must show then. Without it they need to show"
-            " none."
-        ),
-    ] = None
-
-    def __post_init__(self) -> None:
-        come_together(self.cert, self.key)
-        if self.client_ca and not self.cert:
-            raise ValueError("client_ca needs a cert and a key")
-
-
-class ClientTls(Section, frozen=True, kw_only=True):
-    """What the agent asks of ``tls://`` servers, and shows to them."""
-
-    ca: Annotated[
-        Path | None, Meta(description="Roots, in PEM, that tls:// servers are verified with; else those of the system.")
-    ] = None
-    cert: Annotated[Path | None, Meta(description="Certificate to show to servers that ask for one, in PEM.")] = None
-    key: Annotated[Path | None, Meta(description="Private key of this certificate, in PEM, not encrypted.")] = None
-    verify: Annotated[
-        bool,
-        Meta(
-            description="Verify the certificates of servers, and that they were issued to the server's host name."
-            " Without this anybody on the way can read and change everything."
-        ),
-    ] = True
-    server_name: Annotated[
-        HostName | None,
-        Meta(description="Host name to ask for and to verify, where it is not the one in the server's address."),
-    ] = None
-
-    def __post_init__(self) -> None:
-        come_together(self.cert, self.key)
 
 
 class Input(Section, frozen=True, kw_only=True):
@@ -176,20 +112,6 @@ class Input(Section, frozen=True, kw_only=True):
     def passwords(self) -> Mapping[str, bytes]:
         """The password of each user; empty where anybody with the key may connect."""
         return MappingProxyType({user.name: user.secret for user in self.users})
-
-
-class Server(Section, frozen=True, kw_only=True):
-    """A server to deliver to."""
-
-    SHORTHAND: ClassVar[str] = "address"
-
-    address: Annotated[Endpoint, Meta(description="Where it is.")]
-    entries: Annotated[Literal["as_received", "v1"], Meta(description="The form of entries it is sent.")] = (
-        "as_received"
-    )
-
-    def __str__(self) -> str:
-        return str(self.address)
 
 
 class Output(Section, frozen=True, kw_only=True):
@@ -321,6 +243,40 @@ class Alerts(Section, frozen=True, kw_only=True):
     ] = ""
 
 
+class Http(Section, frozen=True, kw_only=True):
+    """Where the agent shows how it does: /status, /metrics, /livez and /readyz."""
+
+    listen: Annotated[
+        Endpoint | None,
+        Meta(
+            description="Where to listen. Beyond this machine it takes a token or certificates of clients. Empty shows"
+            " nothing."
+        ),
+    ] = Endpoint("127.0.0.1:24226")
+    unix_mode: Annotated[Mode, Meta(description="Mode of a Unix socket: who may connect.")] = Mode("0660")
+    hosts: Annotated[
+        tuple[HostName, ...],
+        Meta(
+            description="Names under which it may be asked for, beside localhost, the name in listen, and any IP"
+            " address. Under others it does not answer: a web page elsewhere could make one up that leads here."
+        ),
+    ] = ()
+    token: Annotated[
+        Secret | None,
+        Meta(
+            description="What clients must show, as a Bearer token or as the password of any user; /livez and, without"
+            " its details, /readyz need none. Empty asks for none."
+        ),
+    ] = None
+    token_file: Annotated[SecretFile | None, Meta(description="File that holds this token, instead.")] = None
+    tls: ServerTls = ServerTls()
+
+    @property
+    def secret(self) -> bytes | None:
+        """The token, wherever it is; None where everybody who can connect may look."""
+        return either(self.token, self.token_file)
+
+
 class Log(Section, frozen=True, kw_only=True):
     """What the agent says of itself, on stderr."""
 
@@ -343,6 +299,7 @@ class Config(Struct, frozen=True, kw_only=True):
     geoip: GeoIp = GeoIp()
     alerts: Alerts = Alerts()
     sources: Sources = Sources()
+    http: Http = Http()
     log: Log = Log()
 
 

@@ -47,13 +47,15 @@ class Delivery:
 class Parcel:
     """One frame of a delivery on its way; ``strikes`` counts how often servers took others and not this one.
 
-    ``seen`` is how many parcels had been delivered in all when the last strike was counted.
+    ``seen`` is how many parcels had been delivered in all when the last strike was counted, ``since_s`` when it set
+    out, by the loop's clock.
     """
 
-    __slots__ = ("delivery", "frame", "seen", "strikes")
+    __slots__ = ("delivery", "frame", "seen", "since_s", "strikes")
 
-    def __init__(self, frame: Frame, delivery: Delivery, seen: int) -> None:
+    def __init__(self, frame: Frame, delivery: Delivery, seen: int, since_s: float) -> None:
         self.frame = frame
         self.delivery = delivery
         self.seen = seen
+        self.since_s = since_s
         self.strikes = 0

@@ -160,6 +160,12 @@ class Downstream(asyncio.Protocol):
         return len(self._unsettled)
 
     @property
+    def oldest(self) -> Parcel | None:
+        """What is on its way for longest."""
+        sent = self._unsettled.oldest()
+        return None if sent is None else sent.parcel
+
+    @property
     def single(self) -> bool:
         """Whether the server takes one frame a connection."""
         return self._handshake is not None and not self._handshake.keepalive

@@ -13,6 +13,8 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from itertools import chain
 
 from firstseen.logs import event
 from firstseen.net.delivery import Delivery, Parcel
@@ -35,6 +37,25 @@ class _Bond:
         self.parcels = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """How deliveries to one server go, over all of its lanes. Times are by the loop's clock, None for never.
+
+    ``connections`` are open; ``in_flight`` parcels are on their way to it, the oldest since ``oldest_s``. The others
+    are as in `Lane`.
+    """
+
+    name: str
+    standby: bool
+    connections: int
+    in_flight: int
+    oldest_s: float | None
+    delivered: int
+    delivered_s: float | None
+    failures: int
+    trouble: str
+
+
 class Forwarder:
     """Delivers what is submitted; run `run` in a task for as long as it should.
 
@@ -51,15 +72,53 @@ class Forwarder:
     ) -> None:
         self._lanes = deque(Lane(target, backoff(), self) for target in servers)
         self._standby = deque(Lane(target, backoff(), self) for target in standby)
+        self._by_server: dict[tuple[str, bool], list[Lane]] = {}
+        for waits, lanes in ((False, self._lanes), (True, self._standby)):
+            for lane in lanes:
+                self._by_server.setdefault((str(lane.target), waits), []).append(lane)
+        self._loop = asyncio.get_running_loop()
         self._retried = retried
         self._waiting: deque[Parcel] = deque()
         self._bonds: dict[Hashable, _Bond] = {}
         self._delivered = 0
+        self.reached = False
+        """Whether any server ever was."""
+        self.cut_off_s: float | None = self._loop.time()
+        """Since when no connection to any server is open, by the loop's clock; None while one is."""
 
     def submit(self, delivery: Delivery) -> None:
         """Deliver these frames, however long it takes."""
         for frame in delivery.frames:
-            self._place_or_keep(Parcel(frame, delivery, self._delivered))
+            self._place_or_keep(Parcel(frame, delivery, self._delivered, self._loop.time()))
+
+    @property
+    def waiting(self) -> int:
+        """Parcels that are with no server."""
+        return len(self._waiting)
+
+    @property
+    def oldest_s(self) -> float | None:
+        """Since when the oldest parcel of all is on its way, by the loop's clock."""
+        lanes = (lane.oldest_s for lane in (*self._lanes, *self._standby))
+        waiting = (parcel.since_s for parcel in self._waiting)
+        return min((since_s for since_s in chain(lanes, waiting) if since_s is not None), default=None)
+
+    def servers(self) -> list[Server]:
+        """How each server does, in the order of the configuration, those on standby behind the others."""
+        return [
+            Server(
+                name=name,
+                standby=standby,
+                connections=sum(lane.is_open for lane in lanes),
+                in_flight=sum(lane.load for lane in lanes),
+                oldest_s=min((lane.oldest_s for lane in lanes if lane.oldest_s is not None), default=None),
+                delivered=sum(lane.delivered for lane in lanes),
+                delivered_s=max((lane.delivered_s for lane in lanes if lane.delivered_s is not None), default=None),
+                failures=sum(lane.failures for lane in lanes),
+                trouble=next((lane.trouble for lane in lanes if lane.trouble), ""),
+            )
+            for (name, standby), lanes in self._by_server.items()
+        ]
 
     async def run(self) -> None:
         """Keep the lanes up, and everything unsettled on them."""
@@ -74,9 +133,16 @@ class Forwarder:
         needed = all(lane.rests for lane in self._lanes)
         for lane in self._standby:
             lane.want(needed)
+        self._note_reach()
         waiting, self._waiting = self._waiting, deque()
         for parcel in waiting:
             self._place_or_keep(parcel)
+
+    def _note_reach(self) -> None:
+        if any(lane.is_open for lane in (*self._lanes, *self._standby)):
+            self.reached, self.cut_off_s = True, None
+        elif self.cut_off_s is None:
+            self.cut_off_s = self._loop.time()
 
     def settled(self, parcel: Parcel) -> None:
         """Called by a lane."""

@@ -66,12 +66,19 @@ class Lane:
 
     ``rests`` says that the last attempt to use it failed; ``trusted`` is what gets any number of frames: a lane that is
     new, or one that delivered something since it had trouble. While `want` was last told False, the lane is closed.
+
+    It has ``delivered`` so many parcels, the last one at ``delivered_s`` by the loop's clock. Attempts to use it had
+    ``failures``, the last one for the reason ``trouble``, which is empty again once something is delivered.
     """
 
     def __init__(self, target: Target, backoff: Backoff, owner: Owner) -> None:
         self.target = target
         self.rests = False
         self.trusted = True
+        self.delivered = 0
+        self.delivered_s: float | None = None
+        self.failures = 0
+        self.trouble = ""
         self._backoff = backoff
         self._owner = owner
         self._wanted = asyncio.Event()
@@ -89,6 +96,14 @@ class Lane:
     def load(self) -> int:
         """Parcels on it."""
         return len(self._queue) + (len(self._connection) if self._connection is not None else 0)
+
+    @property
+    def oldest_s(self) -> float | None:
+        """When the parcel set out that is on it for longest."""
+        oldest = self._connection.oldest if self._connection is not None else None
+        if oldest is None and self._queue:
+            oldest = self._queue[0]
+        return None if oldest is None else oldest.since_s
 
     def put(self, parcel: Parcel) -> None:
         """Deliver it, behind all that were put here before."""
@@ -153,6 +168,9 @@ class Lane:
 
     def _settled(self, parcel: Parcel) -> None:
         self._backoff.reset()
+        self.delivered += 1
+        self.delivered_s = asyncio.get_running_loop().time()
+        self.trouble = ""
         news = not self.trusted or self.rests
         self.trusted, self.rests = True, False
         self._owner.settled(parcel)
@@ -189,6 +207,8 @@ class Lane:
 
     def _rest(self, unsettled: Sequence[Parcel], *, suspect: bool, reason: str) -> None:
         self.rests, self.trusted = True, False
+        self.failures += 1
+        self.trouble = reason
         self._give_back(unsettled, suspect=suspect, reason=reason)
 
     def _give_back(self, unsettled: Sequence[Parcel], *, suspect: bool, reason: str) -> None:

@@ -17,6 +17,7 @@ from firstseen.forward.buffers import Pool
 from firstseen.forward.handshake import ServerHandshake
 from firstseen.logs import event
 from firstseen.net import tcpsocket, unixsocket
+from firstseen.net.clients import Clients
 from firstseen.net.complaints import Complaints
 from firstseen.net.connection import Connection, Ticket
 from firstseen.net.heartbeat import Heartbeat
@@ -29,7 +30,7 @@ BACKLOG = 512
 
 
 class Listener:
-    """The listening sockets and their connections.
+    """The listening sockets and their connections; who is behind them is kept in ``clients``.
 
     ``handle`` gets each ticket as it comes; ``refuse`` is told of each connection that broke the protocol, ``paused``
     of each time that reading stops. At most ``max_in_flight`` bytes of chunks are on their way (see `Ticket.cost`),
@@ -43,6 +44,7 @@ class Listener:
         pool: Pool,
         max_frame: int,
         max_in_flight: int,
+        clients: Clients,
         handle: Callable[[Ticket], None],
         refuse: Callable[[], None],
         paused: Callable[[], None],
@@ -50,13 +52,14 @@ class Listener:
         idle_timeout_s: float = 0.0,
         handshake: Callable[[], ServerHandshake] | None = None,
     ) -> None:
+        self.clients = clients
+        self.max_in_flight = max_in_flight
         self.pool = pool
         self.max_frame = max_frame
         self.frame_timeout_s = frame_timeout_s
         self.idle_timeout_s = idle_timeout_s
         self.handshake = handshake
         self.paused = False
-        self._max_in_flight = max_in_flight
         self._handle = handle
         self._refuse = refuse
         self._paused_reading = paused
@@ -133,6 +136,7 @@ class Listener:
     def opened(self, connection: Connection) -> None:
         """Called by a connection."""
         self._connections.add(connection)
+        self.clients.opened(connection.peer)
         self._deserted.clear()
         if self._draining:  # it was accepted before, and nobody was told
             connection.finish()
@@ -140,22 +144,24 @@ class Listener:
     def closed(self, connection: Connection) -> None:
         """Called by a connection."""
         self._connections.discard(connection)
+        self.clients.closed(connection.peer)
         if not self._connections:
             self._deserted.set()
 
     def took(self, ticket: Ticket) -> None:
         """Called by a connection for each chunk."""
         self._idle.clear()
+        self.clients.took(ticket.peer, ticket.chunk.size)
         self.weighs(ticket.cost)
         self._handle(ticket)
 
     def weighs(self, more: int) -> None:
         """Called by a ticket."""
         self._in_flight += more
-        if self._in_flight >= self._max_in_flight and not self.paused:
+        if self._in_flight >= self.max_in_flight and not self.paused:
             self._pause(True)
             self._paused_reading()
-        elif self.paused and self._in_flight <= self._max_in_flight // 2:
+        elif self.paused and self._in_flight <= self.max_in_flight // 2:
             self._pause(False)
         elif more < 0 and self._growing:
             self._steer_growing()
@@ -168,9 +174,15 @@ class Listener:
 
     def let_go(self, ticket: Ticket) -> None:
         """Called by a connection for each ticket that is settled and out of its queue."""
+        self.clients.settled(ticket.peer, safe=bool(ticket.safe))
         self.weighs(-ticket.cost)
         if self._in_flight == 0:
             self._idle.set()
+
+    @property
+    def in_flight(self) -> int:
+        """Bytes of memory that chunks on their way take."""
+        return self._in_flight
 
     @property
     def is_short(self) -> bool:
@@ -197,6 +209,7 @@ class Listener:
     def refused(self, peer: Peer, tag: str | None, reason: str) -> None:
         """Called by a connection that has to close because of what its peer sent."""
         self._refuse()
+        self.clients.refused(peer)
         self._complain("connection_refused", peer, tag, reason)
 
     def cut_short(self, peer: Peer, tag: str | None) -> None:

@@ -25,10 +25,11 @@ class TlsError(FirstseenError):
 
 
 class Contexts(NamedTuple):
-    """For the side of clients and the side of servers; None where nothing speaks TLS."""
+    """For the side of clients, the side of servers, and HTTP; None where nothing speaks TLS."""
 
     server: ssl.SSLContext | None
     client: ssl.SSLContext | None
+    http: ssl.SSLContext | None
 
 
 def contexts(settings: config.Config) -> Contexts:
@@ -36,14 +37,16 @@ def contexts(settings: config.Config) -> Contexts:
 
     What a shared state needs is looked at likewise.
     """
-    given, taken = settings.input.tls, settings.output.tls
+    taken = settings.output.tls
     problems: list[Problem] = []
-    server = client = None
-    try:
-        if given.cert and given.key:
-            server = server_context(given.cert, given.key, given.client_ca)
-    except TlsError as error:
-        problems.append(config.located(settings, error.setting, error.what))
+    servers: dict[str, ssl.SSLContext] = {}
+    client = None
+    for section, given in (("input.tls", settings.input.tls), ("http.tls", settings.http.tls)):
+        try:
+            if given.cert and given.key:
+                servers[section] = server_context(given.cert, given.key, given.client_ca, section)
+        except TlsError as error:
+            problems.append(config.located(settings, error.setting, error.what))
     try:
         if any(each.address.tls for each in (*settings.output.servers, *settings.output.standby)):
             client = client_context(taken.ca, taken.cert, taken.key, verify=taken.verify)
@@ -57,21 +60,22 @@ def contexts(settings: config.Config) -> Contexts:
         problems.append(config.located(settings, error.setting, error.what))
     if problems:
         raise ConfigError(problems)
-    return Contexts(server, client)
+    return Contexts(servers.get("input.tls"), client, servers.get("http.tls"))
 
 
-def server_context(cert: Path, key: Path, client_ca: Path | None = None) -> ssl.SSLContext:
+def server_context(cert: Path, key: Path, client_ca: Path | None = None, section: str = "input.tls") -> ssl.SSLContext:
     """For accepting connections as the owner of ``cert`` and ``key``; raises `TlsError`.
 
-    With ``client_ca`` a client without a certificate that leads to it is refused.
+    With ``client_ca`` a client without a certificate that leads to it is refused. ``section`` is where all three are
+    set.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION  # a client could have us negotiate for ever
-    _identify(context, "input.tls", cert, key)
+    _identify(context, section, cert, key)
     if client_ca is not None:
         context.verify_mode = ssl.CERT_REQUIRED
-        _trust(context, "input.tls.client_ca", client_ca)
+        _trust(context, f"{section}.client_ca", client_ca)
     return context
 
 

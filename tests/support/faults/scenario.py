@@ -79,6 +79,8 @@ def configuration(
         "[state]",
         f"path = {json.dumps(str(state))}",
         'map_size = "64MiB"',
+        "[http]",
+        'listen = ""',
         "[log]",
         'format = "json"',
     ]

@@ -29,4 +29,4 @@ def test_a_delivery_that_is_refused_is_told_so_once_and_never_delivered() -> Non
 def test_without_a_source_a_delivery_is_its_own() -> None:
     made = delivery(1, [])
     assert made.source is made
-    assert Parcel(FRAME, made, 0).strikes == 0
+    assert Parcel(FRAME, made, 0, 0.0).strikes == 0

@@ -374,3 +374,63 @@ def test_connections_are_renewed_without_losing_anything() -> None:
             assert retried == []
 
     run(test)
+
+
+def test_how_servers_do() -> None:
+    async def test() -> None:
+        go = asyncio.Event()
+
+        async def script(peer: Conversation, connection: int) -> None:
+            frame = await peer.frame()
+            if connection:
+                await go.wait()
+                await peer.ack(frame)
+                await peer.until_closed()
+
+        async with downstream(script) as port, forwarding(target(port)) as (deliveries, _):
+            forwarder = deliveries.forwarder
+            (server,) = forwarder.servers()
+            assert (server.name, server.standby, server.connections) == (f"127.0.0.1:{port}", False, 0)
+            assert (forwarder.reached, forwarder.cut_off_s is None) == (False, False)
+            deliveries.submit("a", frame())
+            async with asyncio.timeout(TIMEOUT_S):
+                while forwarder.servers()[0].failures == 0 or not forwarder.servers()[0].connections:  # noqa: ASYNC110
+                    await asyncio.sleep(0.001)
+            (server,) = forwarder.servers()
+            assert (server.in_flight, server.delivered, server.delivered_s) == (1, 0, None)
+            assert server.trouble
+            assert server.oldest_s == forwarder.oldest_s
+            assert server.oldest_s is not None
+            assert (forwarder.reached, forwarder.cut_off_s) == (True, None)
+            go.set()
+            await deliveries.until("a")
+            (server,) = forwarder.servers()
+            assert (server.in_flight, server.delivered, server.trouble, server.oldest_s) == (0, 1, "", None)
+            assert server.delivered_s is not None
+            assert (forwarder.waiting, forwarder.oldest_s) == (0, None)
+
+    run(test)
+
+
+def test_since_when_no_server_can_be_reached() -> None:
+    async def test() -> None:
+        async def script(peer: Conversation, _: int) -> None:
+            await peer.ack(await peer.frame())
+            await peer.until_closed()
+
+        async with downstream(script) as port, forwarding(target(port)) as (deliveries, _):
+            forwarder = deliveries.forwarder
+            deliveries.submit("a", frame())
+            await deliveries.until("a")
+            assert forwarder.cut_off_s is None
+            lane = forwarder._lanes[0]
+            lane._connection.abort()
+            lane.target = target(1)
+            deliveries.submit("b", frame("b"))
+            async with asyncio.timeout(TIMEOUT_S):
+                while forwarder.cut_off_s is None:  # noqa: ASYNC110
+                    await asyncio.sleep(0.001)
+            assert (forwarder.reached, forwarder.waiting) == (True, 1)
+            assert forwarder.oldest_s is not None
+
+    run(test)

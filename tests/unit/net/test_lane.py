@@ -52,7 +52,7 @@ class Owner:
 def parcel(name: str, size: int) -> Parcel:
     data = msgpack.packb(["app", [[1, {"m": "x" * size}]], {"chunk": name}])
     frame = Frame("app", (data,), len(data), name)
-    return Parcel(frame, Delivery([frame], lambda: None, lambda reason: None), 0)
+    return Parcel(frame, Delivery([frame], lambda: None, lambda reason: None), 0, 0.0)
 
 
 async def with_lane(target: Target, backoff: Backoff, test: Callable[[Lane, Owner], Coroutine[Any, Any, None]]) -> None:

@@ -152,25 +152,32 @@ def test_from_a_configuration(tmp_path: Path, root: Authority) -> None:
     given = f'[input]\nlisten = ["tls://[::1]:0"]\ntls = {{cert = "{HOST}.crt", key = "{HOST}.key"}}\n'
     taken = f'[output]\nservers = ["tls://{HOST}:24224"]\ntls.ca = "one.ca.pem"\n'
 
-    server, client = contexts(loaded(tmp_path, given + taken))
+    shown = f'[http]\nlisten = "tls://127.0.0.1:0"\ntls = {{cert = "{HOST}.crt", key = "{HOST}.key"}}\n'
+
+    server, client, http = contexts(loaded(tmp_path, given + taken + shown))
 
     assert server is not None
     assert client is not None
+    assert http is not None
+    assert handshake(http, client) == ("TLSv1.3", False)
     assert handshake(server, client) == ("TLSv1.3", False)
 
 
 def test_none_where_nothing_speaks_tls(tmp_path: Path) -> None:
-    assert contexts(loaded(tmp_path, "")) == (None, None)
+    assert contexts(loaded(tmp_path, "")) == (None, None, None)
 
 
 def test_the_faults_of_both_sides_with_their_lines(tmp_path: Path) -> None:
     given = '[input]\nlisten = ["tls://[::1]:0"]\n[input.tls]\ncert = "a.crt"\nkey = "a.key"\n'
     taken = f'[output]\nstandby = ["tls://{HOST}:24224"]\ntls.ca = "ca.pem"\n'
 
+    shown = '[http]\nlisten = "tls://[::1]:0"\n[http.tls]\ncert = "a.crt"\nkey = "a.key"\n'
+
     with pytest.raises(ConfigError) as caught:
-        contexts(loaded(tmp_path, given + taken))
+        contexts(loaded(tmp_path, given + taken + shown))
 
     assert [(problem.line, problem.what.partition(":")[0]) for problem in caught.value.problems] == [
         (4, "input.tls.cert"),
+        (12, "http.tls.cert"),
         (8, "output.tls.ca"),
     ]
