@@ -203,7 +203,7 @@ def test_under_tls_with_a_certificate(tmp_path: Path, sink: Sink) -> None:
 
 def test_what_reads_may_read_and_nothing_else_may(tmp_path: Path, sink: Sink) -> None:
     with AgentProcess(configured(tmp_path, sink)) as agent:
-        for path in ("/status", "/metrics", "/livez"):
+        for path in ("/", "/page.css", "/status", "/metrics", "/livez"):
             for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"):
                 assert Visitor(agent.http).ask(path, method)[0] == 405
             assert Visitor(agent.http).ask(path, "HEAD") == (200, "")

@@ -244,7 +244,7 @@ class Alerts(Section, frozen=True, kw_only=True):
 
 
 class Http(Section, frozen=True, kw_only=True):
-    """Where the agent shows how it does: /status, /metrics, /livez and /readyz."""
+    """Where the agent shows how it does: a status page, /status, /metrics, /livez and /readyz."""
 
     listen: Annotated[
         Endpoint | None,

@@ -14,17 +14,21 @@ import ipaddress
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 
 import msgspec
 
 from firstseen.config import Http
 from firstseen.net.http import Request, Response, refusal
+from firstseen.status import view
 from firstseen.status.exposition import CONTENT_TYPE, exposition
 from firstseen.status.families import Facts, described
 from firstseen.status.observer import Observer
 from firstseen.status.process import ProcessReader
 from firstseen.status.report import Reason
+from firstseen.status.view.page import HEADERS as PAGE_HEADERS
+from firstseen.status.view.page import page
 
 FRESH_S = 1.0
 """For how long an answer is given again: whoever asks often gets the same, and costs nothing."""
@@ -42,6 +46,12 @@ HEADERS = (
 
 JSON = "application/json"
 
+ASSETS = {
+    "/page.css": "text/css; charset=utf-8",
+    "/page.js": "text/javascript; charset=utf-8",
+    "/icon.svg": "image/svg+xml",
+}
+
 
 class Site:
     """Answers requests from ``observer``; ``clock`` is steady, in seconds."""
@@ -56,12 +66,15 @@ class Site:
         names = [*settings.hosts, *([settings.listen.host] if settings.listen is not None else [])]
         self._names = frozenset(["localhost", *(_plain(str(name)) for name in names if name)])
         self._made: dict[str, tuple[float, Response]] = {}
-        self._pages = MappingProxyType({"/metrics": self._metrics, "/status": self._status})
+        self._pages = MappingProxyType({"/": self._page, "/metrics": self._metrics, "/status": self._status})
+        self._assets = MappingProxyType({path: _asset(path, kind) for path, kind in ASSETS.items()})
 
     def answer(self, request: Request) -> Response:
         """The answer to any request that reads."""
         response = self._answer(request)
-        return replace(response, headers=(*response.headers, *HEADERS))
+        own = {name for name, _ in response.headers}
+        common = (header for header in HEADERS if header[0] not in own)
+        return replace(response, headers=(*response.headers, *common))
 
     def _answer(self, request: Request) -> Response:
         host = request.headers.get("host")
@@ -75,9 +88,11 @@ class Site:
         if not allowed:
             asked = (("www-authenticate", f"Bearer {REALM}"), ("www-authenticate", f"Basic {REALM}"))
             return refusal(401, "http.token is asked for, as a Bearer token or as a password", *asked)
+        if request.path in self._assets:
+            return self._assets[request.path]
         make = self._pages.get(request.path)
         if make is None:
-            return Response(404, f"there is {', '.join(['/livez', '/readyz', *self._pages])}\n".encode())
+            return Response(404, f"there is {', '.join([*self._pages, '/livez', '/readyz'])}\n".encode())
         return self._fresh(request.path, make)
 
     def _fresh(self, path: str, make: Callable[[], Response]) -> Response:
@@ -87,6 +102,9 @@ class Site:
             response = make()
             self._made[path] = (now_s, response)
         return response
+
+    def _page(self) -> Response:
+        return Response(200, page(self._observer.observe()), "text/html; charset=utf-8", PAGE_HEADERS)
 
     def _metrics(self) -> Response:
         process = None if self._process is None else self._process.read()
@@ -120,6 +138,10 @@ class Site:
                 return False
             return hmac.compare_digest(pair.partition(b":")[2], self._token)
         return False
+
+
+def _asset(path: str, kind: str) -> Response:
+    return Response(200, (Path(view.__file__).parent / f"assets{path}").read_bytes(), kind)
 
 
 def _readiness(reasons: Sequence[Reason], request: Request, *, in_full: bool) -> Response:

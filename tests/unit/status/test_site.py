@@ -94,6 +94,22 @@ def test_the_report_and_the_metrics(tmp_path: Path) -> None:
     run(test)
 
 
+def test_the_page_and_what_it_asks_for(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with visiting(tmp_path) as visitor:
+            response = visitor.ask("/")
+            assert (response.status, response.content_type) == (200, "text/html; charset=utf-8")
+            assert b"A rule for tests" in response.body
+            (policy,) = [value for name, value in response.headers if name == "content-security-policy"]
+            assert "style-src 'self'; script-src 'self'" in policy
+            for path, kind in (("/page.css", "text/css"), ("/page.js", "text/javascript"), ("/icon.svg", "image/svg")):
+                asset = visitor.ask(path)
+                assert asset.status == 200
+                assert asset.content_type.startswith(kind)
+
+    run(test)
+
+
 def test_what_was_just_made_is_given_again(tmp_path: Path) -> None:
     async def test() -> None:
         async with visiting(tmp_path) as visitor:
@@ -185,7 +201,7 @@ def test_who_does_not_is_asked_for_it(tmp_path: Path, shown: str) -> None:
     async def test() -> None:
         async with visiting(tmp_path, token=Secret(TOKEN)) as visitor:
             given = {"authorization": shown} if shown else {}
-            for path in ("/", "/status", "/metrics", "/nowhere"):
+            for path in ("/", "/page.css", "/status", "/metrics", "/nowhere"):
                 response = visitor.ask(path, **given)
                 assert response.status == 401
                 assert TOKEN.encode() not in response.body
@@ -199,7 +215,7 @@ def test_who_does_not_is_asked_for_it(tmp_path: Path, shown: str) -> None:
     run(test)
 
 
-@pytest.mark.parametrize("path", ["/status", "/metrics", "/livez", "/readyz", "/nowhere"])
+@pytest.mark.parametrize("path", ["/", "/page.js", "/status", "/metrics", "/livez", "/readyz", "/nowhere"])
 def test_no_answer_can_be_kept_framed_or_taken_for_something_else(tmp_path: Path, path: str) -> None:
     async def test() -> None:
         async with visiting(tmp_path) as visitor:
