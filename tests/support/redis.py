@@ -54,18 +54,16 @@ class RedisServer:
         user = f":{self.password}@" if self.password else ""
         return StateUrl(f"redis://{user}127.0.0.1:{self.port}/0")
 
-    def start(self, *, wait: bool = True) -> None:
-        """Start it, over what an earlier one has left, and ``wait`` until it answers."""
+    def start(self) -> None:
+        """Start it, over what an earlier one has left."""
         assert SERVER is not None
         command = [SERVER, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""]
         command += ["--appendonly", "yes", "--appendfsync", "always", "--loglevel", "warning", *self._arguments]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        if wait:
-            self.wait()
+        self._wait()
 
-    def wait(self) -> None:
-        """Until it answers."""
+    def _wait(self) -> None:
         deadline = time.monotonic() + TIMEOUT_S
         while time.monotonic() < deadline:
             assert self._process is not None

@@ -132,7 +132,7 @@ class ClusterOfServers(Group):
             server.call("CLUSTER ADDSLOTSRANGE", first, beyond - 1)
         for server in self.servers[1:]:
             self.meet(server)
-        until(lambda: all(self._is_well(server) for server in self.servers), "the cluster is well")
+        self.settle()
 
     @property
     def url(self) -> StateUrl:
@@ -155,6 +155,10 @@ class ClusterOfServers(Group):
         """It becomes one of them."""
         first = self.servers[0]
         server.call("CLUSTER MEET", "127.0.0.1", first.port, self._buses[first])
+
+    def settle(self) -> None:
+        """Wait until they all know each other and have all slots."""
+        until(lambda: all(self._is_well(server) for server in self.servers), "the cluster is well")
 
     def _is_well(self, server: RedisServer) -> bool:
         told: Any = server.call("CLUSTER INFO")

@@ -39,7 +39,7 @@ class Cluster:
 
     def __init__(self, client: RedisCluster) -> None:
         self._client = client
-        self._newcomers: dict[HostPort, ClusterNode] = {}
+        self._newcomers: dict[HostPort, ClusterNode] = {}  # keys move there, and it has no slots yet
 
     @property
     def hosts(self) -> Sequence[HostPort]:
@@ -70,7 +70,8 @@ class Cluster:
 
     def load(self, script: bytes) -> None:
         """Have every server know this script."""
-        for server in self._primaries():
+        unlisted = (node for place, node in self._newcomers.items() if self._client.get_node(*place) is None)
+        for server in (*self._primaries(), *map(self._server, unlisted)):
             server.execute_command("SCRIPT LOAD", script)
 
     def keys(self, pattern: bytes) -> Iterator[bytes]:

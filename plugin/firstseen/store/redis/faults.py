@@ -12,6 +12,10 @@ from firstseen.stateurl import StateUrl
 Fault = RedisError | RedisClusterException | OSError
 
 _ADVICE: tuple[tuple[str, str], ...] = (
+    (r"no Sentinel .*does not know it", "the name behind the / of state.url is the one by which they watch it"),
+    (r"no Sentinel .*takes it for down", "they name another where there is one"),
+    (r"no Sentinel .*(Authentication|password)", "look at username and password under [state.sentinel]"),
+    (r"no Sentinel .*unknown command", "it is no Sentinel: redis:// instead of redis+sentinel://"),
     (
         r"OutOfMemory|\bOOM\b",
         "it is full: give it a larger maxmemory, or forget terms (firstseen state forget)",
@@ -20,22 +24,23 @@ _ADVICE: tuple[tuple[str, str], ...] = (
     (r"\bMISCONF\b", "it cannot write its own files: look at its disk and its log"),
     (r"\bNOREPLICAS\b", "too few replicas keep up with it (min-replicas-to-write)"),
     (r"\bBUSY\b", "another script has run for too long"),
-    (r"loading the dataset", "it reads its files and answers when it is done"),
+    (r"loading the dataset", "it reads its files, and answers then"),
     (r"max number of clients", "it takes more with a larger maxclients"),
     (r"NoPermission|NOPERM", "what its user must be allowed is in docs/state.md (ACL SETUSER)"),
     (r"Authentication|NOAUTH|WRONGPASS|password", "look at username and password, under [state] or in its url"),
     (r"DENIED.*protected mode", "give it a password, or turn protected-mode off"),
-    (r"CERTIFICATE_REQUIRED|certificate required|HANDSHAKE_FAILURE", "it asks for tls.cert and tls.key"),
+    (r"CERTIFICATE_REQUIRED|certificate required", "it asks for tls.cert and tls.key"),
+    (r"^TLS .*(EOF|HANDSHAKE_FAILURE|reset by peer|closed by)", "where it asks for certificates: tls.cert and tls.key"),
     (r"certificate is not valid for", "name it in state.url as its certificate does"),
     (r"CERTIFICATE_VERIFY_FAILED", "tls.ca under [state] has to hold the root of its certificate"),
     (r"WRONG_VERSION_NUMBER|RECORD_LAYER", "it does not seem to speak TLS there: redis:// instead of rediss://"),
+    (r"Timeout connecting", "nothing answers there, or not in what state.url begins with (rediss:// is TLS)"),
     (r"Connection (closed by server|reset by peer)", "where it speaks TLS, state.url begins with rediss"),
     (r"ClusterDown|slots are not covered", "a part of the cluster has no primary at present"),
     (r"cluster support disabled|Cluster mode is not enabled", "it is no cluster: redis:// instead of redis+cluster://"),
-    (r"^Moved", "it is one of a cluster: redis+cluster:// instead of redis://"),
-    (r"unknown command", "Sentinels (redis+sentinel://) and servers with renamed commands cannot hold a state"),
+    (r"\bMoved", "it is one of a cluster: redis+cluster:// instead of redis://"),
+    (r"unknown command", "servers with renamed commands cannot hold a state, nor can Sentinels (redis+sentinel://)"),
     (r"DB index is out of range", "name another database behind the / of state.url"),
-    (r"No master found", "look at the name behind the / of state.url and at the Sentinels, and at state.sentinel"),
     (r"InvalidResponse", "something else than Redis or Valkey seems to listen there"),
 )
 """What an error says, by its class and its words, and what that means; the first that fits."""
@@ -48,7 +53,8 @@ def told(url: StateUrl, error: Fault) -> StoreError:
     root = _root(error)
     said = (str(root) or type(root).__name__).rstrip(".")
     what = "cannot be used" if isinstance(root, ResponseError) else "cannot be reached"
-    advice = next((f"; {advice}" for pattern, advice in _ADVICE if re.search(pattern, _words(root))), "")
+    words = f"{'TLS ' if url.tls else ''}{_words(root)}"
+    advice = next((f"; {advice}" for pattern, advice in _ADVICE if re.search(pattern, words)), "")
     return StoreError(f"the state at {url} {what}: {said}{advice}")
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 from redis.retry import Retry
-from redis.sentinel import Sentinel
+from redis.sentinel import MasterNotFoundError, Sentinel
 
 from firstseen.stateurl import HostPort, StateUrl
 from firstseen.store.redis.access import Access
@@ -72,8 +73,29 @@ def primary(url: StateUrl, access: Access, options: Mapping[str, Any]) -> OneSer
         "password": access.sentinel_password,
         "retry": Retry(NoBackoff(), 0),  # there are others to ask
     }
-    sentinels = Sentinel(list(url.hosts), sentinel_kwargs={**options, **own}, retry=_once_more(), **options)
+    sentinels = _Sentinels(list(url.hosts), sentinel_kwargs={**options, **own}, retry=_once_more(), **options)
     return OneServer(sentinels.master_for(url.service, db=url.database))
+
+
+class _Sentinels(Sentinel):
+    """Tells what each of them said; of that redis-py tells no more than the classes of errors."""
+
+    def discover_master(self, service_name: str) -> tuple[str, int]:
+        """Where the primary is. Raises `MasterNotFoundError`."""
+        said = []
+        for place, sentinel in enumerate(self.sentinels):
+            at = sentinel.connection_pool.connection_kwargs
+            try:
+                watched: Any = sentinel.sentinel_masters()
+            except RedisError as error:
+                said.append(f"{at['host']}:{at['port']} cannot be asked: {error}")
+                continue
+            state = watched.get(service_name)
+            if state and self.check_master_state(state, service_name):
+                self.sentinels[0], self.sentinels[place] = sentinel, self.sentinels[0]
+                return state["ip"], int(state["port"])
+            said.append(f"{at['host']}:{at['port']} {'takes it for down' if state else 'does not know it'}")
+        raise MasterNotFoundError(f"no Sentinel names a primary for {service_name} ({', '.join(said)})")
 
 
 def _once_more() -> Retry:

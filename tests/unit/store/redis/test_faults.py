@@ -1,0 +1,89 @@
+"""Most of it is in test_link.py, where servers say what they say; here is what is hard to have them say."""
+
+from __future__ import annotations
+
+import pytest
+from redis.exceptions import (
+    ClusterDownError,
+    MasterDownError,
+    MovedError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from firstseen.stateurl import StateUrl
+from firstseen.store.redis.faults import Fault, is_gone, told
+
+URL = StateUrl("redis://ada:s3cret@h/0")
+HEAD = "the state at redis://ada:********@h/0"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            ResponseError("MISCONF Redis is configured to save RDB snapshots, but it's unable to persist to disk."),
+            "cannot be used: MISCONF Redis is configured to save RDB snapshots, but it's unable to persist to disk; it "
+            "cannot write its own files: look at its disk and its log",
+        ),
+        (
+            ResponseError("NOREPLICAS Not enough good replicas to write."),
+            "cannot be used: NOREPLICAS Not enough good replicas to write; too few replicas keep up with it "
+            "(min-replicas-to-write)",
+        ),
+        (
+            ResponseError("ERR Error running script: @user_script:2: -OOM command not allowed"),
+            "cannot be used: ERR Error running script: @user_script:2: -OOM command not allowed; it is full: give it a "
+            "larger maxmemory, or forget terms (firstseen state forget)",
+        ),
+        (
+            MovedError("42 h2:1"),
+            "cannot be used: 42 h2:1; it is one of a cluster: redis+cluster:// instead of redis://",
+        ),
+        (
+            ClusterDownError("The cluster is down"),
+            "cannot be used: The cluster is down; a part of the cluster has no primary at present",
+        ),
+        (
+            RedisConnectionError("max number of clients reached"),
+            "cannot be reached: max number of clients reached; it takes more with a larger maxclients",
+        ),
+        (OSError(), "cannot be reached: OSError"),
+        (ResponseError("ERR whatever"), "cannot be used: ERR whatever"),
+    ],
+)
+def test_what_happened_and_what_to_do(error: Fault, said: str) -> None:
+    assert str(told(URL, error)) == f"{HEAD} {said}"
+
+
+def test_what_is_behind_the_words_of_a_cluster_s_client() -> None:
+    inner = RedisClusterException("Cluster mode is not enabled on this node")
+    inner.__context__ = OutOfMemoryError("command not allowed")
+    outer = RedisClusterException("Redis Cluster cannot be connected")
+    outer.__cause__ = inner
+    assert str(told(URL, outer)).startswith(f"{HEAD} cannot be used: command not allowed; it is full")
+    alone = RedisClusterException("All slots are not covered after query all startup_nodes.")
+    assert str(told(URL, alone)).endswith("; a part of the cluster has no primary at present")
+
+
+@pytest.mark.parametrize(
+    ("error", "gone"),
+    [
+        (RedisConnectionError("closed"), True),
+        (OSError("unreachable"), True),
+        (RedisError("odd"), True),
+        (RedisClusterException("odd"), True),
+        (ReadOnlyError("You can't write against a read only replica."), True),
+        (ResponseError("ERR Error running script: -READONLY You can't write"), True),
+        (MasterDownError("Link with MASTER is down"), True),
+        (ClusterDownError("The cluster is down"), True),
+        (OutOfMemoryError("command not allowed"), False),
+        (ResponseError("MISCONF"), False),
+    ],
+)
+def test_when_another_server_may_be_the_one_to_ask(error: Fault, gone: bool) -> None:
+    assert is_gone(error) is gone
