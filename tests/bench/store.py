@@ -6,6 +6,7 @@ PYTHONPATH=tests python -m bench.store --terms 1000000
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import statistics
 import tempfile
@@ -14,19 +15,28 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from uuid import UUID
 
+from bench.remembering import Load, compare, memory
+from firstseen.detect.keys import state_key
 from firstseen.detect.law import Occurrence
-from firstseen.detect.new_terms import NewTermsLaw
-from firstseen.store.base import RuleState
+from firstseen.detect.matches import history_of, law_of
+from firstseen.detect.new_terms import NewTermsLaw, Sighting
+from firstseen.rules.loader import load_rules
+from firstseen.store.base import Entry, RuleState
 from firstseen.store.compaction import compact
 from firstseen.store.lmdb import LmdbStore
+from support.agent import FIRST_RULE
 
 DAY_MS = 86_400_000
-LAW = NewTermsLaw(10 * DAY_MS)
-RULE = RuleState(b"8 bytes.", "30fbf4db-c502-4e68-a239-2e99af0f70da", "The first call", LAW.reach_ms)
-START_MS = 1_790_000_000_000
+START_MS = time.time_ns() // 1_000_000 - DAY_MS
+"""Yesterday: for an agent that runs today, all of them are known."""
 GROUP = 1_000
 SAMPLE = 20_000
-EMPTY = 2_000
+COLD_SAMPLE = 5_000
+(_RULE,) = load_rules([FIRST_RULE]).rules
+_LAW = law_of(_RULE)
+assert isinstance(_LAW, NewTermsLaw)
+LAW = _LAW
+RULE = RuleState(history_of(_RULE), _RULE.id, _RULE.name, LAW.reach_ms)
 
 
 def arn(number: int) -> tuple[str]:
@@ -54,48 +64,106 @@ def timed(run: Callable[[int], object], numbers: Iterable[int]) -> str:
     return f"{statistics.median(took):.1f} µs (99 %: {statistics.quantiles(took, n=100)[98]:.1f})"
 
 
-def memory() -> str:
-    """Resident bytes of this process: its own, and those that are pages of the file."""
-    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":" in line)
-    own, shared = (int(lines[name].split()[0]) >> 10 for name in ("RssAnon", "RssFile"))
-    return f"{own} MiB of its own, {shared} MiB of mapped files"
+def map_size(terms: int) -> int:
+    return max(1 << 30, terms * 400)
 
 
-def bench(folder: Path, terms: int, chance: random.Random) -> None:
-    store = LmdbStore.open(folder, max(1 << 30, terms * 400))
+def fill(folder: Path, numbers: list[int]) -> None:
+    """Remember each of them once, a chunk's worth in a transaction, in this order: as it is written in the end.
+
+    Without waiting for the disk, and without the claims before it: what these take is measured afterwards.
+    """
+    store = LmdbStore.open(folder, map_size(len(numbers)), durable=False)
     store.register(RULE, START_MS)
-    numbers = list(range(terms))
-    chance.shuffle(numbers)
     start = time.perf_counter()
-    for at in range(0, terms, GROUP):
-        claim_and_confirm(store, numbers[at : at + GROUP], START_MS + at, 0)
-        if at == EMPTY:
-            report("claim and confirm, the first terms", f"{(time.perf_counter() - start) / at * 1e6:.1f} µs a term")
-    report("claim and confirm, all of them", f"{(time.perf_counter() - start) / terms * 1e6:.1f} µs a term")
-    last = chance.sample(numbers, SAMPLE)
-    start = time.perf_counter()
-    for at in range(0, SAMPLE, GROUP):
-        claim_and_confirm(store, last[at : at + GROUP], START_MS + terms + 1, 1)
-    report("claim and confirm, known terms", f"{(time.perf_counter() - start) / SAMPLE * 1e6:.1f} µs a term")
+    for at in range(0, len(numbers), GROUP):
+        found = {}
+        for number in numbers[at : at + GROUP]:
+            entry = Entry(
+                RULE.key, arn(number), Sighting(START_MS + at, START_MS + at, 1, event(number), event(number))
+            )
+            found[state_key(RULE.key, entry.terms)] = entry
+        store.fold(found, {}, max)
+    report("filled", f"{(time.perf_counter() - start) / len(numbers) * 1e6:.1f} µs a term, not durable")
     sizes = store.stats()
-    report("on disk", f"{sizes.file_bytes / terms:.0f} bytes a term, {sizes.used_bytes / terms:.0f} in use")
-    get = timed(lambda number: store.get(RULE.key, arn(number)), chance.sample(numbers, SAMPLE))
-    report("get", get)
+    assert sizes.entries == len(numbers)
+    report(
+        "on disk", f"{sizes.file_bytes / len(numbers):.1f} bytes a term, {sizes.used_bytes / len(numbers):.1f} in use"
+    )
+    store.close()
+
+
+def forget_cached_pages(folder: Path) -> None:
+    """Have the kernel drop what it holds of the file; it is open nowhere."""
+    file = os.open(folder / "lmdb" / "data.mdb", os.O_RDONLY)
+    try:
+        os.fsync(file)
+        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(file)
+
+
+def ask(folder: Path, terms: int, chance: random.Random) -> None:
+    """How long it takes to get and to claim, cold and warm; durable, as in an agent."""
+    forget_cached_pages(folder)
+    store = LmdbStore.open(folder, map_size(terms))
+    cold = [chance.randrange(terms) for _ in range(COLD_SAMPLE)]
+    report("get, cold", timed(lambda number: store.get(RULE.key, arn(number)), cold))
+    for number in range(terms // 20):  # a page holds some 35
+        store.get(RULE.key, arn(chance.randrange(terms)) if number % 2 else arn(number * 20 % terms))
+    known = [chance.randrange(terms) for _ in range(SAMPLE)]
+    report("get, warm", timed(lambda number: store.get(RULE.key, arn(number)), known))
     claims = []
     occurrence = Occurrence(START_MS + terms + 2, event(-1))
-    known = chance.sample(numbers, SAMPLE)
-    report("claim, known", timed(lambda number: claims.append(store.claim(RULE, arn(number), occurrence, LAW)), known))
-    new = range(terms, terms + SAMPLE)
-    report("claim, new", timed(lambda number: claims.append(store.claim(RULE, arn(number), occurrence, LAW)), new))
+
+    def claim(number: int) -> None:
+        claims.append(store.claim(RULE, arn(number), occurrence, LAW))
+
+    report("claim, known", timed(claim, known))
+    report("claim, new", timed(claim, range(terms, terms + SAMPLE)))
     store.release(claims)
-    report("memory", memory())
-    store.close()
     start = time.perf_counter()
-    after = compact(folder).after
-    report("compacted", f"{after / terms:.0f} bytes a term, in {time.perf_counter() - start:.1f} s")
-    store = LmdbStore.open(folder, max(1 << 30, terms * 400))
-    prune(store, "look at all terms, forget none", START_MS)
-    prune(store, "forget all terms", START_MS + 100 * DAY_MS)
+    for at in range(0, SAMPLE, GROUP):
+        claim_and_confirm(store, known[at : at + GROUP], START_MS + terms + 1, 1)
+    report("claim and confirm, known terms", f"{(time.perf_counter() - start) / SAMPLE * 1e6:.1f} µs a term, durable")
+    start = time.perf_counter()
+    for at in range(terms, terms + SAMPLE, GROUP):
+        claim_and_confirm(store, range(at, at + GROUP), START_MS + terms + 1, 1)
+    report("claim and confirm, new terms", f"{(time.perf_counter() - start) / SAMPLE * 1e6:.1f} µs a term, durable")
+    report("memory of this process", memory("self"))
+    store.close()
+
+
+def control(folder: Path, terms: int) -> None:
+    """The same in an empty state."""
+    store = LmdbStore.open(folder, map_size(terms))
+    store.register(RULE, START_MS)
+    start = time.perf_counter()
+    for at in range(0, SAMPLE, GROUP):
+        claim_and_confirm(store, range(at, at + GROUP), START_MS + terms + 1, 1)
+    report("the same, in an empty state", f"{(time.perf_counter() - start) / SAMPLE * 1e6:.1f} µs a term, durable")
+    store.close()
+
+
+def bench(folder: Path, terms: int, rounds: int, chance: random.Random) -> None:
+    large = folder / "large"
+    numbers = list(range(terms))
+    chance.shuffle(numbers)
+    fill(large, numbers)
+    del numbers
+    ask(large, terms, chance)
+    control(folder / "control", terms)
+    load = Load(terms, terms + SAMPLE, lambda number: arn(number)[0], event, chance)
+    for what, figure in compare(folder, FIRST_RULE, load, terms, rounds):
+        report(what, figure)
+    start = time.perf_counter()
+    sizes = compact(large)
+    entries = terms + SAMPLE
+    report("compacted", f"{sizes.after / entries:.1f} bytes a term, in {time.perf_counter() - start:.1f} s")
+    store = LmdbStore.open(large, map_size(terms), durable=False)
+    store.register(RULE, START_MS)
+    prune(store, "look at all terms, forget none", START_MS + DAY_MS)
+    prune(store, "forget all terms, not durable", START_MS + 1_000 * DAY_MS)
     assert store.stats().entries == 0
     store.close()
 
@@ -122,7 +190,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--terms", type=int, default=1_000_000)
     parser.add_argument("--folder", type=Path, help="Where the state is made; by default a temporary one.")
+    parser.add_argument("--rounds", type=int, default=7, help="of an agent over it beside one over an empty state")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as made:
-        bench(Path(made), options.terms, random.Random(options.seed))
+        bench(Path(made), options.terms, options.rounds, random.Random(options.seed))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -32,6 +32,7 @@ from firstseen.store.disk import (
     sync_folder,
 )
 from firstseen.store.lock import OwnerLock
+from firstseen.store.writer import CommitError
 
 if TYPE_CHECKING:
     from lmdb import _Database
@@ -71,8 +72,15 @@ def compact(path: Path) -> Sizes:
         return Sizes(before, (path / DATA / FILE).stat().st_size)
 
 
-def copy(old: lmdb.Environment, tables: Mapping[bytes, _Database], path: Path) -> None:
+def copy(
+    old: lmdb.Environment,
+    tables: Mapping[bytes, _Database],
+    path: Path,
+    gives_up: Callable[[], bool] = lambda: False,
+) -> None:
     """Write the database anew into the folder ``NEW`` of the state's folder, durably; nobody writes it meanwhile.
+
+    Raises `CommitError` where it ``gives_up`` half way; then nothing of it is left.
 
     Key by key and not page by page: in the order of their keys, terms fill their pages to the last byte, where those
     that came in the order of time leave a third of each empty. And each in the form in which it is written today.
@@ -82,7 +90,12 @@ def copy(old: lmdb.Environment, tables: Mapping[bytes, _Database], path: Path) -
         undo.callback(shutil.rmtree, path / NEW)
         with environment(path / NEW, old.info()["map_size"], durable=False) as new:
             for name, table in tables.items():
-                _append(old, table, new, new.open_db(name), repacked if name == TERMS else _as_it_is)
+                target, form = new.open_db(name), repacked if name == TERMS else _as_it_is
+                for batch in _batches(old, table, form):
+                    if gives_up():
+                        raise CommitError(f"the state in {path} is closed, and not compacted")
+                    with new.begin(target, write=True) as writing, writing.cursor() as end:
+                        end.putmulti(batch, append=True)
             with new.begin(new.open_db(META), write=True) as txn:
                 txn.put(b"schema", SCHEMA)
             new.sync(True)
@@ -102,15 +115,10 @@ def _as_it_is(raw: bytes) -> bytes:
     return raw
 
 
-def _append(
-    old: lmdb.Environment,
-    source: _Database,
-    new: lmdb.Environment,
-    target: _Database,
-    form: Callable[[bytes], bytes],
-) -> None:
+def _batches(
+    old: lmdb.Environment, source: _Database, form: Callable[[bytes], bytes]
+) -> Iterator[list[tuple[bytes, bytes]]]:
     with old.begin(source) as reading, reading.cursor() as cursor:
         items = ((key, form(raw)) for key, raw in cursor)
         while batch := list(islice(items, _AT_ONCE)):
-            with new.begin(target, write=True) as writing, writing.cursor() as end:
-                end.putmulti(batch, append=True)
+            yield batch

@@ -280,7 +280,7 @@ class LmdbStore(Tables):
         file = self._path / DATA / FILE
         try:
             before = file.stat().st_size
-            copy(self._env, self._tables, self._path)
+            copy(self._env, self._tables, self._path, lambda: not self._open)
             self._anew(self._map_size, lambda: exchange(self._path))
             shutil.rmtree(self._path / OLD)
             return Sizes(before, file.stat().st_size)

@@ -514,6 +514,35 @@ class TestRoom:
                 doing()
         assert "cannot be written any more" in str(store.problem)
 
+    def test_closing_does_not_wait_for_a_compaction(self, tmp_path, monkeypatch):
+        """Half of it is thrown away, and what was confirmed meanwhile is written."""
+        store = LmdbStore.open(tmp_path, MAP_SIZE, durable=False)
+        remember(store, *range(1_000))
+        monkeypatch.setattr("firstseen.store.compaction._AT_ONCE", 10)
+        under_way, closed = threading.Event(), threading.Event()
+        form = "firstseen.store.compaction.repacked"
+
+        def slow(raw):
+            under_way.set()
+            assert closed.wait(LONG)
+            return raw
+
+        monkeypatch.setattr(form, slow)
+        compacted = store.compact()
+        assert under_way.wait(LONG)
+        confirmed = store.confirm([claim(store, "x")])
+        closing = threading.Thread(target=store.close)
+        closing.start()
+        while store._open:
+            closing.join(0.001)
+        closed.set()
+        closing.join()
+        with pytest.raises(StoreError, match="is closed, and not compacted"):
+            compacted.result(LONG)
+        confirmed.result(0)
+        assert {file.name for file in tmp_path.iterdir()} == {"lmdb", "lock"}
+        assert len(raw(tmp_path, b"terms")) == 1_001
+
     def test_a_closed_state_is_left_alone(self, store):
         store.close()
         for future in (store.resize(MAP_SIZE), store.compact()):
