@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import pytest
 
 from firstseen.errors import StoreError
 from firstseen.record.instant import iso
-from firstseen.store.lmdb import LmdbReader
+from firstseen.states import OnDisk, Place, Shared, read
 from support.agent import FIRSTSEEN, TIMEOUT_S, AgentProcess, write_config
 from support.peers import Sink, Source
+from support.redis import RedisServer, new_prefix
 from support.rulebook import call
 from support.weather import frame
 
@@ -55,23 +57,31 @@ def wait_for(true: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def has_terms(state: Path) -> bool:
+def has_terms(place: Place) -> bool:
     try:
-        reader = LmdbReader.open(state)
+        reader = read(place)
     except StoreError:  # not made yet
         return False
-    try:
+    with closing(reader):
         return reader.stats().entries > 0
-    finally:
-        reader.close()
 
 
-def counts(state: Path) -> list[int]:
-    reader = LmdbReader.open(state)
-    try:
-        return [entry.memory.count for entry in reader.entries()]  # type: ignore[misc]
-    finally:
-        reader.close()
+def counts(place: Place) -> list[int]:
+    with closing(read(place)) as reader:
+        return [entry.memory.count for entry in reader.entries()]  # type: ignore[union-attr]
+
+
+@pytest.fixture(params=["disk", pytest.param("shared", marks=pytest.mark.redis)])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    if request.param == "disk":
+        return OnDisk(tmp_path / "state")
+    server: RedisServer = request.getfixturevalue("redis_server")
+    return Shared(server.url, new_prefix().decode())
+
+
+def configure(folder: Path, place: Place, downstream: str = "127.0.0.1:9") -> Path:
+    more = f'state: url = "{place.url}"\nstate: prefix = "{place.prefix}"\n' if isinstance(place, Shared) else ""
+    return write_config(folder / "firstseen.toml", downstream=downstream, state=folder / "state", extra=more)
 
 
 def children(pid: int) -> list[str]:
@@ -86,17 +96,17 @@ def runs(pid: str) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_broken_off_in_the_middle_it_goes_on_there(tmp_path: Path, number: signal.Signals) -> None:
-    config = write_config(tmp_path / "firstseen.toml", downstream="127.0.0.1:9", state=tmp_path / "state")
+def test_broken_off_in_the_middle_it_goes_on_there(tmp_path: Path, place: Place, number: signal.Signals) -> None:
+    config = configure(tmp_path, place)
     folder = write_folder(tmp_path / "trail", FILES, PER_FILE)
 
     with subprocess.Popen(command(config, folder), stdout=subprocess.PIPE) as process:
-        wait_for(lambda: has_terms(tmp_path / "state"))
+        wait_for(lambda: has_terms(place))
         workers = children(process.pid)
         process.send_signal(number)
         out, _ = process.communicate(timeout=TIMEOUT_S)
     wait_for(lambda: not any(map(runs, workers)))
-    half = counts(tmp_path / "state")
+    half = counts(place)
     done = subprocess.run(command(config, folder), capture_output=True, check=True, timeout=2 * TIMEOUT_S)
 
     assert len(workers) == 2
@@ -106,7 +116,7 @@ def test_broken_off_in_the_middle_it_goes_on_there(tmp_path: Path, number: signa
     told = json.loads(done.stdout)
     assert told["files"] + told["files_known"] == FILES
     assert 0 < told["files_known"] <= len(half) // PER_FILE
-    assert counts(tmp_path / "state") == [1] * FILES * PER_FILE, "every event was counted, and none twice"
+    assert counts(place) == [1] * FILES * PER_FILE, "every event was counted, and none twice"
 
 
 def test_an_agent_on_the_state_knows_who_was_seen(tmp_path: Path) -> None:
@@ -126,3 +136,22 @@ def test_an_agent_on_the_state_knows_who_was_seen(tmp_path: Path) -> None:
     alerting = [entry.record["eventID"] for entry in sink.entries if "alerts" in entry.record]
     assert alerting == ["now-30"]
     assert (totals["alerts"], totals["suppressed"]) == (1, 30)
+
+
+@pytest.mark.redis
+def test_a_shared_state_is_filled_beside_its_agents(tmp_path: Path, redis_server: RedisServer) -> None:
+    folder = write_folder(tmp_path / "trail", 3, 10)
+    place = Shared(redis_server.url, new_prefix().decode())
+    with Sink() as sink:
+        config = configure(tmp_path, place, sink.address)
+        with AgentProcess(config) as agent, Source(agent.port) as client:
+            client.send(frame("a", *(call(arn(number), f"before-{number}") for number in range(5))))
+            assert client.ack() == "a"
+            subprocess.run(command(config, folder), check=True, capture_output=True, timeout=TIMEOUT_S)
+            client.send(frame("b", *(call(arn(number), f"after-{number}") for number in range(31))))
+            assert client.ack() == "b"
+            agent.stop()
+
+    alerting = [entry.record["eventID"] for entry in sink.entries if "alerts" in entry.record]
+    assert alerting == [*(f"before-{number}" for number in range(5)), "after-30"]
+    assert counts(place).count(3) == 5, "of who was seen by both each event counts"

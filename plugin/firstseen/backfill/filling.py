@@ -1,6 +1,7 @@
 """Reports written into the state: what was found, and in the same transaction how far each file was read.
 
 So whatever happens, each event of a file is in the state once or not at all: what is broken off goes on from there.
+The one exception is a state on several servers, see `firstseen.store.redis.merging.Merging.fold`.
 """
 
 from __future__ import annotations

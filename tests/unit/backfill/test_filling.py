@@ -93,6 +93,16 @@ def test_terms_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert store.folds == [{b"a"}, {b"b"}]
 
 
+def test_less_is_written_at_once_where_others_wait_for_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filling, "COMMIT_TERMS_SHARED", 1)
+    alone, shared = Counting(0), Counting(0)
+
+    for store, is_shared in ((alone, False), (shared, True)):
+        Filling(store, lambda: False, lambda totals: None, is_shared=is_shared).run([report(1, a=1), report(2, b=1)])
+
+    assert (alone.folds, shared.folds) == ([{b"a", b"b"}], [{b"a"}, {b"b"}])
+
+
 def test_what_could_not_be_written_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(filling, "COMMIT_TERMS", 1)
     store = Counting(1)

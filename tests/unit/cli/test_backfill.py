@@ -2,6 +2,7 @@ import gzip
 import io
 import json
 import signal
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,15 @@ from firstseen.backfill.reading import Part, Totals
 from firstseen.backfill.tasks import Plan
 from firstseen.cli import main
 from firstseen.cli.backfill import _progress
-from firstseen.detect.new_terms import Sighting
+from firstseen.detect.law import Occurrence
+from firstseen.detect.new_terms import NewTermsLaw, Sighting
+from firstseen.model import Verdict
+from firstseen.rules.loader import load_rules
+from firstseen.running import NO_POLICY, Running
+from firstseen.states import Shared, read
+from firstseen.store.base import RuleState, Wanted
 from firstseen.store.lmdb import LmdbReader, LmdbStore
+from support.redis import Fleet, RedisServer, claim_all, new_prefix
 from support.rulebook import rule_id, rule_text
 
 ADA, BOB = "arn:aws:iam::111122223333:user/ada", "arn:aws:iam::111122223333:user/bob"
@@ -280,3 +288,74 @@ def test_a_bar_is_shown_on_a_terminal_only(stream: io.StringIO, shown: bool, mon
 
     said = "1 of 2 files, 2 MB, 1,234 events" in stream.getvalue()
     assert (said, "50%" in stream.getvalue()) == (shown, shown)
+
+
+@pytest.fixture
+def there(redis_server: RedisServer) -> Shared:
+    return Shared(redis_server.url, new_prefix().decode())
+
+
+@pytest.fixture
+def shared(tmp_path: Path, config: Path, there: Shared) -> Path:
+    """A configuration of an agent whose state is shared."""
+    path = tmp_path / "shared.toml"
+    path.write_text(f'[rules]\npaths = ["rule.toml"]\n[state]\nurl = "{there.url}"\nprefix = "{there.prefix}"\n')
+    return path
+
+
+def known(there: Shared) -> dict[Any, Any]:
+    with closing(read(there)) as reader:
+        return {entry.terms[0]: entry.memory for entry in reader.entries()}
+
+
+@pytest.mark.redis
+def test_a_shared_state_is_filled_and_files_are_read_once(tmp_path: Path, shared: Path, there: Shared) -> None:
+    early = write(tmp_path / "1.json", call(ADA, "early"), call(BOB, "other"))
+    late = write(tmp_path / "2.json", call(ADA, "late", "2026-09-22T09:00:00Z"))
+    named = ("--state", str(there.url), "--prefix", there.prefix, "--rules", tmp_path / "rule.toml")
+
+    first = told(backfill("-c", shared, "--output", "json", late))
+    second = told(backfill(*named, "--output", "json", early, late))
+
+    assert (first["terms_new"], first["terms"], second["terms_new"], second["terms"]) == (1, 1, 1, 2)
+    assert (second["files"], second["files_known"]) == (1, 1)
+    assert known(there) == {ADA: Sighting(T8, T9, 2, "early", "late"), BOB: Sighting(T8, T8, 1, "other", "other")}
+
+
+@pytest.mark.redis
+def test_a_shared_state_is_what_one_on_disk_would_be(tmp_path: Path, config: Path, shared: Path, there: Shared) -> None:
+    names = [f"{ADA}-{number % 7}" for number in range(60)]
+    events = [call(name, f"e-{n}", f"2026-09-22T{n % 24:02}:00:00Z") for n, name in enumerate(names)]
+    files = [write(tmp_path / f"{number}.json.gz", *events[number::5]) for number in range(5)]
+
+    for file in (config, shared):
+        assert backfill("-c", file, *files).exit_code == 0
+
+    assert known(there) == remembered(tmp_path / "state")
+
+
+@pytest.mark.redis
+def test_agents_run_beside_it(tmp_path: Path, shared: Path, there: Shared, redis_server: RedisServer) -> None:
+    fleet = Fleet(redis_server, tmp_path / "fleet")
+    fleet.prefix = there.prefix.encode()
+    agent, (rule, law) = fleet.agent(), rule_of(tmp_path)
+    try:
+        agent.register(rule, T9)
+        (alert,) = claim_all(agent, [Wanted(rule, (ADA,), Occurrence(T9, "live"), law)])
+        assert backfill("-c", shared, write(tmp_path / "e.json", call(ADA, "past"), call(BOB, "other"))).exit_code == 0
+        agent.confirm([alert]).result(60)
+        (quiet,) = claim_all(agent, [Wanted(rule, (BOB,), Occurrence(T9, "live"), law)])
+        agent.confirm([quiet]).result(60)
+    finally:
+        fleet.close()
+
+    assert (alert.verdict, quiet.verdict) == (Verdict.NEW, Verdict.KNOWN)
+    assert known(there) == {ADA: Sighting(T8, T9, 2, "live", "live"), BOB: Sighting(T8, T9, 2, "other", "live")}
+
+
+def rule_of(folder: Path) -> tuple[RuleState, NewTermsLaw]:
+    """The rule that is there, as the state knows it."""
+    (rule,) = load_rules([folder / "rule.toml"], now_ms=T9).rules
+    running = Running(rule, NO_POLICY)
+    assert isinstance(running.law, NewTermsLaw)
+    return running.state, running.law

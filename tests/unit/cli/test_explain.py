@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from firstseen.cli import main
+from support.redis import RedisServer, new_prefix
 from support.rulebook import call, rule_id, rule_text
 
 ROOT = Path(__file__).parents[3]
@@ -79,6 +80,37 @@ def test_a_state_is_asked_and_stays_as_it_is(folder: Path) -> None:
     text = run("explain", "--rules", folder / "rules", "--state", state, later).stdout
     assert "state: history since " in text
     assert "state: it holds no history of this rule as it is now" in text
+
+
+def test_the_state_of_the_configuration_is_asked_where_it_is_there(folder: Path) -> None:
+    config = folder / "firstseen.toml"
+    config.write_text('[rules]\npaths = ["rules"]\n[state]\npath = "state"\n')
+    asked = ("explain", "-c", config, folder / "event.json", "--output", "json")
+
+    before = json.loads(run(*asked).stdout)
+    run("replay", "--rules", folder / "rules/1.toml", "--state", folder / "state", folder / "event.json")
+    after = run(*asked)
+
+    assert before["state_given"] is False
+    assert outcomes(after) == {"Rule 1": "known", "Rule 2": "alert"}
+
+
+@pytest.mark.redis
+def test_a_shared_state_is_asked(folder: Path, redis_server: RedisServer) -> None:
+    prefix = new_prefix().decode()
+    config = folder / "firstseen.toml"
+    config.write_text(f'[rules]\npaths = ["rules"]\n[state]\nurl = "{redis_server.url}"\nprefix = "{prefix}"\n')
+    files = (folder / "event.json", "--output", "json")
+    there = ("--state", str(redis_server.url), "--prefix", prefix)
+
+    missing = run("explain", "--rules", folder / "rules", *there, *files)
+    without = run("explain", "-c", config, *files)
+    run("backfill", "--jobs", "1", "--rules", folder / "rules/1.toml", *there, "--since", "2026-01-01", files[0])
+
+    assert (missing.exit_code, "holds no state yet" in missing.stderr) == (1, True)
+    assert outcomes(without) == {"Rule 1": "alert", "Rule 2": "alert"}
+    for named in (("-c", config), ("--rules", folder / "rules", *there)):
+        assert outcomes(run("explain", *named, *files)) == {"Rule 1": "known", "Rule 2": "alert"}
 
 
 def test_a_state_that_is_not_there_is_told_of(folder: Path) -> None:

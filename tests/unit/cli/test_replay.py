@@ -111,6 +111,13 @@ def test_a_state_remembers_between_runs(tmp_path: Path, rule: str) -> None:
     assert [printed(replay(*arguments)), printed(replay(*arguments))] == [["e-1"], []]
 
 
+def test_a_replay_keeps_its_state_on_disk(tmp_path: Path, rule: str) -> None:
+    result = replay("--rules", rule, "--state", "redis://127.0.0.1", write(tmp_path / "events.json"))
+
+    assert result.exit_code == 2
+    assert "a replay keeps what was seen in a directory" in result.stderr
+
+
 def test_an_older_label_is_kept(tmp_path: Path, rule: str) -> None:
     file = write(tmp_path / "events.json", {**call(ADA, "e-1"), "alerts": ["older"]})
 

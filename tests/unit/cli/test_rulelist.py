@@ -1,4 +1,5 @@
 import json
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -6,7 +7,11 @@ import pytest
 from click.testing import CliRunner
 
 from firstseen.cli import main, rulelist
+from firstseen.rules.loader import load_rules
+from firstseen.running import NO_POLICY, Running
+from firstseen.states import OnDisk, Place, Shared, edit
 from support.mmdb import city_database
+from support.redis import RedisServer, new_prefix
 from support.rulebook import rule_id, rule_text
 
 EXCEPTIONS = f"""
@@ -50,7 +55,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def listed(folder: Path, *arguments: str | Path) -> dict[str, dict[str, object]]:
+def listed(folder: Path, *arguments: object) -> dict[str, dict[str, object]]:
     command = ["rules", "list", *map(str, arguments), "--output", "json"]
     told = json.loads(CliRunner().invoke(main, command, catch_exceptions=False).stdout)
     return {Path(rule["file"]).stem: rule for rule in told}
@@ -138,3 +143,34 @@ def test_a_database_that_is_missing_is_told_of_where_the_rule_can_do_without(fol
     assert [line.strip() for line in told if "needs" in line] == [
         "source.geo.city_name needs a database of places (geoip.city)"
     ]
+
+
+@pytest.fixture(params=["disk", pytest.param("shared", marks=pytest.mark.redis)])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    if request.param == "disk":
+        return OnDisk(tmp_path / "state", 1 << 20)
+    server: RedisServer = request.getfixturevalue("redis_server")
+    return Shared(server.url, new_prefix().decode())
+
+
+def test_the_state_tells_since_when_each_rule_has_its_history(folder: Path, place: Place) -> None:
+    match place:
+        case OnDisk(path):
+            settings, named = f'path = "{path}"', ["--state", path]
+        case Shared(url, prefix):
+            settings, named = f'url = "{url}"\nprefix = "{prefix}"', ["--state", url, "--prefix", prefix]
+    config = folder / "firstseen.toml"
+    config.write_text(f'[rules]\npaths = ["rules"]\n[state]\n{settings}\n')
+
+    before = listed(folder, "-c", config)
+    missing = CliRunner().invoke(main, ["rules", "list", str(folder / "rules"), *map(str, named)])
+    with closing(edit(place)) as state:
+        for rule in load_rules([folder / "rules"]).rules:
+            state.register(Running(rule, NO_POLICY).state, 1_790_000_000_000)
+    found = [listed(folder, "-c", config), listed(folder, folder / "rules", *named)]
+
+    assert "history" not in before["1"]
+    assert (missing.exit_code, f"{place} holds no state yet" in missing.stderr) == (1, True)
+    for each in found:
+        assert each["1"]["history"]["since"] == "2026-09-21T14:13:20.000Z"  # type: ignore[index]
+        assert each["2"]["history"] is None, "it does not run"

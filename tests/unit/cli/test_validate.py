@@ -1,6 +1,9 @@
+import builtins
 import json
 from pathlib import Path
+from typing import Any
 
+import pytest
 from click.testing import CliRunner, Result
 
 from firstseen.cli import main
@@ -126,3 +129,36 @@ def test_databases(tmp_path: Path) -> None:
     )
     city_database(tmp_path / "city.mmdb")
     assert validate(tmp_path, settings).exit_code == 0
+
+
+def test_a_shared_state_is_not_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "rule.toml").write_text(rule_text())
+
+    result = validate(tmp_path, '[rules]\npaths = ["rule.toml"]\n[state]\nurl = "redis://192.0.2.1"\n')
+
+    assert (result.exit_code, result.stdout) == (0, f"{tmp_path}/firstseen.toml: no problems; 1 of 1 rules run\n")
+
+
+def test_what_a_shared_state_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "rule.toml").write_text(rule_text())
+    bring = builtins.__import__
+
+    def lacking(name: str, *more: Any) -> Any:
+        if name == "firstseen.store.redis.link":
+            raise ImportError(name)
+        return bring(name, *more)
+
+    monkeypatch.setattr(builtins, "__import__", lacking)
+    settings = '[rules]\npaths = ["rule.toml"]\n[state]\nurl = "rediss://ada:secret@192.0.2.1"\ntls = {ca = "ca"}\n'
+
+    result = validate(tmp_path, settings)
+
+    where = f"{tmp_path}/firstseen.toml"
+    assert (result.exit_code, result.stdout.splitlines()) == (
+        78,
+        [
+            f"{where}:5: state.tls.ca: {tmp_path}/ca cannot be read: No such file or directory",
+            f"{where}:4: state.url: a state at rediss://ada:********@192.0.2.1 needs the package redis: "
+            "pip install 'firstseen[redis]'",
+        ],
+    )

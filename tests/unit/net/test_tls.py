@@ -167,6 +167,30 @@ def test_none_where_nothing_speaks_tls(tmp_path: Path) -> None:
     assert contexts(loaded(tmp_path, "")) == (None, None, None)
 
 
+@pytest.mark.parametrize(("scheme", "faults"), [("rediss+cluster", ["state.tls.ca"]), ("redis", [])])
+def test_the_files_for_the_servers_of_a_state_are_looked_at(tmp_path: Path, scheme: str, faults: list[str]) -> None:
+    text = f'[state]\nurl = "{scheme}://{HOST}"\n' + ('tls.ca = "ca.pem"\n' if faults else "")
+
+    found = []
+    try:
+        contexts(loaded(tmp_path, text))
+    except ConfigError as error:
+        found = [problem.what.partition(":")[0] for problem in error.problems]
+
+    assert found == faults
+
+
+def test_a_certificate_for_the_servers_of_a_state(tmp_path: Path, root: Authority) -> None:
+    root.issue(HOST)
+    shown = f'tls = {{ca = "one.ca.pem", cert = "{HOST}.crt", key = "{HOST}.key"}}\n'
+    text = f'[state]\nurl = "rediss://{HOST}"\n{shown}'
+
+    assert contexts(loaded(tmp_path, text)) == (None, None)
+    (tmp_path / f"{HOST}.key").write_text("no key")
+    with pytest.raises(ConfigError, match=r"state.tls.key: .* holds no private key in PEM"):
+        contexts(loaded(tmp_path, text))
+
+
 def test_the_faults_of_both_sides_with_their_lines(tmp_path: Path) -> None:
     given = '[input]\nlisten = ["tls://[::1]:0"]\n[input.tls]\ncert = "a.crt"\nkey = "a.key"\n'
     taken = f'[output]\nstandby = ["tls://{HOST}:24224"]\ntls.ca = "ca.pem"\n'

@@ -18,9 +18,12 @@ from firstseen.detect.suppression import SuppressionLaw, Window
 from firstseen.detect.threshold import Bucket, ThresholdLaw
 from firstseen.errors import StoreError
 from firstseen.model import Verdict
+from firstseen.stateurl import StateUrl
 from firstseen.store.base import Entry, History, Memory, RuleState, Wanted
 from firstseen.store.merge import merged, together
 from firstseen.store.redis import merging
+from firstseen.store.redis.access import Access
+from firstseen.store.redis.link import Link
 from firstseen.store.redis.merging import Merging, _fold, _folded, new_token
 from firstseen.store.sweep import kept_ms
 from property.test_codec import buckets
@@ -214,6 +217,33 @@ def test_a_server_writes_so_much_at_once_and_no_more(state: Merging, monkeypatch
     assert [command[2] for command in said if command[0] == "EVALSHA"] == [2, 2, 2]
     assert len(held(state)) == 5
     assert state.mark(b"file") == b"1"
+
+
+def test_the_servers_of_a_cluster_each_write_what_is_theirs(tmp_path: Path) -> None:
+    """With the marks behind it: what is read again is counted again."""
+    everything = [sighting(f"{number}") for number in range(50)]
+    with RedisServer(tmp_path, "--cluster-enabled", "yes") as server:
+        server.call("CLUSTER", "ADDSLOTSRANGE", 0, 16_383)
+        wait_for(lambda: "cluster_state:ok" in str(server.call("CLUSTER", "INFO")))
+        link = Link(StateUrl(f"redis+cluster://127.0.0.1:{server.port}"), Access())
+        with closing(Merging(link, b"p:")) as state:
+            state.begin()
+            state.absorb([History(RULE, 5)], everything[:10])
+            new = state.fold(by_key(*everything), {b"file": b"1", b"more": b"2"})
+            state.forget(RULE.key, [("0",), ("49",)])
+            left = list(state.entries())
+
+            assert (new, state.mark(b"file"), state.mark(b"more")) == (40, b"1", b"2")
+            assert sorted(entry.memory[2] for entry in left) == [1] * 39 + [2] * 9
+            assert (list(state.rules()), state.stats().entries) == ([History(RULE, 5)], 48)
+
+
+def wait_for(true: Callable[[], bool]) -> None:
+    """A server can only be asked again and again."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_what_finds_no_room_is_not_written_in_part(tmp_path: Path) -> None:
