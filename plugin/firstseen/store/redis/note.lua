@@ -14,7 +14,9 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local v = redis.call('HMGET', key, 'o', 'd', 'q', 'r', 'w')
 
 local function keep(ms)
-    if redis.call('PTTL', key) < ms then redis.call('PEXPIRE', key, string.format('%.0f', ms)) end
+    local left = redis.call('PTTL', key)
+    if left == -1 and redis.call('HEXISTS', key, 'm') == 1 then return end -- what is remembered for ever
+    if left < ms then redis.call('PEXPIRE', key, string.format('%.0f', ms)) end
 end
 
 local held = v[1] and v[1] ~= owner and tonumber(v[2]) > now

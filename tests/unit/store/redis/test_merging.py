@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firstseen.detect.keys import state_key
-from firstseen.detect.law import Occurrence
+from firstseen.detect.law import Law, Occurrence
 from firstseen.detect.new_terms import NewTermsLaw, Sighting
 from firstseen.detect.suppression import SuppressionLaw, Window
 from firstseen.detect.threshold import Bucket, ThresholdLaw
@@ -181,6 +181,40 @@ def test_terms_are_kept_as_long_as_their_rule_says_and_else_for_ever(redis_serve
     for milliseconds in left.values():
         assert isinstance(milliseconds, int)
         assert kept_ms(1_000) - 60_000 < milliseconds <= kept_ms(1_000)
+
+
+@pytest.mark.parametrize(
+    ("memory", "law"),
+    [
+        (Sighting(1, 2, 3, "e", "e"), NewTermsLaw(10)),
+        (Window(1, 2, "e", 3), SuppressionLaw(10)),
+        (Bucket(1, 2, 3, "e", 5, None, None, None, ()), ThresholdLaw(1, 0, 10, 5)),
+    ],
+)
+def test_what_is_kept_for_ever_outlasts_the_leases_on_it(
+    redis_server: RedisServer, tmp_path: Path, memory: Memory, law: Law[Any]
+) -> None:
+    fleet = Fleet(redis_server, tmp_path)
+    one, other = fleet.agent("a"), fleet.agent("b")
+    wanted = [Wanted(OTHER, ("x",), Occurrence(1_000, "late"), law)]
+    try:
+        one.absorb([], [Entry(OTHER.key, ("x",), memory)])
+        claims = claim_all(one, wanted)
+        waiting = other.reservation()
+        waiting.add(wanted[0])
+        ready = waiting.ask()
+        key = one._terms + state_key(OTHER.key, ("x",))
+        wait_for(lambda: bool(redis_server.call("HEXISTS", key, "q")))
+        left = redis_server.call("PTTL", key)
+        one.release(claims)
+        ready.result(TIMEOUT_S)
+        waiting.end()
+        kept = one.get(OTHER.key, ("x",))
+    finally:
+        fleet.close()
+
+    assert [claim.verdict for claim in claims] == [Verdict.NEW]
+    assert (left, kept) == (-1, memory)
 
 
 def test_what_was_found_is_kept_with_its_marks(state: Merging) -> None:
