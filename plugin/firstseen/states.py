@@ -20,7 +20,7 @@ from firstseen.model import TermValue
 from firstseen.notation import Size
 from firstseen.stateurl import StateUrl
 from firstseen.store.base import Entry, History, Pruning, RuleState, SharedStore, StateReader, Store
-from firstseen.store.disk import NO_STATE
+from firstseen.store.disk import NO_STATE, is_there
 from firstseen.store.lmdb import LmdbReader, LmdbStore
 from firstseen.store.redis.access import Access
 
@@ -127,7 +127,7 @@ def read_if_there(place: Place) -> StateReader | None:
     """As `read`; None where there is nothing at that place yet."""
     match place:
         case OnDisk(path):
-            return LmdbReader.open(path) if path.exists() else None
+            return LmdbReader.open(path) if is_there(path) else None
         case Shared():
             with ExitStack() as undo:
                 editor = _editor(place, undo)
@@ -231,7 +231,7 @@ def _link(place: Shared) -> Link:
 def _map_size(place: OnDisk) -> int:
     if place.map_size is not None:
         return place.map_size
-    if not (place.path / "lmdb").exists():
+    if not is_there(place.path):
         return DEFAULT_MAP_SIZE
     reader = LmdbReader.open(place.path)
     try:

@@ -127,6 +127,12 @@ def test_nothing_is_there_yet(place: Place) -> None:
     assert read_if_there(place) is None
 
 
+def test_a_folder_may_hold_something_else(tmp_path: Path) -> None:
+    (tmp_path / "agent").write_text("the name of one that shares its state")
+
+    assert read_if_there(OnDisk(tmp_path)) is None
+
+
 def test_a_state_may_be_there(place: Place) -> None:
     with closing(edit(place)):
         pass

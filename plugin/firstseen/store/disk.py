@@ -70,9 +70,17 @@ def settle(path: Path) -> None:
         shutil.rmtree(path / NEW)
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is a database in the folder ``path``. Raises `StoreError` where that cannot be seen."""
+    try:
+        return (path / DATA / FILE).exists()
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}") from error
+
+
 def read_only(path: Path) -> lmdb.Environment:
     """The database in the folder ``path``, beside its owner if it has one. Raises `StoreError` where there is none."""
-    if not (path / DATA / FILE).exists():
+    if not is_there(path):
         raise StoreError(NO_STATE.format(path))
     _check(path)
     try:

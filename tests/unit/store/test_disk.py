@@ -6,7 +6,7 @@ import lmdb
 import pytest
 
 from firstseen.errors import StoreError
-from firstseen.store.disk import DATA, NEW, OLD, explanation, is_passing, settle
+from firstseen.store.disk import DATA, NEW, OLD, explanation, is_passing, is_there, settle
 
 
 def make(path: Path, *names: str) -> None:
@@ -58,3 +58,14 @@ def test_what_lmdb_says_is_explained(kind, code, says, passing):
     with pytest.raises(StoreError, match=says):
         raise StoreError(explanation(Path("state"), error, 4096))
     assert is_passing(error) is passing
+
+
+def test_whether_there_is_a_database(tmp_path: Path) -> None:
+    assert not is_there(tmp_path)
+    make(tmp_path, DATA)
+    assert is_there(tmp_path)
+
+
+def test_a_folder_that_cannot_be_looked_into(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be read: File name too long"):
+        is_there(tmp_path / ("x" * 300))
