@@ -129,19 +129,22 @@ class Engine:
         moment: Moment,
         digest: Callable[[], str],
         mode: Mode = "auto",
+        asked: Sequence[Rule] | None = None,
         *,
         bounded: bool = False,
     ) -> Inspection:
         """The labels of ``record``, read as ``mode`` says; ``digest`` gives an event without an identity its own.
 
+        ``asked`` are the rules that the record may match, where that is known.
         Raises `StoreError` where the state cannot be read and, if ``bounded``, `RecordError` for a record that would
         take too much to be looked at; nothing is claimed then.
         """
         labels: list[Mapping[str, Any]] = []
         claims: list[Claim] = []
         try:
-            for number, view in enumerate(views(record, mode, self._enrichment, bounded=bounded)):
-                for rule in self._matching(view, self._matches):
+            events = views(record, mode, self._enrichment, bounded=bounded)
+            for number, view in enumerate(events):
+                for rule in self._matching(view, asked if len(events) == 1 else None, self._matches):
                     identity = identity_of(view, number, digest)
                     self._match(self._running[rule.id], _Event(view, moment, identity, labels, claims))
         except StoreError:
@@ -155,6 +158,7 @@ class Engine:
         moment: Moment,
         digest: Callable[[], str],
         mode: Mode = "auto",
+        asked: Sequence[Rule] | None = None,
         *,
         bounded: bool = False,
     ) -> Iterator[Wanted]:
@@ -162,8 +166,9 @@ class Engine:
 
         Whatever else there is to tell of the record is told there.
         """
-        for number, view in enumerate(views(record, mode, self._enrichment, bounded=bounded)):
-            for rule in self._matching(view, self._may_match):
+        events = views(record, mode, self._enrichment, bounded=bounded)
+        for number, view in enumerate(events):
+            for rule in self._matching(view, asked if len(events) == 1 else None, self._may_match):
                 running = self._running[rule.id]
                 if running.law is not None:
                     occurrence = occurrence_of(rule, view, moment, identity_of(view, number, digest))
@@ -174,9 +179,11 @@ class Engine:
         """Give back claims whose labels will not be delivered."""
         self._store.release(claims)
 
-    def _matching(self, view: View, matches: Callable[[Rule, View], bool]) -> Sequence[Rule]:
+    def _matching(
+        self, view: View, asked: Sequence[Rule] | None, matches: Callable[[Rule, View], bool]
+    ) -> Sequence[Rule]:
         try:
-            return self.rules.matches(view)
+            return self.rules.matches(view, asked)
         except Exception:  # noqa: BLE001  # told of below, by the rule that raised it
             return [rule for rule in self.rules.rules if matches(rule, view)]
 

@@ -25,7 +25,7 @@ from firstseen.record.instant import iso
 from firstseen.record.view import View, unavailable, views
 from firstseen.rules.requirements import mentioned
 from firstseen.rules.rule import EveryMatch, ExceptionItem, Rule
-from firstseen.rules.ruleset import ESCAPE
+from firstseen.rules.scanner import ESCAPE
 from firstseen.store.base import Memory, StateReader
 
 

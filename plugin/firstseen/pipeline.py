@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,8 @@ from firstseen.packing import Buffer
 from firstseen.record.spans import Span, decode_record, entry_span, entry_time_ms, message_span
 from firstseen.record.splice import labelled_entry
 from firstseen.record.view import Mode as ViewMode
+from firstseen.rules.actions import Group, Hit
+from firstseen.rules.rule import Rule
 from firstseen.steps import Steps, WaitingSteps, finished
 from firstseen.store.base import Claim, NotReservedError, Reservation, SharedStore
 
@@ -113,13 +115,13 @@ class Pipeline:
 
         The chunk is read twice for that: all of what it is read into may not fit in memory.
         """
-        for span in self._candidates(content):
+        for span, asked in self._candidates(content):
             data = content.entries.data
             with contextlib.suppress(RecordError):  # told of when it is looked at
                 record = decode_record(data, span)
                 digest = _digest(data, span)
                 moment = _moment(data, span, now_ms)
-                for wanted in self._engine.wanted(record, moment, digest, mode, bounded=True):
+                for wanted in self._engine.wanted(record, moment, digest, mode, asked, bounded=True):
                     reservation.add(wanted)
             yield None
         ready = reservation.ask()
@@ -132,13 +134,13 @@ class Pipeline:
         claims: list[Claim] = []
         labelled = passed = 0
         try:
-            for span in self._candidates(content) if mode is not None else ():
+            for span, asked in self._candidates(content) if mode is not None else ():
                 self._counts.candidates += 1
                 if labelled > MAX_LABELS:
                     passed += 1
                     yield
                     continue
-                edit = self._look(content, span, mode or "auto", now_ms, claims)
+                edit = self._look(content, span, asked, mode or "auto", now_ms, claims)
                 if edit is not None:
                     edits.append(edit)
                     labelled += len(edit.entry)
@@ -164,13 +166,21 @@ class Pipeline:
             return True
         return algorithm(chunk.options.compressed, memoryview(chunk.data)[chunk.body : chunk.body_stop]) is None
 
-    def _look(self, content: Content, span: Span, mode: ViewMode, now_ms: int, claims: list[Claim]) -> Edit | None:
+    def _look(
+        self,
+        content: Content,
+        span: Span,
+        asked: Sequence[Rule] | None,
+        mode: ViewMode,
+        now_ms: int,
+        claims: list[Claim],
+    ) -> Edit | None:
         """One record, decoded and shown to the rules; its claims are added to ``claims``."""
         data = content.entries.data
         try:
             record = decode_record(data, span)
             moment = _moment(data, span, now_ms)
-            inspection = self._engine.inspect(record, moment, _digest(data, span), mode, bounded=True)
+            inspection = self._engine.inspect(record, moment, _digest(data, span), mode, asked, bounded=True)
         except RecordError as error:
             self._counts.records_unseen += 1
             event(log, logging.WARNING, "record_unseen", tag=content.chunk.tag, reason=str(error))
@@ -183,21 +193,26 @@ class Pipeline:
         entry = labelled_entry(data, span, record, self._key, inspection.labels)
         return Edit(span.start, span.stop, entry, apart=any(map(is_for_people, inspection.labels)))
 
-    def _candidates(self, content: Content) -> Iterator[Span]:
-        scanner, entries = self._engine.rules.scanner, content.entries
+    def _candidates(self, content: Content) -> Iterator[tuple[Span, Sequence[Rule] | None]]:
+        """The records that some rule may match, and which rules that are; None for all of them."""
+        rules, entries = self._engine.rules, content.entries
+        scanner = rules.scanner
 
-        def search(start: int, behind: int) -> Sequence[int]:
+        def search(start: int, behind: int) -> Sequence[Hit]:
             return scanner.beginning(entries.data, start, behind, entries.stop)
 
         if content.chunk.mode is Mode.MESSAGE:
             if scanner.always or any(True for _ in entries.around_hits(search)):
-                yield message_span(entries.data, entries.start, entries.stop)
+                yield message_span(entries.data, entries.start, entries.stop), None
             return
-        found = entries.every() if scanner.always else entries.around_hits(search)
-        for start, stop in found:
+        found: Iterable[tuple[int, int, Collection[Group] | None]] = (
+            ((*each, None) for each in entries.every()) if scanner.always else entries.around_hits(search)
+        )
+        for start, stop, groups in found:
             span = entry_span(entries.data, start, stop)
             if span is not None:
-                yield span
+                # Where the rules were loaded anew since this chunk was begun, what was sought is no guide any more.
+                yield span, None if groups is None or self._engine.rules is not rules else rules.some(groups)
 
 
 def _moment(data: Buffer, span: Span, now_ms: int) -> Moment:

@@ -1,4 +1,4 @@
-"""Scanner and predicates together against the definition: any rules, any record, in every form records come in."""
+"""Scanner, dispatch and predicates against the definition: any rules, any record, in every form records come in."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
+from zlib import crc32
 
 import msgpack
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firstseen.kql import ast, compile_query, needles, render
+from firstseen.kql.scalars import text_of
 from firstseen.record.fields import field_type
 from firstseen.record.view import View, is_verbatim, views
-from firstseen.rules.ruleset import RuleSet, Scanner
+from firstseen.rules.ruleset import RuleSet
+from firstseen.rules.scanner import Scanner, Sought
 from support.rulefiles import rule_of
 
 with tempfile.TemporaryDirectory() as _directory:
@@ -47,8 +50,9 @@ IDENTITY = st.fixed_dictionaries(
     {}, optional=dict.fromkeys(["type", "arn", "userName", "principalId", "accountId", "invokedBy"], LEAVES)
 )
 PARAMETERS = st.dictionaries(st.sampled_from(["userName", "roleName", "key", "instanceId"]), VALUES, max_size=3)
+ACTIONS = st.one_of(TEXTS, TEXTS, TEXTS, VALUES, st.lists(st.lists(TEXTS, max_size=2), max_size=2))
 CLOUDTRAIL = st.fixed_dictionaries(
-    {"eventSource": TEXTS, "eventName": TEXTS, "eventVersion": st.just("1.08")},
+    {"eventSource": TEXTS, "eventName": ACTIONS, "eventVersion": st.just("1.08")},
     optional={
         **dict.fromkeys(["awsRegion", "sourceIPAddress", "userAgent", "errorCode", "eventType", "readOnly"], LEAVES),
         "userIdentity": IDENTITY,
@@ -59,7 +63,11 @@ CLOUDTRAIL = st.fixed_dictionaries(
 )
 ECS = st.dictionaries(
     st.sampled_from(["event", "event.action", "user", "user.name", "labels", "aws", "a.b"]),
-    st.one_of(VALUES, st.dictionaries(st.sampled_from(["action", "name", "a.b", "provider"]), VALUES, max_size=3)),
+    st.one_of(
+        VALUES,
+        st.dictionaries(st.sampled_from(["action", "name", "a.b", "provider"]), VALUES, max_size=3),
+        st.lists(st.dictionaries(st.just("action"), ACTIONS), max_size=2),
+    ),
     max_size=4,
 )
 
@@ -191,14 +199,16 @@ FILLERS = [
     st.booleans(),
     st.sampled_from([0, 30_000]),
     st.booleans(),
+    st.sampled_from(["auto", "auto", "cloudtrail", "ecs"]),
 )
-def test_scanner_and_predicates_find_what_the_definition_finds(
-    encoded, plans, with_needles, crowded, padding, writable
+def test_what_is_found_from_afar_is_what_the_definition_finds(
+    encoded, plans, with_needles, crowded, padding, writable, mode
 ):
-    """For any rules and record, however encoded: the matches of a candidate, and none else, are the definition's."""
+    """For any rules and record, however encoded: the matches of the rules that a hit names are the definition's."""
     raw, record = encoded
-    events = views(record)
+    events = views(record, mode)
     some = [rule(tree_of(plan, events), number) for number, plan in enumerate(plans, start=1000)]
+    some += [rule(action_of(plan, events), number) for number, plan in enumerate(plans, start=2000)]
     rules = RuleSet([each for each in some if each.needles or not with_needles] + FILLERS * crowded)
     around = b"\x92\xd7" + b"." * padding
     buffer = (bytearray if writable else bytes)(around + raw + around)
@@ -207,12 +217,30 @@ def test_scanner_and_predicates_find_what_the_definition_finds(
     hits = rules.scanner.hits(buffer, start, stop)
     wide_hits = rules.scanner.hits(buffer, 0, len(buffer))
 
-    assert hits == sorted(hits)
-    assert [hit for hit in wide_hits if start <= hit < stop] == hits
-    is_candidate = rules.scanner.always or bool(hits)
+    assert [at for at, _ in hits] == sorted(at for at, _ in hits)
+    assert sorted(hit for hit in wide_hits if start <= hit[0] < stop) == sorted(hits)
+    asked = None if rules.scanner.always else rules.some(group for _, group in hits)
     for view in events:
-        found = rules.matches(view) if is_candidate else []
-        assert found == rules.matches_linear(view)
+        assert rules.matches(view, asked) == rules.matches_linear(view)
+        assert rules.matches(view) == rules.matches_linear(view)
+
+
+def action_of(plan: tuple[Any, ...], views: Sequence[View]) -> ast.Node:
+    """A tree that demands an action, mostly one of those that there are, beside what the plan says."""
+    held = [value for view in views for value in view.values("event.action")] or ["GetUser"]
+    number = crc32(str(plan).encode())
+    text = text_of(chosen(number, held))
+    first, last = sorted((number // 7 % (len(text) + 1), number // 11 % (len(text) + 1)))
+    value: ast.Value = ast.Literal(text, quoted=True)
+    match number % 4:
+        case 0 if text:
+            value = ast.Pattern((text[:first], text[last:]))
+        case 1 if text:
+            value = ast.Glob(text[:first] + "*", caseless=False)
+        case 2:
+            value = ast.Members("list", frozenset((text, "Another")))
+    demand = ast.Is("event.action", value)
+    return demand if number % 3 else ast.And((demand, tree_of(plan, views)))
 
 
 @settings(deadline=None)
@@ -229,4 +257,6 @@ def test_hits_are_those_of_a_plain_search(needles, data, start, stop):
     window = data[start:stop]
     plain = {at for at in range(len(window)) for pattern in patterns if window.startswith(pattern, at)}
 
-    assert sorted(set(Scanner([frozenset(needles)]).hits(data, start, stop))) == sorted(start + at for at in plain)
+    hits = Scanner([Sought(frozenset(needles), None)]).hits(data, start, stop)
+    assert sorted({at for at, _ in hits}) == sorted(start + at for at in plain)
+    assert {group for _, group in hits} <= {(0,)}

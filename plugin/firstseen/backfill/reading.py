@@ -18,7 +18,9 @@ from firstseen.errors import InputError
 from firstseen.eventfiles import decode_object, name_of, one_line, opened
 from firstseen.metrics import Counts
 from firstseen.record.enrichment import UNENRICHED, Enrichment
-from firstseen.rules.ruleset import RuleSet, Scanner
+from firstseen.rules.actions import Group
+from firstseen.rules.rule import Rule
+from firstseen.rules.ruleset import RuleSet
 from firstseen.store.base import Entry, RuleState
 
 DONE = -1
@@ -90,7 +92,7 @@ class Reader:
     def __init__(self, rules: RuleSet, spans: Mapping[str, Span], enrichment: Enrichment = UNENRICHED) -> None:
         self._gatherer = Gatherer(spans)
         self._counts = Counts()
-        self._scanner: Scanner = rules.scanner
+        self._rules = rules
         self._engine = Engine(rules, self._gatherer, self._counts, lambda: 0, enrichment)
         self._report = Report()
 
@@ -130,25 +132,29 @@ class Reader:
             self._report.marks[part.mark] = position
 
     def look_at(self, events: Sequence[bytes]) -> None:
-        """Let the engine see those in which a needle lies."""
+        """Let the engine see those that some rule may match."""
         self._report.totals.events += len(events)
-        if self._scanner.always:
+        scanner = self._rules.scanner
+        if scanner.always:
             for event in events:
-                self._inspect(event)
+                self._inspect(event, None)
             return
         for first in range(0, len(events), SCANNED):
             some = events[first : first + SCANNED]
-            text = b"\n".join(some)  # no needle has a line feed in it
-            hits = self._scanner.hits(text, 0, len(text))
+            text = b"\n".join(some)  # nothing that is looked for has a line feed in it
+            hits = scanner.hits(text, 0, len(text))
             if hits:
                 stops = list(accumulate(len(event) + 1 for event in some))
-                for number in dict.fromkeys(bisect_right(stops, hit) for hit in hits):
-                    self._inspect(some[number])
+                found: dict[int, set[Group]] = {}
+                for hit, group in hits:
+                    found.setdefault(bisect_right(stops, hit), set()).add(group)
+                for number, groups in found.items():
+                    self._inspect(some[number], self._rules.some(groups))
 
-    def _inspect(self, event: bytes) -> None:
+    def _inspect(self, event: bytes, asked: Sequence[Rule] | None) -> None:
         self._report.totals.candidates += 1
         record = decode_object(event)
-        self._engine.inspect(record, Moment(arrival=None, entry=UNDATED), _digest(event))
+        self._engine.inspect(record, Moment(arrival=None, entry=UNDATED), _digest(event), asked=asked)
 
     def _reported(self) -> Report:
         """What there is to report; from here on anew."""

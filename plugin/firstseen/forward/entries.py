@@ -11,9 +11,10 @@ from __future__ import annotations
 import struct
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, repeat
+from typing import TypeVar
 
 import msgpack
 
@@ -21,6 +22,8 @@ from firstseen.errors import ProtocolError
 from firstseen.forward.times import read_event_time
 from firstseen.packing import Buffer, Head, Kind, read_head
 from firstseen.steps import Steps, finished
+
+What = TypeVar("What")
 
 SLICE = 1 << 16
 """Most bytes handed to the unpacker at a time: its own copy of them then stays in the CPU's cache."""
@@ -133,14 +136,31 @@ class Entries:
             yield self.start + self.offsets[entry - 1], behind
             number = bisect_left(places, behind, number + 1)
 
-    def around_hits(self, search: Callable[[int, int], Sequence[int]]) -> Iterator[tuple[int, int]]:
-        """The same for what ``search`` finds to begin between two offsets; it is not asked for the rest of an entry."""
+    def around_hits(
+        self, search: Callable[[int, int], Sequence[tuple[int, What]]]
+    ) -> Iterator[tuple[int, int, Collection[What]]]:
+        """The (start, stop) of each entry with hits in it, in order, and what was hit.
+
+        ``search`` gives what it finds to begin between two offsets: ascending offsets, each with what is there.
+        """
         at = self.start
         while at < self.stop:
             behind = min(at + SEARCHED, self.stop)
-            for start, stop in self.around(search(at, behind)):
-                yield start, stop
-                behind = max(behind, stop)
+            hits = search(at, behind)
+            number = 0
+            while number < len(hits):
+                entry = bisect_right(self.offsets, hits[number][0] - self.start)
+                start, stop = self.start + self.offsets[entry - 1], self.start + self.offsets[entry]
+                found = {hits[number][1]}
+                number += 1
+                while number < len(hits) and hits[number][0] < stop:
+                    found.add(hits[number][1])
+                    number += 1
+                while behind < stop:
+                    more = min(behind + SEARCHED, stop)
+                    found.update(what for _, what in search(behind, more))
+                    behind = more
+                yield start, stop, found
             at = behind
 
     def every(self) -> Iterator[tuple[int, int]]:

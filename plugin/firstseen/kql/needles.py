@@ -29,8 +29,18 @@ from firstseen.kql.wildcards import Pieces, parted
 _SHORTEST = 3
 _RUN = re.compile(r"""[ !#-.0-\[\]-~]+""")  # printable ASCII without " / \
 
-_COMMON = {"event.action": 1.0, "event.provider": 100.0, "event.module": 100.0}
-_COMMON_ELSE = 10.0
+_RARE, _MIXED, _COMMON = 1.0, 10.0, 100.0
+_COMMONNESS = {
+    "event.action": _RARE,
+    "event.provider": _COMMON,
+    "event.module": _COMMON,
+    "cloud.region": _COMMON,
+    "cloud.account.id": _COMMON,
+    "aws.cloudtrail.event_category": _COMMON,
+    "aws.cloudtrail.event_type": _COMMON,
+    "aws.cloudtrail.recipient_account_id": _COMMON,
+    "aws.cloudtrail.user_identity.type": _COMMON,
+}
 
 
 def needles(node: Node, verbatim: Callable[[str], bool], field_type: Callable[[str], str]) -> frozenset[bytes] | None:
@@ -101,7 +111,7 @@ def _union(found: list[_Found | None]) -> _Found | None:
 def _cost(name: str, needle: str) -> float:
     """Guess, on no particular scale, how many records hold ``needle`` without matching; alternatives add up.
 
-    The name of an API call is rare. A provider or module is in a large part of the records, and its name stands in
-    other fields as well. Of anything else, a longer text is the rarer one.
+    The name of an API call is rare. A provider or a kind of identity is in a large part of the records, and its name
+    stands in other fields as well. Of anything else, a longer text is the rarer one.
     """
-    return _COMMON.get(name, _COMMON_ELSE) / len(needle)
+    return _COMMONNESS.get(name, _MIXED) / len(needle)

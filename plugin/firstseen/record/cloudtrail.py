@@ -53,16 +53,20 @@ class CloudTrailView:
 
     def _indexed(self, field: str) -> tuple[Scalar, ...]:
         row = _BY_NAME.get(field)
-        value = None if row is None else self._value(row)
-        if type(value) is str and len(value) <= _SHORT:
-            return (value,)  # nearly always; the rest goes the long way
+        if row is not None:
+            value = self._value(row)
+            if value is None:
+                return ()
+            if type(value) is str and len(value) <= _SHORT:
+                return (value,)  # nearly always one of these; the rest goes the long way
         return indexed_values(field, self._nodes)
 
     def exists(self, field: str) -> bool:
         """Whether ``field`` or a field below it has a searchable value."""
-        if field not in self._exists:
-            self._exists[field] = has_indexed(field, self._nodes)
-        return self._exists[field]
+        found = self._exists.get(field)
+        if found is None:
+            found = self._exists[field] = bool(self.values(field)) or has_indexed(field, self._nodes)
+        return found
 
     def nested(self, path: str) -> Sequence[Fields]:
         """The objects at ``path``, in record order."""
@@ -102,9 +106,11 @@ class CloudTrailView:
         return document
 
     def _value(self, field: Field) -> object:
-        if field.name not in self._read:
-            self._read[field.name] = field.read(self._source)
-        return self._read[field.name]
+        name = field.name
+        if name in self._read:
+            return self._read[name]
+        value = self._read[name] = field.read(self._source)
+        return value
 
     def _nodes(self, name: str, *, beyond: bool) -> Iterable[Node]:
         field, rest = _owner(name)
@@ -118,6 +124,12 @@ def is_verbatim(name: str) -> bool:
     """Whether the texts under ``name`` in a `CloudTrailView`, if any, are texts of the record or pieces of them."""
     field, _ = _owner(name)
     return field is None or field.verbatim
+
+
+def key_before(name: str) -> str | None:
+    """The key behind which the value of the field ``name`` stands in the record; None where it may come from others."""
+    row = _BY_NAME.get(name)
+    return row.keys[-1] if row is not None and row.keys else None
 
 
 @lru_cache(maxsize=4096)

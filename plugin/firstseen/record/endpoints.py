@@ -5,11 +5,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 from firstseen.record.identity import distinct
 from firstseen.record.source import Source
 
+_LONGEST_ADDRESS: Final = 45
 _AWS_DOMAIN: Final = "amazonaws.com"
 _HOST_NAME: Final = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+\.?", re.ASCII)
 _INSTANCE_ARN: Final = ":instance/"
@@ -81,13 +83,18 @@ def _is_foreign_host(value: object) -> bool:
 
 
 def _address(value: object) -> str | None:
-    if not isinstance(value, str) or "%" in value:  # a zone index is not part of an address
-        return None
+    return value if isinstance(value, str) and len(value) <= _LONGEST_ADDRESS and _is_address(value) else None
+
+
+@lru_cache(maxsize=4096)
+def _is_address(text: str) -> bool:
+    if "%" in text:  # a zone index is not part of an address
+        return False
     try:
-        ipaddress.ip_address(value)
+        ipaddress.ip_address(text)
     except ValueError:
-        return None
-    return value
+        return False
+    return True
 
 
 def _tls_version(source: Source) -> str:

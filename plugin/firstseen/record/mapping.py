@@ -27,7 +27,7 @@ class Field(NamedTuple):
 
     ``read`` gives the field's value, with the types it has in JSON, or None. ``verbatim`` says that every text in
     that value is a text of the record, or a piece of one. ``needs`` is what it takes beside the record. Below an
-    ``open`` one, names are those of the record.
+    ``open`` one, names are those of the record. ``keys`` lead to the value where it is one of the record's.
     """
 
     name: str
@@ -35,11 +35,12 @@ class Field(NamedTuple):
     verbatim: bool
     needs: Need | None = None
     open: bool = False
+    keys: tuple[str, ...] = ()
 
 
 def _moved(name: str, path: str, *, open: bool = False) -> Field:
-    keys = path.split(".")
-    return Field(name, lambda source: source.at(*keys), verbatim=True, open=open)
+    keys = tuple(path.split("."))
+    return Field(name, lambda source: source.at(*keys), verbatim=True, open=open, keys=keys)
 
 
 def _taken(name: str, read: Reader, *, open: bool = False) -> Field:

@@ -7,7 +7,7 @@ releases of the ``aws`` package.) None stands for "nothing left" all through the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from typing import TypeVar, cast
 
 from firstseen.model import Scalar
@@ -38,16 +38,26 @@ def pruned(value: object, depth: int = 1) -> object:
     return None
 
 
+def reached(record: object, path: Iterable[str]) -> object:
+    """What the path of keys leads to in ``record``; None where that is nothing."""
+    for key in path:
+        if not isinstance(record, dict):
+            return None
+        found = record.get(key)
+        record = record.get(key.encode()) if found is None and key not in record else found
+    return record
+
+
 class Source:
     """One CloudTrail record, read at the places that are asked for, and what databases may know of it.
 
     Only what lies at such a place is pruned: what is kept there is kept whatever is beside it.
     """
 
-    __slots__ = ("_made", "_record", "enrichment")
+    __slots__ = ("_made", "enrichment", "record")
 
     def __init__(self, record: Mapping[object, object], enrichment: Enrichment = UNENRICHED) -> None:
-        self._record = record
+        self.record = record
         self._made: dict[object, object] = {}
         self.enrichment = enrichment
 
@@ -59,16 +69,13 @@ class Source:
 
     def raw(self, *path: str) -> object:
         """What the path of keys leads to, as it came; None where that is nothing. Arrays are not entered."""
-        value: object = self._record
-        for key in path:
-            if not isinstance(value, dict):
-                return None
-            value = value[key] if key in value else value.get(key.encode())
-        return value
+        return reached(self.record, path)
 
     def at(self, *path: str) -> object:
         """The same after pruning."""
-        value = self.raw(*path)
+        value = reached(self.record, path)
+        if type(value) is str:
+            return None if value in _EMPTY_TEXTS else value
         return None if value is None else pruned(value, len(path))  # mostly it is
 
     def text(self, *path: str) -> str | None:
@@ -84,8 +91,8 @@ class Source:
 
     def has_any(self, keys: Set[object]) -> bool:
         """Whether the record has one of the keys at its top."""
-        return not keys.isdisjoint(self._record)
+        return not keys.isdisjoint(self.record)
 
     def added(self, field: str) -> list[Scalar]:
         """The scalars under an ECS name that a shipper added to the record, nested or dotted."""
-        return [value for node in find(self._record, field) for value in scalars(node)]
+        return [value for node in find(self.record, field) for value in scalars(node)]

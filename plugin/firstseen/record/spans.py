@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgpack
+import msgspec
 
 from firstseen.errors import RecordError
 from firstseen.forward.entries import behind, head_at
@@ -20,6 +21,8 @@ from firstseen.record.eventtime import read_time_ms
 MAX_DEPTH = 200
 """Levels of nesting up to which the careful decoder follows a record; what lies deeper reads as nothing."""
 
+
+_decode = msgspec.msgpack.Decoder().decode
 
 _PLAIN_OPENING = b"\x92\xd7\x00"
 """An array of two that begins with an EventTime as fixext8."""
@@ -92,11 +95,16 @@ def decode_record(data: Buffer, span: Span) -> dict[Any, Any]:
     raw = memoryview(data)[span.record : span.stop]
     if len(raw) > MAX_RECORD:
         raise RecordError(f"a record of {len(raw)} bytes; more than {MAX_RECORD} are not looked at")
+    if len(raw) <= SMALL_RECORD:
+        try:
+            record: dict[Any, Any] = _decode(raw)  # in half the time
+        except (ValueError, RecursionError):  # text that is no UTF-8, a time that is none, a key that cannot be one
+            pass
+        else:
+            return record
     counting = {} if len(raw) <= SMALL_RECORD else _counting_hooks()
     try:
-        record: dict[Any, Any] = msgpack.unpackb(
-            raw, unicode_errors="surrogateescape", strict_map_key=False, **counting
-        )
+        record = msgpack.unpackb(raw, unicode_errors="surrogateescape", strict_map_key=False, **counting)
     except (TypeError, ValueError, OverflowError):
         # An unhashable key or a timestamp that is none: msgpack gives up on the whole, so it is taken apart by hand.
         if len(raw) > SMALL_RECORD:

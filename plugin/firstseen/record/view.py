@@ -84,12 +84,24 @@ def views(
     """
     if not isinstance(record, dict):
         return ()
+    if mode != "ecs" and _is_bare(record):
+        return (CloudTrailView(record, enrichment),)
     if bounded:
         _check_bounds(record, mode)
     own = _own_views(record, mode, enrichment)
     if own is None:
         return next(_views_in_text(record, mode, enrichment, bounded=bounded), [_other(record, mode, enrichment)])
     return own
+
+
+_ENVELOPING: Final = frozenset(("Records", b"Records", "detail", b"detail"))
+
+
+def _is_bare(record: Record) -> bool:
+    """Whether ``record`` is a CloudTrail event with nothing around it: nearly always; the rest goes the long way."""
+    if type(record.get("eventSource")) is not str or type(record.get("eventName")) is not str:
+        return False
+    return _ENVELOPING.isdisjoint(record)
 
 
 def _check_bounds(record: Record, mode: Mode) -> None:
@@ -130,6 +142,17 @@ def is_verbatim(field: str) -> bool:
     is a number or a boolean in the record is none of its texts: ``4625`` and ``true`` may match and not be there.
     """
     return field_type(field) in _COMPARED_AS_TEXT and cloudtrail.is_verbatim(field)
+
+
+def keys_before(field: str) -> Sequence[bytes]:
+    """Ends of keys: in every view, each value of ``field`` stands right behind a key that ends with one of them.
+
+    Raises `ValueError` for a field whose values some view takes from elsewhere.
+    """
+    key = cloudtrail.key_before(field)
+    if key is None:
+        raise ValueError(f"{field} is made of several values of a record, or of a part of one")
+    return [each.encode() for each in (key, field.rpartition(".")[2])]
 
 
 def _other(record: Record, mode: Mode, enrichment: Enrichment) -> View:

@@ -210,7 +210,7 @@ def test_its_bytes_may_stand_in_a_text(cut):
     assert (steps.advance(), list(steps.offsets)) == (True, [0, 12, 13])
 
 
-def test_entries_are_searched_window_by_window_and_no_further_than_it_takes(monkeypatch):
+def test_entries_are_searched_window_by_window_and_each_to_its_end(monkeypatch):
     monkeypatch.setattr(entries_module, "SEARCHED", 10)
     data = ENTRY * 5 + msgpack.packb([1, {"m": "x" * 40}]) + ENTRY * 5
     found = walk(data, 0, len(data))
@@ -218,7 +218,13 @@ def test_entries_are_searched_window_by_window_and_no_further_than_it_takes(monk
 
     def search(start, behind):
         asked.append((start, behind))
-        return [at for at in (0, 1, 7, 20, 30, 50, 61, 75) if start <= at < behind]
+        hits = ((0, "a"), (1, "b"), (7, "a"), (20, "c"), (30, "d"), (50, "c"), (61, "e"), (75, "a"))
+        return [hit for hit in hits if start <= hit[0] < behind]
 
-    assert list(found.around_hits(search)) == [(0, 3), (6, 9), (15, 62), (74, 77)]
-    assert asked == [(0, 10), (10, 20), (20, 30), (62, 72), (72, 77)]
+    assert list(found.around_hits(search)) == [
+        (0, 3, {"a", "b"}),
+        (6, 9, {"a"}),
+        (15, 62, {"c", "d", "e"}),
+        (74, 77, {"a"}),
+    ]
+    assert asked == [(0, 10), (10, 20), (20, 30), (30, 40), (40, 50), (50, 60), (60, 62), (62, 72), (72, 77)]

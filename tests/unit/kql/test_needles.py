@@ -33,6 +33,8 @@ def test_none_makes_every_record_a_candidate():
         ('a:"single" and b:("single" or "double")', {b"single"}),
         ('event.provider:"sts.amazonaws.com" and a:*', {b"sts.amazonaws.com"}),
         ('a:"first" and b:"other"', {b"first"}),
+        ("aws.cloudtrail.user_identity.type:AssumedRole and a:*role/Agent-*", {b"Agent-"}),
+        ("cloud.region:eu-central-1 and a:AKIA*", {b"AKIA"}),
     ],
 )
 def test_of_several_sets_the_one_that_lets_least_through(query, chosen):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import sys
 
 import msgpack
+import msgspec
 import pytest
 
 from firstseen.errors import RecordError
@@ -91,7 +92,7 @@ def test_time_of_v1_and_v2():
         (b"\x82\xa1a\x01\xd9\x01a\x02", {"a": 2}),
         (b"\x83\x01\x02\xc0\x03\xc4\x01a\x04", {1: 2, None: 3, b"a": 4}),
         (b"\x81\xa1a\xc4\x02\xff\x00", {"a": b"\xff\x00"}),
-        (b"\x81\xa1a\xd4\x05\x06", {"a": msgpack.ExtType(5, b"\x06")}),
+        (b"\x81\xa1a\xd4\x05\x06", {"a": msgspec.msgpack.Ext(5, b"\x06")}),
         (b"\x81\xa1a\xca\x3f\xc0\x00\x00", {"a": 1.5}),
         (b"\xdf\x00\x00\x00\x00", {}),
     ],
