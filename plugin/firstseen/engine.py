@@ -9,17 +9,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
 from firstseen.detect.keys import alert_id
 from firstseen.detect.label import Standing, match_label, new_terms_label, threshold_label
+from firstseen.detect.law import Occurrence
 from firstseen.detect.matches import Moment, identity_of, occurrence_of, terms_of, threshold_law
 from firstseen.errors import StoreError
 from firstseen.logs import event
 from firstseen.metrics import Counts
-from firstseen.model import Verdict
+from firstseen.model import TermValue, Verdict
+from firstseen.packing import Buffer
 from firstseen.record.enrichment import UNENRICHED, Enrichment
+from firstseen.record.glance import glance_at
 from firstseen.record.view import Mode, View, views
+from firstseen.rules.alike import Asked, Likeness, Match
 from firstseen.rules.rule import EveryMatch, NewTerms, Rule, Threshold
 from firstseen.rules.ruleset import RuleSet
 from firstseen.running import NO_POLICY, Health, Policy, Running, by_rule
@@ -39,6 +43,21 @@ class Inspection:
 NOTHING = Inspection((), ())
 
 
+class Glanced(NamedTuple):
+    """What a glance at a record came to: the rules that `Engine.inspect` has yet to show it to, and claims.
+
+    Where ``likeness`` is said, what it matches is to be kept for the next one like it.
+    """
+
+    rules: Sequence[Rule] | None
+    claims: Sequence[Claim]
+    likeness: Likeness | None = None
+
+
+Earlier = dict[tuple[bytes, tuple[TermValue, ...]], Claim]
+"""The last claim of each term of each history (`RuleState.key`)."""
+
+
 @dataclass(slots=True)
 class _Event:
     """One event while the rules look at it, and what they have said of it."""
@@ -48,6 +67,7 @@ class _Event:
     identity: str
     labels: list[Mapping[str, Any]]
     claims: list[Claim]
+    earlier: Earlier | None
 
     @property
     def time_ms(self) -> int:
@@ -130,12 +150,16 @@ class Engine:
         digest: Callable[[], str],
         mode: Mode = "auto",
         asked: Sequence[Rule] | None = None,
+        earlier: Earlier | None = None,
+        likeness: Likeness | None = None,
         *,
         bounded: bool = False,
     ) -> Inspection:
         """The labels of ``record``, read as ``mode`` says; ``digest`` gives an event without an identity its own.
 
-        ``asked`` are the rules that the record may match, where that is known.
+        ``asked`` are the rules that the record may match, where that is known. ``earlier`` is for records whose claims
+        are confirmed or released together: what is no news of a later one is added to a claim of an earlier one. Of
+        which ``likeness`` the record is, where that is known, is what the matches are kept for.
         Raises `StoreError` where the state cannot be read and, if ``bounded``, `RecordError` for a record that would
         take too much to be looked at; nothing is claimed then.
         """
@@ -144,9 +168,13 @@ class Engine:
         try:
             events = views(record, mode, self._enrichment, bounded=bounded)
             for number, view in enumerate(events):
-                for rule in self._matching(view, asked if len(events) == 1 else None, self._matches):
+                failed = self._counts.rule_errors
+                matching = self._matching(view, asked if len(events) == 1 else None, self._matches)
+                if likeness is not None and self._counts.rule_errors == failed:
+                    _learn(likeness, view, matching)
+                for rule in matching:
                     identity = identity_of(view, number, digest)
-                    self._match(self._running[rule.id], _Event(view, moment, identity, labels, claims))
+                    self._match(self._running[rule.id], _Event(view, moment, identity, labels, claims, earlier))
         except StoreError:
             self.release(claims)
             raise
@@ -174,6 +202,54 @@ class Engine:
                     occurrence = occurrence_of(rule, view, moment, identity_of(view, number, digest))
                     for terms in terms_of(rule, view).terms:
                         yield Wanted(running.state, terms, occurrence, running.law)
+
+    def glance(
+        self, record: Buffer, asked: Asked, arrival: int | None, earlier: Earlier, *, json: bool = False
+    ) -> Glanced:
+        """Claim what a record means, as far as it is no news, by as little of it as tells that; all else is left.
+
+        ``record`` is a map in msgpack, or an object in JSON, that is read as no ECS document; ``asked`` are the rules
+        that it may match. ``arrival`` and ``earlier`` are as for `inspect`. Raises `StoreError` likewise.
+        """
+        seen = glance_at(record, json=json) if asked.compares else None
+        if seen is None:
+            return Glanced(asked.rules, ())
+        likeness = asked.likeness(seen)
+        matches = likeness.recalled()
+        if matches is None:
+            return Glanced(asked.rules, (), likeness)
+        claims: list[Claim] = []
+        for number, (rule, terms) in enumerate(matches):
+            running = self._running[rule.id]
+            time_ms = arrival if rule.timestamp_field == "event.ingested" and arrival is not None else seen.time_ms
+            if time_ms is None or not self._is_known(
+                running, terms, Occurrence(time_ms, seen.eventID), earlier, claims
+            ):
+                return Glanced([match.rule for match in matches[number:]], claims)
+            self._alerts(running, alerts=False)
+        return Glanced((), claims)
+
+    def _is_known(
+        self, running: Running, terms: tuple[str, ...], occurrence: Occurrence, earlier: Earlier, claims: list[Claim]
+    ) -> bool:
+        """Claim the event where it is no news."""
+        place = (running.state.key, terms)
+        claim = earlier.get(place)
+        if claim is not None and self._store.extend(claim, occurrence):
+            return True
+        if running.law is None:
+            return False
+        try:
+            claim = self._store.claim(running.state, terms, occurrence, running.law)
+        except StoreError:
+            self.release(claims)
+            raise
+        if claim.verdict is not Verdict.KNOWN:
+            self.release([claim])
+            return False
+        claims.append(claim)
+        earlier[place] = claim
+        return True
 
     def release(self, claims: Sequence[Claim]) -> None:
         """Give back claims whose labels will not be delivered."""
@@ -251,27 +327,28 @@ class Engine:
         rule = running.rule
         # All groups are claimed, also where the first is news: the event is in each of them.
         claims = list(self._claims(running, seen))
-        if self._alerts(running, not claims or any(claim.verdict is not Verdict.KNOWN for claim in claims)):
+        if self._alerts(running, alerts=not claims or any(verdict is not Verdict.KNOWN for _, verdict in claims)):
             named = alert_id(rule.id, (), seen.identity)
             label = match_label(
                 rule,
                 seen.view,
                 alert_id=named,
                 time_ms=seen.time_ms,
-                group=claims[0].terms if claims else None,
+                group=claims[0][0].terms if claims else None,
                 status=self._standing(running, named, seen.moment),
             )
-            seen.add(label, *claims)
+            seen.add(label, *(claim for claim, _ in claims))
 
     def _news(self, running: Running, seen: _Event) -> Iterator[tuple[Claim, str]]:
         """Claim the event under each of its terms; those claims that alert, each with the id of its alert."""
-        for claim in self._claims(running, seen):
-            if self._alerts(running, claim.verdict is not Verdict.KNOWN):
+        for claim, verdict in self._claims(running, seen):
+            if self._alerts(running, alerts=verdict is not Verdict.KNOWN):
                 yield claim, alert_id(running.rule.id, claim.terms, seen.identity)
 
-    def _claims(self, running: Running, seen: _Event) -> Iterator[Claim]:
-        """Claim the event under each of its terms, one after the other."""
-        if running.law is None:
+    def _claims(self, running: Running, seen: _Event) -> Iterator[tuple[Claim, Verdict]]:
+        """Claim the event under each of its terms, one after the other; what it was added to, and what it means."""
+        law, state, earlier = running.law, running.state, seen.earlier
+        if law is None:
             return
         rule = running.rule
         terms_of_event, dropped = terms_of(rule, seen.view)
@@ -280,11 +357,17 @@ class Engine:
             event(log, logging.WARNING, "terms_dropped", rule=rule.id, event_id=seen.identity, dropped=dropped)
         occurrence = occurrence_of(rule, seen.view, seen.moment, seen.identity)
         for terms in terms_of_event:
-            claim = self._store.claim(running.state, terms, occurrence, running.law)
+            claim = None if earlier is None else earlier.get((state.key, terms))
+            if claim is not None and _are_of_a_type(claim.terms, terms) and self._store.extend(claim, occurrence):
+                yield claim, Verdict.KNOWN
+                continue
+            claim = self._store.claim(state, terms, occurrence, law)
             seen.claims.append(claim)
-            yield claim
+            if earlier is not None:
+                earlier[state.key, terms] = claim
+            yield claim, claim.verdict
 
-    def _alerts(self, running: Running, alerts: bool) -> bool:
+    def _alerts(self, running: Running, *, alerts: bool) -> bool:
         """Count one match, and say whether it is an alert, which is counted by its standing."""
         self._counts.matches += 1
         running.tally.matches += 1
@@ -314,3 +397,21 @@ class Engine:
             counts.alerts_degraded += 1
             tally.degraded += 1
         return standing
+
+
+def _learn(likeness: Likeness, view: View, matching: Sequence[Rule]) -> None:
+    """Keep what records of this kind match, where it is no more than a sighting of one list of texts by each rule."""
+    matches: list[Match] = []
+    for rule in matching:
+        if not isinstance(rule.kind, NewTerms):
+            return
+        every, dropped = terms_of(rule, view)
+        if len(every) != 1 or dropped or not all(isinstance(term, str) for term in every[0]):
+            return
+        matches.append(Match(rule, tuple(map(str, every[0]))))
+    likeness.learn(matches)
+
+
+def _are_of_a_type(terms: Sequence[TermValue], others: Sequence[TermValue]) -> bool:
+    """Whether equal terms are the same: 1, 1.0 and true are equal, and are not."""
+    return all(type(one) is type(other) for one, other in zip(terms, others, strict=True))

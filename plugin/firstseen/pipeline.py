@@ -16,7 +16,7 @@ from typing import Any
 
 from firstseen.detect.label import is_for_people
 from firstseen.detect.matches import Moment
-from firstseen.engine import Engine
+from firstseen.engine import Earlier, Engine, Glanced
 from firstseen.errors import ProtocolError, RecordError, StoreError
 from firstseen.forward.compression import algorithm
 from firstseen.forward.content import Content, reading
@@ -30,7 +30,7 @@ from firstseen.record.spans import Span, decode_record, entry_span, entry_time_m
 from firstseen.record.splice import labelled_entry
 from firstseen.record.view import Mode as ViewMode
 from firstseen.rules.actions import Group, Hit
-from firstseen.rules.rule import Rule
+from firstseen.rules.alike import Asked
 from firstseen.steps import Steps, WaitingSteps, finished
 from firstseen.store.base import Claim, NotReservedError, Reservation, SharedStore
 
@@ -117,11 +117,12 @@ class Pipeline:
         """
         for span, asked in self._candidates(content):
             data = content.entries.data
+            rules = None if asked is None else asked.rules
             with contextlib.suppress(RecordError):  # told of when it is looked at
                 record = decode_record(data, span)
                 digest = _digest(data, span)
                 moment = _moment(data, span, now_ms)
-                for wanted in self._engine.wanted(record, moment, digest, mode, asked, bounded=True):
+                for wanted in self._engine.wanted(record, moment, digest, mode, rules, bounded=True):
                     reservation.add(wanted)
             yield None
         ready = reservation.ask()
@@ -132,6 +133,7 @@ class Pipeline:
         """Show the rules all that may concern them, and label it."""
         edits: list[Edit] = []
         claims: list[Claim] = []
+        earlier: Earlier = {}
         labelled = passed = 0
         try:
             for span, asked in self._candidates(content) if mode is not None else ():
@@ -140,7 +142,7 @@ class Pipeline:
                     passed += 1
                     yield
                     continue
-                edit = self._look(content, span, asked, mode or "auto", now_ms, claims)
+                edit = self._look(content, span, asked, mode or "auto", now_ms, claims, earlier)
                 if edit is not None:
                     edits.append(edit)
                     labelled += len(edit.entry)
@@ -170,17 +172,26 @@ class Pipeline:
         self,
         content: Content,
         span: Span,
-        asked: Sequence[Rule] | None,
+        asked: Asked | None,
         mode: ViewMode,
         now_ms: int,
         claims: list[Claim],
+        earlier: Earlier,
     ) -> Edit | None:
-        """One record, decoded and shown to the rules; its claims are added to ``claims``."""
+        """One record, decoded and shown to the rules; its claims are added to ``claims``, or to those ``earlier``."""
         data = content.entries.data
+        glanced = Glanced(None if asked is None else asked.rules, ())
+        if asked is not None and mode != "ecs":
+            glanced = self._engine.glance(memoryview(data)[span.record : span.stop], asked, now_ms, earlier)
+            claims.extend(glanced.claims)
+            if not glanced.rules:
+                return None
         try:
             record = decode_record(data, span)
             moment = _moment(data, span, now_ms)
-            inspection = self._engine.inspect(record, moment, _digest(data, span), mode, asked, bounded=True)
+            inspection = self._engine.inspect(
+                record, moment, _digest(data, span), mode, glanced.rules, earlier, glanced.likeness, bounded=True
+            )
         except RecordError as error:
             self._counts.records_unseen += 1
             event(log, logging.WARNING, "record_unseen", tag=content.chunk.tag, reason=str(error))
@@ -193,7 +204,7 @@ class Pipeline:
         entry = labelled_entry(data, span, record, self._key, inspection.labels)
         return Edit(span.start, span.stop, entry, apart=any(map(is_for_people, inspection.labels)))
 
-    def _candidates(self, content: Content) -> Iterator[tuple[Span, Sequence[Rule] | None]]:
+    def _candidates(self, content: Content) -> Iterator[tuple[Span, Asked | None]]:
         """The records that some rule may match, and which rules that are; None for all of them."""
         rules, entries = self._engine.rules, content.entries
         scanner = rules.scanner

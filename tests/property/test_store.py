@@ -163,7 +163,7 @@ class Claims(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.model = Model()
-        self.claims: dict[Claim, Sight] = {}
+        self.claims: dict[Claim, list[Sight]] = {}
         self.unsettled: list[Claim] = []
         self.futures: dict[int, Future[None]] = {}
         self.alerted: set[str] = set()
@@ -177,8 +177,19 @@ class Claims(RuleBasedStateMachine):
             claim = self.store.claim(RULE, (term,), Occurrence(self.clock - late, event), LAW)
             sight = self.model.claim(term, event, self.clock - late)
             assert (claim.verdict, claim.before and claim.before.last_seen) == (sight.verdict, sight.last_seen), sight
-            self.claims[claim] = sight
+            self.claims[claim] = [sight]
             self.unsettled.append(claim)
+
+    @precondition(lambda self: self.unsettled)
+    @rule(number=st.integers(0, 30), several=sightings)
+    def extend(self, number: int, several: list[tuple[str, str, int, int]]) -> None:
+        claim = self.unsettled[number % len(self.unsettled)]
+        for _, event, passing, late in several:
+            self.clock += passing
+            if self.store.extend(claim, Occurrence(self.clock - late, event)):
+                sight = self.model.claim(str(claim.terms[0]), event, self.clock - late)
+                assert sight.verdict is Verdict.KNOWN
+                self.claims[claim].append(sight)
 
     def pick(self, numbers: list[int]) -> list[Claim]:
         count = len(self.unsettled)
@@ -187,7 +198,7 @@ class Claims(RuleBasedStateMachine):
         return picked
 
     def sights(self, claims: list[Claim]) -> list[Sight]:
-        return [self.claims[claim] for claim in claims]
+        return [sight for claim in claims for sight in self.claims[claim]]
 
     def confirmed(self, claims: list[Claim], future: Future[None]) -> None:
         sights = self.sights(claims)

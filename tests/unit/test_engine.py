@@ -4,16 +4,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 
 from firstseen.detect.matches import MAX_TERMS, Moment
-from firstseen.engine import Engine
+from firstseen.engine import Earlier, Engine
+from firstseen.errors import StoreError
 from firstseen.metrics import Counts
+from firstseen.rules.alike import Likeness
 from firstseen.rules.rule import Cardinality, EveryMatch, Kind, Rule, Suppression, Threshold
 from firstseen.rules.ruleset import RuleSet
+from firstseen.store.base import Claim
 from firstseen.store.lmdb import LmdbStore
 from support.logged import events
-from support.rulebook import ARN, rule_id, rule_set, rule_text
+from support.rulebook import ARN, call, rule_id, rule_set, rule_text
 
 NOW_MS = 1_790_000_000_000
 DAY_MS = 86_400_000
@@ -41,6 +45,12 @@ class Fixture:
 
     def all_labels(self, engine: Engine, record: dict[str, Any], moment: Moment) -> list[Any]:
         inspection = engine.inspect(record, moment, lambda: "digest")
+        self.store.confirm(inspection.claims).result()
+        return list(inspection.labels)
+
+    def look(self, engine: Engine, record: dict[str, Any], likeness: Likeness | None) -> list[Any]:
+        """The labels of a record that was glanced at, its likeness kept."""
+        inspection = engine.inspect(record, LIVE, lambda: "digest", "auto", engine.rules.rules, {}, likeness)
         self.store.confirm(inspection.claims).result()
         return list(inspection.labels)
 
@@ -389,3 +399,71 @@ def test_a_rule_that_fails_is_told_of_when_the_record_is_looked_at(
     assert (state.counts.rule_errors, events(caplog, "rule_failed")) == (0, [])
     assert not engine.inspect(record, LIVE, lambda: "digest").labels
     assert state.counts.rule_errors == 1
+
+
+def test_what_is_no_news_is_told_at_a_glance(state: Fixture) -> None:
+    engine = state.engine(rule_text())
+    asked = engine.rules.some([(0,)])
+    raw = msgpack.packb(call(ADA, "e-1"))
+
+    first = engine.glance(raw, asked, NOW_MS, {})
+    assert (list(first.rules or ()), list(first.claims)) == (list(engine.rules.rules), [])
+    assert len(state.look(engine, call(ADA, "e-1"), first.likeness)) == 1
+
+    earlier: Earlier = {}
+    second = engine.glance(msgpack.packb(call(ADA, "e-2")), asked, NOW_MS + 1, earlier)
+    third = engine.glance(msgpack.packb(call(ADA, "e-3")), asked, NOW_MS + 2, earlier)
+    assert (second.rules, third.rules, len(second.claims), len(third.claims)) == ((), (), 1, 0)
+    state.store.confirm(second.claims).result()
+    (entry,) = state.store.entries()
+    assert (entry.memory.last_seen, entry.memory.count) == (NOW_MS + 2, 3)  # type: ignore[union-attr]
+    assert (state.counts.matches, state.counts.alerts, state.counts.suppressed) == (3, 1, 2)
+
+
+def test_what_is_news_has_to_be_looked_at(state: Fixture) -> None:
+    engine = state.engine(rule_text())
+    asked = engine.rules.some([(0,)])
+    first = engine.glance(msgpack.packb(call(ADA, "e-1")), asked, NOW_MS, {})
+    state.look(engine, call(ADA, "e-1"), first.likeness)
+
+    later = engine.glance(msgpack.packb(call(ADA, "e-2")), asked, NOW_MS + 11 * DAY_MS, {})
+
+    assert list(later.rules or ()) == list(engine.rules.rules)
+    assert (list(later.claims), later.likeness) == ([], None)
+    assert state.counts.matches == 1
+
+
+def test_what_a_rule_fails_on_is_not_learned(state: Fixture) -> None:
+    def fails(_: object) -> bool:
+        raise ZeroDivisionError
+
+    (rule,) = rule_set(rule_text()).rules
+    engine = state.running(dataclasses.replace(rule, predicate=fails))
+    asked = engine.rules.some([(0,)])
+
+    for number in range(2):
+        glanced = engine.glance(msgpack.packb(call(ADA, "e-1")), asked, NOW_MS, {})
+        state.look(engine, call(ADA, "e-1"), glanced.likeness)
+        assert state.counts.rule_errors == number + 1
+
+
+def test_claims_given_back_when_the_state_fails_at_a_glance(state: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = [rule_text(rule_id=rule_id(1)), rule_text(rule_id=rule_id(2))]
+    engine = state.engine(*rules)
+    asked = engine.rules.some([(0, 1)])
+    glanced = engine.glance(msgpack.packb(call(ADA, "e-1")), asked, NOW_MS, {})
+    state.look(engine, call(ADA, "e-1"), glanced.likeness)
+    claim, left = state.store.claim, [1]
+
+    def fails(*arguments: Any) -> Claim:
+        if not left:
+            raise StoreError("no room")
+        left.pop()
+        return claim(*arguments)
+
+    monkeypatch.setattr(state.store, "claim", fails)
+    with pytest.raises(StoreError, match="no room"):
+        engine.glance(msgpack.packb(call(ADA, "e-2")), asked, NOW_MS + 1, {})
+    monkeypatch.undo()
+    state.store.confirm(engine.glance(msgpack.packb(call(ADA, "e-3")), asked, NOW_MS + 2, {}).claims).result()
+    assert [entry.memory.count for entry in state.store.entries()] == [2, 2]  # type: ignore[union-attr]

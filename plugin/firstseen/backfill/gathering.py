@@ -38,6 +38,7 @@ class Gatherer:
         self._spans = spans
         self.registered: list[RuleState] = []
         self.found: dict[bytes, Entry] = {}
+        self._keys: dict[Claim, bytes] = {}
         self.undated = 0
         self.outside = 0
 
@@ -52,15 +53,23 @@ class Gatherer:
 
     def claim(self, rule: RuleState, terms: tuple[TermValue, ...], occurrence: Occurrence, law: Law[Any]) -> Claim:
         """See `Claims.claim`."""
+        claim = Claim(rule, terms, occurrence, law, Verdict.KNOWN, None)
+        self._keys[claim] = state_key(rule.key, terms)
+        self.extend(claim, occurrence)
+        return claim
+
+    def extend(self, claim: Claim, occurrence: Occurrence) -> bool:
+        """See `Claims.extend`; only for claims since the last `take`."""
         time_ms, event, _ = occurrence
-        since, until = self._spans[rule.rule_id]
+        since, until = self._spans[claim.rule.rule_id]
         if since <= time_ms < until:
-            self.add(state_key(rule.key, terms), Entry(rule.key, terms, Sighting(time_ms, time_ms, 1, event, event)))
+            sighting = Sighting(time_ms, time_ms, 1, event, event)
+            self.add(self._keys[claim], Entry(claim.rule.key, claim.terms, sighting))
         elif time_ms == UNDATED:
             self.undated += 1
         else:
             self.outside += 1
-        return Claim(rule, terms, occurrence, law, Verdict.KNOWN, None)
+        return True
 
     def release(self, claims: Sequence[Claim]) -> None:
         """See `Claims.release`: nothing is held."""
@@ -72,6 +81,7 @@ class Gatherer:
     def take(self) -> dict[bytes, Entry]:
         """What was gathered since the last time."""
         found, self.found = self.found, {}
+        self._keys.clear()
         return found
 
 

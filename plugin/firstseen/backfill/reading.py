@@ -13,13 +13,13 @@ from typing import NamedTuple
 from firstseen.backfill.blocks import read_blocks
 from firstseen.backfill.gathering import UNDATED, Gatherer, Span
 from firstseen.detect.matches import Moment
-from firstseen.engine import Engine
+from firstseen.engine import Earlier, Engine, Glanced
 from firstseen.errors import InputError
 from firstseen.eventfiles import decode_object, name_of, one_line, opened
 from firstseen.metrics import Counts
 from firstseen.record.enrichment import UNENRICHED, Enrichment
 from firstseen.rules.actions import Group
-from firstseen.rules.rule import Rule
+from firstseen.rules.alike import Asked
 from firstseen.rules.ruleset import RuleSet
 from firstseen.store.base import Entry, RuleState
 
@@ -95,6 +95,7 @@ class Reader:
         self._rules = rules
         self._engine = Engine(rules, self._gatherer, self._counts, lambda: 0, enrichment)
         self._report = Report()
+        self._earlier: Earlier = {}
 
     @property
     def rules(self) -> Sequence[RuleState]:
@@ -151,15 +152,21 @@ class Reader:
                 for number, groups in found.items():
                     self._inspect(some[number], self._rules.some(groups))
 
-    def _inspect(self, event: bytes, asked: Sequence[Rule] | None) -> None:
+    def _inspect(self, event: bytes, asked: Asked | None) -> None:
         self._report.totals.candidates += 1
-        record = decode_object(event)
-        self._engine.inspect(record, Moment(arrival=None, entry=UNDATED), _digest(event), asked=asked)
+        glanced = Glanced(None, ())
+        if asked is not None:
+            glanced = self._engine.glance(event, asked, None, self._earlier, json=True)
+            if not glanced.rules:
+                return
+        record, moment = decode_object(event), Moment(arrival=None, entry=UNDATED)
+        self._engine.inspect(record, moment, _digest(event), "auto", glanced.rules, self._earlier, glanced.likeness)
 
     def _reported(self) -> Report:
         """What there is to report; from here on anew."""
         report, gatherer, counts = self._report, self._gatherer, self._counts
         report.found = gatherer.take()
+        self._earlier.clear()
         totals = report.totals
         totals.matches, totals.undated, totals.outside = counts.matches, gatherer.undated, gatherer.outside
         totals.dropped, totals.failed = counts.terms_dropped, counts.rule_errors

@@ -6,8 +6,7 @@ The engine asks it of every match, and whoever explains a match has to ask the s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
 from firstseen.detect.keys import rule_state
 from firstseen.detect.law import Law, Occurrence
@@ -24,8 +23,7 @@ MAX_TERMS = 1_000
 _NO_LAW: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """The clocks of one record, in milliseconds since the epoch.
 
     ``arrival`` stands in for ``event.ingested`` where the record lacks it; None means that the event's own time does,

@@ -82,6 +82,8 @@ def terms_product(values_per_field: Sequence[Sequence[TermValue]], limit: int) -
 
     A field without a value (missing, null, an empty array) leaves no terms: the event is neither alert nor history.
     """
+    if all(len(values) == 1 for values in values_per_field) and values_per_field:  # nearly always
+        return TermsProduct([tuple(values[0] for values in values_per_field)], 0)
     distinct = [values if len(values) < 2 else _distinct(values) for values in values_per_field]
     total = prod(map(len, distinct)) if distinct else 0
     if not total:

@@ -263,4 +263,13 @@ def _never(fields: Fields) -> bool:
 
 
 def _some(name: str, test: ValueTest | None) -> Predicate:
-    return _never if test is None else lambda fields: any(map(test, fields.values(name)))
+    if test is None:
+        return _never
+
+    def some(fields: Fields) -> bool:
+        for value in fields.values(name):  # noqa: SIM110 - as above
+            if test(value):
+                return True
+        return False
+
+    return some

@@ -106,7 +106,7 @@ class _Texts(Kind):
 
     def fits(self, pieces: tuple[str, ...]) -> ValueTest | None:
         test = wildcard(pieces)
-        return lambda value: test(text_of(value))
+        return lambda value: test(value if type(value) is str else text_of(value))
 
     def globbed(self, glob: Glob) -> ValueTest | None:
         matches = glob_expression(glob.text, glob.caseless).fullmatch

@@ -20,6 +20,8 @@ def wildcard(pieces: Pieces) -> Callable[[str], bool]:
     """Test for the pieces in order, the first and the last at the ends: linear where a regex could backtrack."""
     first, *between, last = pieces
     middle = [piece for piece in between if piece]
+    if not middle and not last:
+        return lambda text: text.startswith(first)
 
     def fits(text: str) -> bool:
         at, end = len(first), len(text) - len(last)

@@ -17,11 +17,13 @@ from firstseen.record.ecs import first_instant
 from firstseen.record.element import elements
 from firstseen.record.enrichment import UNENRICHED, Enrichment
 from firstseen.record.fields import has_indexed, indexed_values
+from firstseen.record.glance import Path
 from firstseen.record.mapping import FIELDS, Field, Need
-from firstseen.record.source import Source
+from firstseen.record.source import EMPTY_TEXTS, Source, reached
 from firstseen.record.tree import Node, find, merge, names_of
 
 _BY_NAME: Final = {field.name: field for field in FIELDS}
+_KEYS: Final = {field.name: field.keys for field in FIELDS if field.keys}
 
 
 _INGESTED_KEYS = frozenset(("event", "event.ingested", b"event", b"event.ingested"))
@@ -47,8 +49,17 @@ class CloudTrailView:
     def values(self, field: str) -> Sequence[Scalar]:
         """The searchable values of ``field``; none for a field that is not in the table."""
         values = self._values.get(field)
-        if values is None:
-            values = self._values[field] = self._indexed(field)
+        if values is not None:
+            return values
+        value: object = None
+        keys = _KEYS.get(field)
+        if keys is not None:  # the short way: a text of the record, or nothing at all
+            value = reached(self._source.record, keys)
+            if value is None or (type(value) is str and len(value) <= _SHORT):
+                values = () if value is None or value in EMPTY_TEXTS else (value,)
+                self._values[field] = values
+                return values
+        values = self._values[field] = self._indexed(field)
         return values
 
     def _indexed(self, field: str) -> tuple[Scalar, ...]:
@@ -82,6 +93,9 @@ class CloudTrailView:
     @property
     def event_id(self) -> str | None:
         """``eventID``."""
+        value = self._source.record.get("eventID")
+        if type(value) is str and value not in EMPTY_TEXTS:
+            return value  # nearly always
         return self._source.text("eventID")
 
     @property
@@ -124,6 +138,14 @@ def is_verbatim(name: str) -> bool:
     """Whether the texts under ``name`` in a `CloudTrailView`, if any, are texts of the record or pieces of them."""
     field, _ = _owner(name)
     return field is None or field.verbatim
+
+
+def reads_of(name: str) -> Sequence[Path] | None:
+    """The places of a record that the field ``name`` hangs on; None where that is not known."""
+    row, _ = _owner(name)
+    if row is not None:
+        return row.reads
+    return None if _names_below(name) else ()
 
 
 def key_before(name: str) -> str | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from firstseen.record import digest, endpoints, geography, identity, outcome, parameters, useragent
 from firstseen.record.enrichment import Database
+from firstseen.record.glance import Path
 from firstseen.record.javamap import java_text
 from firstseen.record.source import Source
 
@@ -27,7 +28,8 @@ class Field(NamedTuple):
 
     ``read`` gives the field's value, with the types it has in JSON, or None. ``verbatim`` says that every text in
     that value is a text of the record, or a piece of one. ``needs`` is what it takes beside the record. Below an
-    ``open`` one, names are those of the record. ``keys`` lead to the value where it is one of the record's.
+    ``open`` one, names are those of the record. ``keys`` lead to the value where it is one of the record's. ``reads``
+    are the places of the record that the value hangs on, None where nobody has said.
     """
 
     name: str
@@ -35,25 +37,30 @@ class Field(NamedTuple):
     verbatim: bool
     needs: Need | None = None
     open: bool = False
-    keys: tuple[str, ...] = ()
+    keys: Path = ()
+    reads: tuple[Path, ...] | None = None
 
 
 def _moved(name: str, path: str, *, open: bool = False) -> Field:
     keys = tuple(path.split("."))
-    return Field(name, lambda source: source.at(*keys), verbatim=True, open=open, keys=keys)
+    return Field(name, lambda source: source.at(*keys), verbatim=True, open=open, keys=keys, reads=(keys,))
 
 
-def _taken(name: str, read: Reader, *, open: bool = False) -> Field:
+def _taken(name: str, read: Reader, reads: str = "", *, open: bool = False) -> Field:
     """One of several values of the record, or a piece of one."""
-    return Field(name, read, verbatim=True, open=open)
+    return Field(name, read, verbatim=True, open=open, reads=_paths(reads))
 
 
-def _made(name: str, read: Reader) -> Field:
-    return Field(name, read, verbatim=False)
+def _made(name: str, read: Reader, reads: str = "") -> Field:
+    return Field(name, read, verbatim=False, reads=_paths(reads))
 
 
 def _constant(name: str, value: str) -> Field:
-    return Field(name, lambda _: value, verbatim=False)
+    return Field(name, lambda _: value, verbatim=False, reads=())
+
+
+def _paths(names: str) -> tuple[Path, ...] | None:
+    return tuple(tuple(name.split(".")) for name in names.split()) or None
 
 
 def _actor(source: Source, kind: Kind | None = None) -> object:
@@ -78,6 +85,7 @@ _IDENTITY = "aws.cloudtrail.user_identity"
 _SESSION = f"{_IDENTITY}.session_context"
 _CONSOLE = "aws.cloudtrail.console_login.additional_eventdata"
 _FLATTENED = "aws.cloudtrail.flattened"
+_ISSUER = "userIdentity.sessionContext.sessionIssuer"
 
 FIELDS: Final[tuple[Field, ...]] = (
     _taken("actor.entity.id", _actor),
@@ -101,11 +109,15 @@ FIELDS: Final[tuple[Field, ...]] = (
     _constant("event.kind", "event"),
     _moved("aws.cloudtrail.event_version", "eventVersion"),
     _moved(f"{_IDENTITY}.type", "userIdentity.type"),
-    _taken("user.name", identity.user_name),
-    _taken("user.id", identity.user_id),
+    _taken(
+        "user.name",
+        identity.user_name,
+        f"eventName additionalEventData.UserName userIdentity.type userIdentity.userName {_ISSUER}.userName",
+    ),
+    _taken("user.id", identity.user_id, "userIdentity.principalId userIdentity.onBehalfOf.userId"),
     _taken("user.email", identity.user_email),
     _moved(f"{_IDENTITY}.arn", "userIdentity.arn"),
-    _taken("cloud.account.id", outcome.account),
+    _taken("cloud.account.id", outcome.account, "userIdentity.accountId recipientAccountId awsAccountId"),
     _moved(f"{_IDENTITY}.access_key_id", "userIdentity.accessKeyId"),
     _moved(f"{_SESSION}.mfa_authenticated", "userIdentity.sessionContext.attributes.mfaAuthenticated"),
     _made(
@@ -140,14 +152,14 @@ FIELDS: Final[tuple[Field, ...]] = (
         "userIdentity.sessionContext.webIdFederationData.attributes",
         open=True,
     ),
-    _taken("cloud.service.name", outcome.service_name),
+    _taken("cloud.service.name", outcome.service_name, "eventSource"),
     _moved("event.provider", "eventSource"),
     _moved("event.action", "eventName"),
     _moved("aws.cloudtrail.event_category", "eventCategory"),
     _constant("cloud.provider", "aws"),
     _moved("cloud.region", "awsRegion"),
     _moved("source.address", "sourceIPAddress"),
-    _taken("source.ip", endpoints.source_ip),
+    _taken("source.ip", endpoints.source_ip, "sourceIPAddress"),
     *(
         Field(f"source.geo.{name}", partial(geography.source_geo, name=name), verbatim=False, needs="city")
         for name in geography.GEO_FIELDS
@@ -158,7 +170,13 @@ FIELDS: Final[tuple[Field, ...]] = (
     ),
     _moved("user_agent.original", "userAgent"),
     *(
-        Field(f"user_agent.{name}", partial(useragent.part, name=name), verbatim=False, needs="user_agent")
+        Field(
+            f"user_agent.{name}",
+            partial(useragent.part, name=name),
+            verbatim=False,
+            needs="user_agent",
+            reads=_paths("userAgent"),
+        )
         for name in useragent.FIELDS
     ),
     _moved("aws.cloudtrail.error_code", "errorCode"),
@@ -177,7 +195,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     _moved("aws.cloudtrail.api_version", "apiVersion"),
     _made("aws.cloudtrail.management_event", lambda source: java_text(source.raw("managementEvent"))),
     _moved("aws.cloudtrail.read_only", "readOnly"),
-    _taken("aws.cloudtrail.resources", parameters.resources, open=True),
+    _taken("aws.cloudtrail.resources", parameters.resources, "resources", open=True),
     _moved("aws.cloudtrail.recipient_account_id", "recipientAccountId"),
     _moved("aws.cloudtrail.shared_event_id", "sharedEventID"),
     _moved("aws.cloudtrail.vpc_endpoint_id", "vpcEndpointId"),
@@ -189,9 +207,9 @@ FIELDS: Final[tuple[Field, ...]] = (
     _made(f"{_CONSOLE}.mobile_version", partial(outcome.console_login_flag, key="MobileVersion")),
     _made(f"{_CONSOLE}.mfa_used", partial(outcome.console_login_flag, key="MFAUsed")),
     _taken(f"{_CONSOLE}.login_to", lambda source: outcome.console_login(source, "additionalEventData", "LoginTo")),
-    _made("event.outcome", outcome.outcome),
-    _made("event.category", outcome.category),
-    _made("event.type", outcome.types),
+    _made("event.outcome", outcome.outcome, "eventName responseElements.ConsoleLogin errorCode errorMessage"),
+    _made("event.category", outcome.category, "eventName"),
+    _made("event.type", outcome.types, "eventName"),
     _taken("event.ingested", lambda source: next(iter(source.added("event.ingested")), None)),
     _moved("group.id", "responseElements.group.groupId"),
     _moved("group.name", "requestParameters.groupName"),
@@ -201,7 +219,11 @@ FIELDS: Final[tuple[Field, ...]] = (
     _made("tls.version_protocol", endpoints.tls_protocol),
     _taken("tls.version", endpoints.tls_version),
     _taken("tls.cipher", partial(endpoints.tls_detail, key="cipherSuite")),
-    _taken("tls.client.server_name", partial(endpoints.tls_detail, key="clientProvidedHostHeader")),
+    _taken(
+        "tls.client.server_name",
+        partial(endpoints.tls_detail, key="clientProvidedHostHeader"),
+        "tlsDetails.tlsVersion tlsDetails.clientProvidedHostHeader",
+    ),
     _taken("aws.cloudtrail.tls_details.key_exchange", partial(endpoints.tls_detail, key="keyExchange")),
     _taken("related.user", identity.related_users),
     _taken("related.ip", endpoints.related_addresses),

@@ -8,13 +8,14 @@ releases of the ``aws`` package.) None stands for "nothing left" all through the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from typing import TypeVar, cast
+from typing import Final, TypeVar, cast
 
 from firstseen.model import Scalar
 from firstseen.record.enrichment import UNENRICHED, Enrichment
 from firstseen.record.tree import MAX_DEPTH, find, is_array, members, scalar_of, scalars
 
-_EMPTY_TEXTS = frozenset({"", "-", "none"})
+EMPTY_TEXTS: Final = frozenset({"", "-", "none"})
+"""Texts that stand for nothing."""
 
 Made = TypeVar("Made")
 
@@ -22,7 +23,7 @@ Made = TypeVar("Made")
 def kept_scalar(value: object) -> Scalar | None:
     """``value`` if it is a scalar that is not empty."""
     scalar = value if isinstance(value, str) else scalar_of(value)
-    return None if isinstance(scalar, str) and scalar in _EMPTY_TEXTS else scalar
+    return None if isinstance(scalar, str) and scalar in EMPTY_TEXTS else scalar
 
 
 def pruned(value: object, depth: int = 1) -> object:
@@ -75,7 +76,7 @@ class Source:
         """The same after pruning."""
         value = reached(self.record, path)
         if type(value) is str:
-            return None if value in _EMPTY_TEXTS else value
+            return None if value in EMPTY_TEXTS else value
         return None if value is None else pruned(value, len(path))  # mostly it is
 
     def text(self, *path: str) -> str | None:
@@ -88,6 +89,11 @@ class Source:
         value = self.at(*path)
         if isinstance(value, list):
             yield from (element for element in value if isinstance(element, dict))
+
+    def lacks(self, *keys: str) -> bool:
+        """Whether there is nothing under any of the keys, whatever is empty apart."""
+        record = self.record
+        return all(key not in record and key.encode() not in record for key in keys)
 
     def has_any(self, keys: Set[object]) -> bool:
         """Whether the record has one of the keys at its top."""

@@ -6,8 +6,7 @@ An entry is ``[time, record]`` or ``[[time, metadata], record]``; only entries t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 import msgspec
@@ -45,8 +44,7 @@ SMALL_RECORD = 1 << 16
 """Bytes up to which a record cannot take much memory or time, whatever is in it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """``data[start:stop]`` is the entry, ``data[record:stop]`` its record, ``time`` the offset of the time itself."""
 
     start: int

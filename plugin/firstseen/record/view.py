@@ -27,6 +27,7 @@ from firstseen.record.cloudtrail import CloudTrailView
 from firstseen.record.ecs import EcsView
 from firstseen.record.enrichment import UNENRICHED, Enrichment
 from firstseen.record.fields import field_type
+from firstseen.record.glance import Path
 from firstseen.record.tree import is_array, text_of
 
 Mode = Literal["auto", "cloudtrail", "ecs"]
@@ -142,6 +143,12 @@ def is_verbatim(field: str) -> bool:
     is a number or a boolean in the record is none of its texts: ``4625`` and ``true`` may match and not be there.
     """
     return field_type(field) in _COMPARED_AS_TEXT and cloudtrail.is_verbatim(field)
+
+
+def reads_of(field: str) -> Sequence[Path] | None:
+    """The places of a CloudTrail record that a query for ``field`` hangs on; None where that is not known."""
+    # What is compared with now hangs on when the event happened as well.
+    return None if field_type(field) == "date" or "*" in field else cloudtrail.reads_of(field)
 
 
 def keys_before(field: str) -> Sequence[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 from firstseen.kql import naive
 from firstseen.kql.demands import demanded
@@ -10,10 +10,14 @@ from firstseen.kql.scalars import text_of
 from firstseen.model import Fields
 from firstseen.record.fields import field_type
 from firstseen.rules.actions import ACTION, Actions, Group
+from firstseen.rules.alike import Asked, Match
 from firstseen.rules.assembly import at
 from firstseen.rules.exceptions import ItemReport
 from firstseen.rules.rule import Report, Rule
 from firstseen.rules.scanner import Scanner, Sought
+
+_MOST_ASKED = 4_096
+"""Different groups of rules of which is kept what they have in common."""
 
 
 class RuleSet:
@@ -22,7 +26,7 @@ class RuleSet:
     ``exceptions`` are the reports on all exceptions.
     """
 
-    __slots__ = ("_actions", "_any_action", "exceptions", "reports", "rules", "scanner")
+    __slots__ = ("_actions", "_any_action", "_known", "_some", "exceptions", "reports", "rules", "scanner")
 
     def __init__(
         self, rules: Iterable[Rule], reports: Iterable[Report] = (), exceptions: Iterable[ItemReport] = ()
@@ -33,6 +37,8 @@ class RuleSet:
         demands = [demanded(rule.node, ACTION) for rule in self.rules]
         self.scanner = Scanner(map(Sought, (rule.needles for rule in self.rules), demands))
         self._actions = Actions({number: each for number, each in enumerate(demands) if each is not None})
+        self._some: dict[frozenset[Group], Asked] = {}
+        self._known: dict[Hashable, Sequence[Match]] = {}
         self._any_action = tuple(number for number, each in enumerate(demands) if each is None)
 
     def next_expiry_ms(self, now_ms: int) -> int | None:
@@ -48,13 +54,23 @@ class RuleSet:
         """Those of the rules that match, in order; of ``asked``, where it is known that no other does."""
         return [rule for rule in (self._asked(view) if asked is None else asked) if rule.predicate(view)]
 
-    def some(self, groups: Iterable[Group]) -> list[Rule]:
+    def some(self, groups: Iterable[Group]) -> Asked:
         """The rules of these groups, each once, in order."""
-        return [self.rules[number] for number in sorted(set().union(*groups))]
+        wanted = frozenset(groups)
+        asked = self._some.get(wanted)
+        if asked is None:
+            if len(self._some) >= _MOST_ASKED:
+                self._some.clear()
+                self._known.clear()  # which goes by which these were
+            asked = self._some[wanted] = Asked(self._numbered(wanted), self._known)
+        return asked
 
-    def _asked(self, view: Fields) -> list[Rule]:
+    def _asked(self, view: Fields) -> Sequence[Rule]:
         """The rules that may match, by the action of the event."""
-        return self.some((self._any_action, *(self._actions.of(text_of(each)) for each in view.values(ACTION))))
+        return self._numbered((self._any_action, *(self._actions.of(text_of(each)) for each in view.values(ACTION))))
+
+    def _numbered(self, groups: Iterable[Group]) -> Sequence[Rule]:
+        return [self.rules[number] for number in sorted(set().union(*groups))]
 
     def matches_linear(self, view: Fields) -> list[Rule]:
         """The same for the whole set by the definition of the query language: slow, the measure of the rest."""

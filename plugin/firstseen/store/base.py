@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from firstseen.detect.law import Law, Occurrence
@@ -47,8 +47,9 @@ class Claim:
     """One event's sighting of one rule's terms, from `Store.claim` to its confirmation or release, exactly one of them.
 
     ``before`` is what was remembered, or on its way to be, when the event came; None if nothing was. ``alone`` says
-    that this is what one agent has seen, of a state that it shares with others and could not ask. Claims are compared
-    by identity: the same event may be on its way twice.
+    that this is what one agent has seen, of a state that it shares with others and could not ask. ``more`` are later
+    events with the same terms (see `Claims.extend`). Claims are compared by identity: the same event may be on its way
+    twice.
     """
 
     rule: RuleState
@@ -58,6 +59,7 @@ class Claim:
     verdict: Verdict
     before: Any
     alone: bool = False
+    more: list[Occurrence] = field(default_factory=list)
 
 
 class ClaimLost(StoreError):  # noqa: N818  # says what happened; nothing is wrong with the store
@@ -143,6 +145,12 @@ class Claims(Protocol):
         """What this event means by ``law`` (see `Claim.verdict`). The caller must confirm or release it, once.
 
         A rule has one law for as long as it has one history.
+        """
+
+    def extend(self, claim: Claim, occurrence: Occurrence) -> bool:
+        """Make a later event with the terms of ``claim`` a part of it, where it is KNOWN and nothing came in between.
+
+        It is remembered with the claim, or not at all. False where it has to be claimed by itself.
         """
 
     def release(self, claims: Sequence[Claim]) -> None:

@@ -92,6 +92,11 @@ class Ledger:
         self._pending[claim] = ticket
         return claim
 
+    def extend(self, claim: Claim, occurrence: Occurrence) -> bool:
+        """See `Claims.extend`."""
+        ticket = self._pending.get(claim)
+        return ticket is not None and ticket.term.extend(ticket, occurrence)
+
     def confirm(self, claims: Sequence[Claim]) -> Future[None]:
         """See `Store.confirm`; the next `take` finds what can be written."""
         tickets = self._settle(claims)

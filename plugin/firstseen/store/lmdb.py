@@ -51,6 +51,9 @@ from firstseen.store.writer import CommitError, Writer
 _MARK = b"mark/"
 """Before the names of marks in the table ``meta``."""
 
+MOST_RECENT = 8_192
+"""Terms beyond which what was written last is not kept in memory, some half a kilobyte each."""
+
 _Found = TypeVar("_Found")
 
 
@@ -100,6 +103,7 @@ class LmdbStore(Tables):
         self._ledger = Ledger(self._memory, alone=alone)
         self._sweep = Sweep()
         self._newest_ms: int | None = None
+        self._recent: dict[bytes, Memory] = {}  # what was written last: most of what comes has come before
         self._writer = Writer(self._ledger, self._lock, self._write, "firstseen-state", trouble)
 
     @classmethod
@@ -188,6 +192,11 @@ class LmdbStore(Tables):
         """See `Store.claim`."""
         with self._lock:
             return self._ledger.claim(rule, terms, occurrence, law)
+
+    def extend(self, claim: Claim, occurrence: Occurrence) -> bool:
+        """See `Claims.extend`."""
+        with self._lock:
+            return self._ledger.extend(claim, occurrence)
 
     def confirm(self, claims: Sequence[Claim]) -> Future[None]:
         """See `Store.confirm`."""
@@ -302,8 +311,15 @@ class LmdbStore(Tables):
                 raise CommitError(f"the state in {self._path} stays as it was: {error}") from error
             self._map_size = map_size
 
+    def _memory(self, key: bytes) -> Memory | None:
+        memory = self._recent.get(key)
+        return super()._memory(key) if memory is None else memory
+
     def _write(self, changes: Sequence[Change]) -> None:
         self._put((TERMS, {change.key: pack_memory(change.memory, change.terms) for change in changes}))
+        if len(self._recent) > MOST_RECENT:
+            self._recent.clear()
+        self._recent.update((change.key, change.memory) for change in changes)
         newest = max(change.memory.last_seen for change in changes)
         self._newest_ms = newest if self._newest_ms is None else max(newest, self._newest_ms)
 
@@ -341,6 +357,7 @@ class LmdbStore(Tables):
                 for table, values in changes:
                     for key in sorted(values):
                         value = values[key]
+                        self._recent.pop(key, None)
                         if value is None:
                             txn.delete(key, db=self._tables[table])
                         else:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import Any
 
+from firstseen.detect.law import Occurrence
+from firstseen.model import Verdict
 from firstseen.store.base import Claim
 
 
@@ -112,6 +114,22 @@ class Term:
         for ticket in self.tickets:
             self.memory = remembered(self.memory, ticket.claim)
 
+    def extend(self, ticket: Ticket, occurrence: Occurrence) -> bool:
+        """One event more for ``ticket``, where its claim would be KNOWN, come right behind and rely on nothing else.
+
+        What holds an alert is not extended: it is written before all that relies on that.
+        """
+        if ticket.holds is not None or self.tickets[-1] is not ticket or self.last_alert is not ticket.relies_on:
+            return False
+        if self.undelivered(occurrence.event) is not None:
+            return False
+        law = ticket.claim.law
+        if law.judge(self.memory, occurrence) is not Verdict.KNOWN:
+            return False
+        ticket.claim.more.append(occurrence)
+        self.memory = law.remember(self.memory, occurrence, Verdict.KNOWN)
+        return True
+
     def writable(self) -> list[Ticket]:
         """The confirmed claims that rely on nothing unconfirmed, each behind what it relies on."""
         confirmed = [ticket for ticket in self.tickets if ticket.confirmation is not None]
@@ -165,5 +183,8 @@ class Term:
 
 
 def remembered(before: Any, claim: Claim) -> Any:
-    """What is remembered once the event of ``claim`` is added to ``before``."""
-    return claim.law.remember(before, claim.occurrence, claim.verdict)
+    """What is remembered once the events of ``claim`` are added to ``before``."""
+    memory = claim.law.remember(before, claim.occurrence, claim.verdict)
+    for occurrence in claim.more:
+        memory = claim.law.remember(memory, occurrence, Verdict.KNOWN)
+    return memory

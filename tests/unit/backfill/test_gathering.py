@@ -58,3 +58,14 @@ def test_entries_are_added_under_their_key() -> None:
         add_to(found, b"k", Entry(b"r", ("ada",), Sighting(time, time, 1, f"e-{time}", f"e-{time}")))
 
     assert found == {b"k": Entry(b"r", ("ada",), Sighting(3, 5, 2, "e-3", "e-5"))}
+
+
+def test_a_later_event_is_gathered_with_the_claim_before() -> None:
+    gatherer = Gatherer({"r-1": Span(0, 100)})
+    claimed = gatherer.claim(RULE, ("ada",), Occurrence(10, "a"), LAW)
+
+    assert gatherer.extend(claimed, Occurrence(30, "c"))
+    assert gatherer.extend(claimed, Occurrence(100, "d")), "and is not looked at"
+
+    assert gatherer.take() == {state_key(RULE.key, ("ada",)): Entry(RULE.key, ("ada",), Sighting(10, 30, 2, "a", "c"))}
+    assert gatherer.outside == 1

@@ -7,7 +7,15 @@ import pytest
 from firstseen.errors import RecordError
 from firstseen.geoip import GeoIp
 from firstseen.record.enrichment import UNENRICHED
-from firstseen.record.view import MAX_EVENTS, MAX_TEXT_CONTAINERS, is_verbatim, unavailable, views
+from firstseen.record.view import (
+    MAX_EVENTS,
+    MAX_TEXT_CONTAINERS,
+    is_verbatim,
+    keys_before,
+    reads_of,
+    unavailable,
+    views,
+)
 from support.mmdb import asn_database
 
 EVENT = {"eventSource": "sts.amazonaws.com", "eventName": "GetCallerIdentity"}
@@ -159,3 +167,27 @@ def test_what_is_just_within_the_bounds_is_read():
         assert len(views(record, bounded=True)) == MAX_EVENTS
     assert len(views({"log": "[" * MAX_TEXT_CONTAINERS}, bounded=True)) == 1
     assert len(views({"Records": [EVENT] * (MAX_EVENTS + 1)}, "ecs", bounded=True)) == 1
+
+
+def test_keys_that_an_action_stands_behind():
+    assert keys_before("event.action") == [b"eventName", b"action"]
+    with pytest.raises(ValueError, match="made of several values"):
+        keys_before("event.outcome")
+
+
+@pytest.mark.parametrize(
+    ("field", "paths"),
+    [
+        ("event.action", (("eventName",),)),
+        ("event.dataset", ()),
+        ("not.in.the.table", ()),
+        ("aws.cloudtrail.resources.arn", (("resources",),)),
+        ("source.geo.city_name", None),
+        ("@timestamp", None),
+        ("event", None),
+        ("event.*", None),
+    ],
+)
+def test_what_a_field_hangs_on(field, paths):
+    found = reads_of(field)
+    assert (None if found is None else tuple(found)) == paths

@@ -40,9 +40,18 @@ def test_the_scanner_is_of_all_rules(ruleset, tmp_path):
 
 
 def test_rules_of_groups(ruleset):
-    assert ruleset.some([(0, 2), (1, 2)]) == list(ruleset.rules)
-    assert ruleset.some([(2,)]) == [ruleset.rules[2]]
-    assert ruleset.some([]) == []
+    assert ruleset.some([(0, 2), (1, 2)]).rules == list(ruleset.rules)
+    assert ruleset.some([(2,)]).rules == [ruleset.rules[2]]
+    assert ruleset.some([]).rules == []
+    assert ruleset.some([(1, 2), (0, 2)]) is ruleset.some([(0, 2), (1, 2), (0, 2)])
+
+
+def test_what_is_kept_of_groups_stays_small(ruleset, monkeypatch):
+    monkeypatch.setattr("firstseen.rules.ruleset._MOST_ASKED", 2)
+    first = ruleset.some([(0,)])
+    for group in [(1,), (2,), (0,)]:
+        assert ruleset.some([group]).rules == [ruleset.rules[group[0]]]
+    assert ruleset.some([(0,)]) is not first
 
 
 def test_an_empty_set():

@@ -205,3 +205,48 @@ def test_what_somebody_else_wrote_is_what_is_durable(ledger):
     assert not ledger.holds(key)
     assert ledger.memory(key) is None
     ledger.refresh(key, theirs)  # and nobody asks for it
+
+
+def test_a_later_event_becomes_part_of_a_claim(ledger, disk):
+    disk[KEY] = Sighting(50, 99, 1, "e0", "e0")
+    first = claim(ledger)
+
+    assert ledger.extend(first, Occurrence(101, "e2"))
+    assert ledger.extend(first, Occurrence(102, "e3"))
+    assert first.more == [Occurrence(101, "e2"), Occurrence(102, "e3")]
+    ledger.confirm([first])
+    write(ledger, disk)
+    assert disk[KEY] == Sighting(50, 102, 4, "e0", "e3")
+
+
+def test_a_claim_is_not_extended_by_what_is_news_or_comes_behind_another(ledger, disk):
+    disk[KEY] = Sighting(50, 99, 1, "e0", "e0")
+    first = claim(ledger)
+
+    assert not ledger.extend(first, Occurrence(999, "e2")), "it is news"
+    second = claim(ledger, "e3", time=101)
+    assert not ledger.extend(first, Occurrence(102, "e4")), "another one came in between"
+    assert ledger.extend(second, Occurrence(102, "e4"))
+
+
+def test_a_claim_that_holds_an_alert_is_not_extended(ledger):
+    alerting = claim(ledger)
+    assert not ledger.extend(alerting, Occurrence(101, "e2"))
+    relying = claim(ledger, "e2", time=101)
+    assert ledger.extend(relying, Occurrence(102, "e3"))
+    assert not ledger.extend(relying, Occurrence(102, "e1")), "its alert is on its way"
+
+
+def test_a_claim_that_is_settled_or_lost_is_not_extended(ledger, disk):
+    alerting, relying = claim(ledger), claim(ledger, "e2", time=101)
+    resolve(ledger.release([alerting]))
+    assert not ledger.extend(relying, Occurrence(102, "e3"))
+    assert not ledger.extend(alerting, Occurrence(102, "e3"))
+
+
+def test_what_a_released_claim_was_extended_by_is_forgotten(ledger, disk):
+    disk[KEY] = Sighting(50, 99, 1, "e0", "e0")
+    first = claim(ledger)
+    assert ledger.extend(first, Occurrence(105, "e2"))
+    resolve(ledger.release([first]))
+    assert claim(ledger, "e3", time=111).verdict is Verdict.NEW

@@ -695,3 +695,25 @@ class TestFold:
 
         assert (store.stats().entries, store.mark(b"file")) == (0, None)
         assert store.fold(self.found("x"), {b"file": b"1"}) == 1
+
+
+def test_a_later_event_becomes_part_of_a_claim(store):
+    remember(store, "x")
+    known = claim(store, "x", "e2", 101)
+
+    assert store.extend(known, Occurrence(102, "e3"))
+    store.confirm([known]).result(LONG)
+    memory = store.get(RULE.key, ("x",))
+    assert (memory.last_seen, memory.count, memory.last_event) == (102, 3, "e3")
+
+
+def test_what_was_written_last_is_what_the_disk_says(store, monkeypatch):
+    monkeypatch.setattr("firstseen.store.lmdb.MOST_RECENT", 2)
+    for round_number in range(3):
+        for term in ("a", "b", "c", "d"):
+            store.confirm([claim(store, term, f"e{round_number}", 100 + round_number)]).result(LONG)
+            assert store.get(RULE.key, (term,)).count == round_number + 1
+
+    store.forget(RULE.key, [("d",)])
+    assert store.get(RULE.key, ("d",)) is None
+    assert claim(store, "d", "e9", 103).verdict is Verdict.NEW

@@ -137,6 +137,10 @@ class Fallback:
             self._claimed.add(claim)
         return claim
 
+    def extend(self, claim: Claim, occurrence: Occurrence) -> bool:
+        """See `Claims.extend`."""
+        return claim.alone and self.copy.extend(claim, occurrence)
+
     def confirm(self, claims: Sequence[Claim]) -> Future[None]:
         """See `Store.confirm`."""
         here, there = self._parted(claims)

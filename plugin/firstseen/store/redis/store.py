@@ -101,6 +101,10 @@ class RedisStore(Merging):
         resolve(outcomes)
         raise NotReservedError(f"terms of the rule {rule.name!r} were reserved for less")
 
+    def extend(self, claim: Claim, occurrence: Occurrence) -> bool:
+        """See `Claims.extend`: not here, where what was asked for is claimed event by event."""
+        return False
+
     def confirm(self, claims: Sequence[Claim]) -> Future[None]:
         """See `Store.confirm`."""
         with self._lock:

@@ -1,0 +1,80 @@
+"""That what is recalled is what would be found is a property (tests/property/test_alike.py)."""
+
+import msgpack
+import pytest
+
+from firstseen.record.glance import Glance, glance_at
+from firstseen.rules import alike
+from firstseen.rules.alike import Asked, Likeness, Match
+from support.rulebook import ARN, call, rule_set, rule_text
+
+(RULE,) = rule_set(rule_text()).rules
+
+
+def seen(arn: str, event_id: str = "e-1") -> Glance:
+    found = glance_at(msgpack.packb(call(arn, event_id)))
+    assert found is not None
+    return found
+
+
+def test_records_are_alike_where_they_are_the_same_for_the_rules() -> None:
+    asked = Asked([RULE], {})
+
+    assert asked.likeness(seen("ada")).key == asked.likeness(seen("ada", "e-2")).key
+    assert asked.likeness(seen("ada")).key != asked.likeness(seen("bob")).key
+
+
+def test_what_was_learned_is_recalled() -> None:
+    asked = Asked([RULE], {})
+    match = Match(RULE, ("ada",))
+
+    assert asked.likeness(seen("ada")).recalled() is None
+    asked.likeness(seen("ada")).learn([match])
+    assert asked.likeness(seen("ada", "e-2")).recalled() == [match]
+    assert asked.likeness(seen("bob")).recalled() is None
+
+
+def test_other_rules_know_nothing_of_it() -> None:
+    known: dict = {}
+    one, other = Asked([RULE], known), Asked([RULE], known)
+    one.likeness(seen("ada")).learn([])
+
+    assert one.likeness(seen("ada")).recalled() == []
+    assert other.likeness(seen("ada")).recalled() is None
+
+
+@pytest.mark.parametrize(
+    ("query", "fields", "compares"),
+    [
+        ("event.action: GetUser and event.outcome: success", [ARN], True),
+        ("not user.name: (a or b*) and cloud.foo: *", ["source.ip"], True),
+        ("*", [ARN], True),
+        ("event.action: *", ["aws.cloudtrail.resources.arn"], True),
+        ("aws.cloudtrail.flattened.request_parameters.key: a", [ARN], False),
+        ("event.action: GetUser", ["aws.cloudtrail.request_parameters"], False),
+        ("event.ingested > now-1d", [ARN], False),
+        ("@timestamp > now-1d", [ARN], False),
+        ("source.geo.country_name: *", [ARN], False),
+        ("aws.cloudtrail.user_identity.*: a", [ARN], False),
+        ("anything", [ARN], False),
+        ("user.changes: { name: a }", [ARN], False),
+        ("aws.cloudtrail.user_identity: *", [ARN], False),
+    ],
+)
+def test_rules_that_go_by_what_a_glance_shows(query: str, fields: list[str], compares: bool) -> None:
+    rules = rule_set(rule_text(query, fields)).rules
+
+    asked = Asked(rules, {})
+
+    assert asked.compares is compares
+    if not compares:
+        with pytest.raises(AssertionError):
+            asked.likeness(seen("ada"))
+
+
+def test_what_is_known_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alike, "MOST_KNOWN", 3)
+    known: dict = {}
+    for number in range(10):
+        Likeness(known, number).learn([])
+    assert list(known) == [9]
