@@ -12,6 +12,7 @@ import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any, Literal
 
 from support import corpus
@@ -56,14 +57,16 @@ class Template:
             frame[at : at + DIGITS] = b"%08x" % caller
 
 
-def templates(mode: Mode, size: int, count: int, hits: int | None = None) -> list[Template]:
+def templates(mode: Mode, size: int, count: int, hits: int | None = None, share: float | None = None) -> list[Template]:
     """``count`` different chunks of about ``size`` bytes, their records in no order of time.
 
-    Each has at most ``hits`` hits, if that is said. The mode gzip gives packed chunks: they are compressed after they
-    were renewed.
+    Each has at most ``hits`` hits, if that is said; or of all records this ``share`` are hits. The mode gzip gives
+    packed chunks: they are compressed after they were renewed.
     """
     records = corpus.day(records=max(WHOLE_DAY, (count + 1) * size // 1000))
     random.Random(0).shuffle(records)
+    if share is not None:
+        records = _with_share(records, share)
     found: list[Template] = []
     chunk: list[dict[str, Any]] = []
     filled = 0
@@ -78,6 +81,16 @@ def templates(mode: Mode, size: int, count: int, hits: int | None = None) -> lis
         if len(found) == count:
             break
     return found
+
+
+def _with_share(records: list[dict[str, Any]], share: float) -> list[dict[str, Any]]:
+    """As many records, of which this share are hits, evenly spread: some of them again and again."""
+    chosen = cycle([record for record in records if is_hit(record)])
+    others = cycle([record for record in records if not is_hit(record)])
+    return [
+        next(chosen) if int((number + 1) * share) > int(number * share) else next(others)
+        for number in range(len(records))
+    ]
 
 
 def compressed(frame: bytes | bytearray) -> bytes:

@@ -14,19 +14,22 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bench.processes import Peer, cpu_ns, memory_kib, relay, relays, sink
-from support.agent import FIRST_RULE, AgentProcess, write_config
+from bench.processes import Downstream, Peer, cpu_ns, memory_kib, sink
+from bench.targets import Target, targets
+from support.agent import AgentProcess
 
-AGENT = "firstseen"
 MODES = ("forward", "packed", "gzip")
 IDLE_S = 1.0
+FIRST = "firstseen one"
+"""The agent of which it is known what it has to find."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +58,23 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Agent:
+    """What one agent took and counted over the whole run; ``idle_us_per_s`` of CPU when nothing comes."""
+
+    idle_us_per_s: float
+    rss_kib: int
+    peak_rss_kib: int
+    totals: dict[str, int]
+
+
+@dataclass(frozen=True)
 class Outcome:
     """Everything that a run found out."""
 
     machine: dict[str, Any]
     samples: list[Sample]
-    idle_us_per_s: float
-    rss_kib: int
-    peak_rss_kib: int
-    totals: dict[str, int]
+    agents: dict[str, Agent]
+    latencies: dict[str, list[float]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -92,12 +103,14 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=5, help="(%(default)s)")
     parser.add_argument("--warm-up", type=int, default=40, metavar="CHUNKS", help="not measured (%(default)s)")
+    parser.add_argument("--share", type=float, help="part of the records that are hits, such as 0.2")
     parser.add_argument(
         "--rules",
-        type=lambda text: Path(text).resolve(),
-        default=FIRST_RULE,
-        help="a file or a directory (%(default)s); of others matches are told of",
+        default="one",
+        help="one, shipped, elastic, many, or paths, with commas between them: an agent for each (%(default)s)",
     )
+    parser.add_argument("--fluent-bit", action="store_true", help="beside Fluent Bit as well, if it is installed")
+    parser.add_argument("--latency", action="store_true", help="then how long acks take at half of each one's load")
     parser.add_argument("--json", action="store_true", help="every sample, as JSON")
     options = parser.parse_args(arguments)
     options.modes = options.modes.split(",")
@@ -109,54 +122,73 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _measure(options: argparse.Namespace, folder: Path) -> Outcome:
     with ExitStack() as stack:
         downstream = stack.enter_context(sink())
-        config = write_config(
-            folder / "bench.toml", downstream=f"127.0.0.1:{downstream}", state=folder / "state", rules=options.rules
+        every = stack.enter_context(
+            targets(options.rules.split(","), downstream.port, folder, fluent_bit=options.fluent_bit)
         )
-        agent = stack.enter_context(AgentProcess(config))
-        targets = {AGENT: (agent.pid, agent.port)}
-        for name in relays():
-            targets[name] = stack.enter_context(relay(name, downstream, folder))
-        names = ("size", "count", "hits", "window", "new_every")
-        load = {name: getattr(options, name) for name in names}
-        source = stack.enter_context(Peer("bench.source", json.dumps(load)))
-        for name, (_, port) in targets.items():
-            source.ask("connect", name=name, port=port)
-        samples, sent = _rounds(options, source, targets)
-        idle = _idle(agent.pid)
-        rss, peak = memory_kib(agent.pid)
-        totals = dict(agent.stop())
-        _check(totals, sent if options.rules == FIRST_RULE else sent | _judged(totals))
-        sent |= _judged(totals)
-    machine = _machine()
-    return Outcome(machine, samples, idle, rss, peak, sent)
+        names = ("size", "count", "hits", "share", "window", "new_every")
+        source = stack.enter_context(Peer("bench.source", json.dumps({name: getattr(options, name) for name in names})))
+        for target in every:
+            source.ask("connect", name=target.name, port=target.port)
+        flow = _Flow(options, source, downstream)
+        samples = flow.rounds(every)
+        latencies = flow.latencies(every, samples) if options.latency else {}
+        agents = {}
+        for target in every:
+            if target.agent is not None:
+                idle, memory = _idle(target.pid), memory_kib(target.pid)
+                agents[target.name] = Agent(idle, *memory, _checked(target, target.agent, flow.sent[target.name]))
+    return Outcome(_machine(), samples, agents, latencies)
 
 
-def _rounds(
-    options: argparse.Namespace, source: Peer, targets: dict[str, tuple[int, int]]
-) -> tuple[list[Sample], dict[str, int]]:
-    """The samples of all rounds, targets in turn, and what the agent was sent in all."""
-    sent = dict.fromkeys(("records", "matches", "alerts"), 0)
+class _Flow:
+    """Sends through targets, and notes what each was sent in all."""
 
-    def run(mode: str, name: str, number: int, chunks: int) -> Sample:
-        source.ask("prepare", mode=mode, chunks=chunks)
-        before = cpu_ns(targets[name][0])
-        done = source.ask("run", name=name)
-        used = cpu_ns(targets[name][0]) - before
-        if name == AGENT:
-            for key in sent:
-                sent[key] += done[key]
-        return Sample(mode, name, number, done["records"], done["bytes"], done["seconds"], used / 1000)
+    def __init__(self, options: argparse.Namespace, source: Peer, downstream: Downstream) -> None:
+        self._options = options
+        self._source = source
+        self._downstream = downstream
+        self.sent: dict[str, Counter[str]] = {}
 
-    names = list(targets)
-    for mode in options.modes:
-        for name in names:
-            run(mode, name, -1, options.warm_up)
-    samples = []
-    for number in range(options.rounds):
-        turn = number % len(names)
-        for mode in options.modes:
-            samples += [run(mode, name, number, options.chunks) for name in names[turn:] + names[:turn]]
-    return samples, sent
+    def rounds(self, every: Sequence[Target]) -> list[Sample]:
+        """The samples of all rounds, targets in turn."""
+        for mode in self._options.modes:
+            for target in every:
+                self._run(mode, target, -1, self._options.warm_up)
+        samples = []
+        for number in range(self._options.rounds):
+            turn = number % len(every)
+            for mode in self._options.modes:
+                in_turn = [*every[turn:], *every[:turn]]
+                samples += [self._run(mode, target, number, self._options.chunks)[0] for target in in_turn]
+        return samples
+
+    def latencies(self, every: Sequence[Target], samples: Sequence[Sample]) -> dict[str, list[float]]:
+        """How long each ack took, in seconds, where half as much comes as the target can take; of those that chain."""
+        found = {}
+        for target in every:
+            own = [
+                sample for sample in samples if sample.target == target.name and sample.mode == self._options.modes[0]
+            ]
+            interval_s = 2 * statistics.median(sample.seconds for sample in own) / self._options.chunks
+            if target.chains:
+                found[target.name] = self._run(self._options.modes[0], target, -1, self._options.chunks, interval_s)[1]
+        return found
+
+    def _run(
+        self, mode: str, target: Target, number: int, chunks: int, interval_s: float = 0.0
+    ) -> tuple[Sample, list[float]]:
+        self._source.ask("prepare", mode=mode, chunks=chunks)
+        behind = self._downstream.records
+        before = cpu_ns(target.pid)
+        done = self._source.ask("run", name=target.name, interval_s=interval_s)
+        if not target.chains:
+            self._downstream.wait_for(behind + done["records"])
+        used = cpu_ns(target.pid) - before
+        sent = self.sent.setdefault(target.name, Counter())
+        sent.update({key: done[key] for key in ("records", "matches", "alerts")})
+        return Sample(mode, target.name, number, done["records"], done["bytes"], done["seconds"], used / 1000), done[
+            "waits"
+        ]
 
 
 def _idle(pid: int) -> float:
@@ -166,23 +198,23 @@ def _idle(pid: int) -> float:
     return (cpu_ns(pid) - before) / 1000 / IDLE_S
 
 
-def _judged(totals: dict[str, Any]) -> dict[str, int]:
-    return {name: totals[name] for name in ("matches", "alerts")}
-
-
-def _check(totals: dict[str, Any], sent: dict[str, int]) -> None:
-    """A figure counts only if the work was done: every record went through, every hit was judged."""
+def _checked(target: Target, agent: AgentProcess, sent: Mapping[str, int]) -> dict[str, int]:
+    """What it was sent and made of it. A figure counts only if the work was done: every record, every hit."""
+    totals = dict(agent.stop())
+    judged = {name: totals[name] for name in ("matches", "alerts")}
+    known = sent if target.name == FIRST else {**sent, **judged}
     expected = {
         "records_in": sent["records"],
         "records_out": sent["records"],
         "records_rejected": 0,
-        "matches": sent["matches"],
-        "alerts": sent["alerts"],
-        "suppressed": sent["matches"] - sent["alerts"],
+        "matches": known["matches"],
+        "alerts": known["alerts"],
+        "suppressed": known["matches"] - known["alerts"],
     }
     counted = {name: totals[name] for name in expected}
     if counted != expected:
-        raise SystemExit(f"the agent counted {counted}, where {expected} is right")
+        raise SystemExit(f"{target.name} counted {counted}, where {expected} is right")
+    return {"records": sent["records"], **judged, "candidates": totals["candidates"]}
 
 
 def _machine() -> dict[str, Any]:
@@ -204,26 +236,33 @@ def _print(outcome: Outcome) -> None:
     packages = ", ".join(f"{name} {number}" for name, number in machine["packages"].items())
     print(f"{machine['date']}, {machine['cpu']}, Linux {machine['kernel']}, Python {machine['python']}, {packages}")
     print(f"load average {machine['load_average']:.1f}; minimum, median and maximum of the rounds\n")
-    print(f"{'':18}{'CPU µs/record':>20}{'CPU s/GB':>22}{'records/s':>32}{'a core':>8}")
+    print(f"{'':26}{'CPU µs/record':>20}{'CPU s/GB':>22}{'records/s':>32}{'a core':>8}")
     for mode in dict.fromkeys(sample.mode for sample in outcome.samples):
         for target in dict.fromkeys(sample.target for sample in outcome.samples):
             _print_row(mode, target, [s for s in outcome.samples if (s.mode, s.target) == (mode, target)])
-        _print_ratios(mode, outcome.samples)
+        _print_ratios(mode, outcome)
     records = {sample.records for sample in outcome.samples}
     size = sum(sample.bytes for sample in outcome.samples) / sum(sample.records for sample in outcome.samples)
-    hits = outcome.totals["matches"] / outcome.totals["records"]
-    print(f"\nrecords of {size:,.0f} bytes on the wire, up to {max(records):,} in a round, {hits:.1%} hits")
-    print(
-        f"agent: {outcome.peak_rss_kib / 1024:.1f} MiB at most, {outcome.rss_kib / 1024:.1f} MiB at the end", end="; "
-    )
-    print(f"idle: {outcome.idle_us_per_s:.0f} µs of CPU a second")
-    print("in all: " + ", ".join(f"{number:,} {name}" for name, number in outcome.totals.items()))
+    print(f"\nrecords of {size:,.0f} bytes on the wire, up to {max(records):,} in a round")
+    for name, agent in outcome.agents.items():
+        shares = ", ".join(
+            f"{agent.totals[what] / agent.totals['records']:.1%} {what}" for what in ("candidates", "matches")
+        )
+        print(
+            f"{name}: {agent.peak_rss_kib / 1024:.1f} MiB at most, {agent.rss_kib / 1024:.1f} MiB at the end; "
+            f"idle: {agent.idle_us_per_s:.0f} µs of CPU a second; {shares}; "
+            + ", ".join(f"{number:,} {what}" for what, number in agent.totals.items())
+        )
+    for name, waits in outcome.latencies.items():
+        ms = sorted(wait * 1000 for wait in waits)
+        median, late = statistics.median(ms), ms[int(len(ms) * 0.99)]
+        print(f"{name}: acks at half the load after {median:.1f} ms, 99 % within {late:.1f} ms")
 
 
 def _print_row(mode: str, target: str, samples: Sequence[Sample]) -> None:
     cores = statistics.median(sample.cpu_us / 1e6 / sample.seconds for sample in samples)
     print(
-        f"{mode:8}{target:10}"
+        f"{mode:8}{target:18}"
         f"{_spread(sample.us_per_record for sample in samples):>20}"
         f"{_spread(sample.s_per_gb for sample in samples):>22}"
         f"{_spread((sample.records_per_s for sample in samples), '{:,.0f}'):>32}"
@@ -231,13 +270,17 @@ def _print_row(mode: str, target: str, samples: Sequence[Sample]) -> None:
     )
 
 
-def _print_ratios(mode: str, samples: Sequence[Sample]) -> None:
-    """The agent's CPU as a multiple of each relay's, of the same round."""
-    used = {(sample.target, sample.round): sample.us_per_record for sample in samples if sample.mode == mode}
+def _print_ratios(mode: str, outcome: Outcome) -> None:
+    """Each agent's CPU as a multiple of that of each other target and of the first agent, in the same round."""
+    used = {(sample.target, sample.round): sample.us_per_record for sample in outcome.samples if sample.mode == mode}
     rounds = sorted({number for _, number in used})
-    for target in dict.fromkeys(sample.target for sample in samples if sample.target != AGENT):
-        ratios = _spread((used[AGENT, number] / used[target, number] for number in rounds), "{:.1f}")
-        print(f"{mode:8}{AGENT} / {target}: {ratios} times the CPU")
+    first, *_ = outcome.agents
+    for agent in outcome.agents:
+        for other in dict.fromkeys(target for target, _ in used):
+            if other == agent or (other in outcome.agents and other != first):
+                continue
+            ratios = _spread((used[agent, number] / used[other, number] for number in rounds), "{:.1f}")
+            print(f"{mode:8}{agent} / {other}: {ratios} times the CPU")
 
 
 def _spread(numbers: Iterable[float], form: str = "{:.2f}") -> str:

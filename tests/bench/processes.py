@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 STOP_S = 10.0
+DELIVERY_S = 60.0
 
 
 def cpu_ns(pid: int) -> int:
@@ -61,11 +62,32 @@ class Peer:
         self._process.communicate(timeout=STOP_S)
 
 
+class Downstream:
+    """A sink in a process of its own, that acks, counts and keeps nothing."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+        self.port: int = peer.read()["port"]
+
+    @property
+    def records(self) -> int:
+        """How many came so far."""
+        return int(self._peer.ask("totals")["records"])
+
+    def wait_for(self, records: int) -> None:
+        """Until so many came in all."""
+        until = time.monotonic() + DELIVERY_S
+        while self.records < records:
+            if time.monotonic() > until:
+                raise TimeoutError(f"downstream has {self.records} records, and waited for {records}")
+            time.sleep(0.02)
+
+
 @contextmanager
-def sink() -> Iterator[int]:
-    """A downstream that acks, counts and keeps nothing; gives its port."""
+def sink() -> Iterator[Downstream]:
+    """A downstream."""
     with Peer("support.peers", "sink", "--count") as peer:
-        yield peer.read()["port"]
+        yield Downstream(peer)
 
 
 def free_port() -> int:

@@ -23,9 +23,9 @@ CONNECT_S = 10.0
 class Load:
     """The chunks of one mode; every run takes the same ones in the same order."""
 
-    def __init__(self, mode: Mode, size: int, count: int, hits: int | None) -> None:
+    def __init__(self, mode: Mode, size: int, count: int, hits: int | None, share: float | None) -> None:
         self.mode = mode
-        self._templates = templates(mode, size, count, hits)
+        self._templates = templates(mode, size, count, hits, share)
         self._chunk = 0
         self._event = 0
 
@@ -42,7 +42,10 @@ class Load:
 class Sender:
     """Connections by name, and what went over each."""
 
-    def __init__(self, size: int, count: int, hits: int | None, window: int, new_every: int) -> None:
+    def __init__(
+        self, size: int, count: int, hits: int | None, share: float | None, window: int, new_every: int
+    ) -> None:
+        self._share = share
         self._size = size
         self._count = count
         self._hits = hits
@@ -71,7 +74,7 @@ class Sender:
     def prepare(self, mode: Mode, chunks: int) -> dict[str, Any]:
         load = self._loads.get(mode)
         if load is None:
-            load = self._loads[mode] = Load(mode, self._size, self._count, self._hits)
+            load = self._loads[mode] = Load(mode, self._size, self._count, self._hits, self._share)
         taken = load.take(chunks, self._who())
         self._prepared = iter(list(taken)) if mode == "gzip" else taken
         return {}
@@ -83,20 +86,28 @@ class Sender:
             self._callers += is_new
             yield self._callers if is_new else 0
 
-    def run(self, name: str) -> dict[str, Any]:
-        """Send what was prepared; the last ack ends the clock."""
+    def run(self, name: str, interval_s: float = 0.0) -> dict[str, Any]:
+        """Send what was prepared; the last ack ends the clock.
+
+        With an interval, chunks are sent that long apart, and of each it is told how long its ack took.
+        """
         source = self._connections[name]
         sent: list[tuple[Template, int]] = []
+        waits: list[float] = []
         size = waiting = 0
         began = time.perf_counter()
         for template, caller, frame in self._prepared:
+            if interval_s:
+                time.sleep(max(began + len(sent) * interval_s - time.perf_counter(), 0))
+            leaves = time.perf_counter()
             source.send(frame)
             sent.append((template, caller))
             size += len(frame)
             waiting += 1
-            if waiting >= self._window:
+            if waiting >= (1 if interval_s else self._window):
                 source.ack()
                 waiting -= 1
+            waits.append(time.perf_counter() - leaves)
         for _ in range(waiting):
             source.ack()
         seconds = time.perf_counter() - began
@@ -107,6 +118,7 @@ class Sender:
                 self._arns[name].add(str(caller))
         return {
             "seconds": seconds,
+            "waits": waits if interval_s else [],
             "chunks": len(sent),
             "records": sum(template.records for template, _ in sent),
             "bytes": size,
