@@ -150,7 +150,10 @@ class Reader:
                 for hit, group in hits:
                     found.setdefault(bisect_right(stops, hit), set()).add(group)
                 for number, groups in found.items():
-                    self._inspect(some[number], self._rules.some(groups))
+                    event = some[number]
+                    asked = self._rules.some(groups).within(event, 0, len(event))
+                    if asked.rules:
+                        self._inspect(event, asked)
 
     def _inspect(self, event: bytes, asked: Asked | None) -> None:
         self._report.totals.candidates += 1

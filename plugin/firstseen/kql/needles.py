@@ -53,6 +53,11 @@ def needles(node: Node, verbatim: Callable[[str], bool], field_type: Callable[[s
     return None if found is None else found.needles
 
 
+def is_common(field: str) -> bool:
+    """Whether the values of ``field`` are words that stand in a large part of all records."""
+    return _COMMONNESS.get(field) == _COMMON
+
+
 @dataclass(frozen=True, slots=True)
 class _Found:
     needles: frozenset[bytes]

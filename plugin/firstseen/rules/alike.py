@@ -8,15 +8,28 @@ This may only save work: a property test holds that what is recalled is what wou
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from firstseen.kql.ast import And, Exists, Is, MatchAll, Node, Not, Or, Range
+from firstseen.kql.demands import demanded
+from firstseen.kql.needles import is_common, needles
+from firstseen.record.fields import field_type
 from firstseen.record.glance import Glance, key_of
-from firstseen.record.view import reads_of
+from firstseen.record.view import is_verbatim, reads_of
+from firstseen.rules.actions import ACTION
 from firstseen.rules.rule import NewTerms, Rule
+from firstseen.rules.scanner import ESCAPE
 
 MOST_KNOWN = 4_096
 """Kinds of records of which is kept what they match, some kilobyte each."""
+
+
+_MOST_FEWER = 64
+"""Parts of one group of rules of which is kept what they have in common."""
+
+_MOST_MARKS = 32
+"""Marks of one rule up to which it is worth to look for each."""
 
 
 class Match(NamedTuple):
@@ -46,14 +59,33 @@ class Likeness(NamedTuple):
 class Asked:
     """Some of the rules, which are to be asked of a record."""
 
-    __slots__ = ("_key_of", "_known", "rules")
+    __slots__ = ("_fewer", "_key_of", "_known", "_marked", "rules")
 
     def __init__(self, rules: Sequence[Rule], known: dict[Hashable, Sequence[Match]]) -> None:
         self.rules = rules
         self._known = known
+        self._marked = [(rule, marks) for rule in rules if (marks := marks_of(rule))]
+        self._fewer: dict[frozenset[Rule], Asked] = {}
         paths = [reads_of(field) for rule in rules for field in _fields(rule)]
         stated = [each for each in paths if each is not None]
         self._key_of = key_of(path for each in stated for path in each) if len(stated) == len(paths) else None
+
+    def within(self, data: bytes | bytearray, start: int, stop: int) -> Asked:
+        """Those of the rules that the record in ``data[start:stop]`` may match, by the marks that it bears."""
+        if not self._marked:
+            return self
+        unlikely = frozenset(
+            rule for rule, marks in self._marked if not any(data.find(mark, start, stop) >= 0 for mark in marks)
+        )
+        if not unlikely or data.find(ESCAPE, start, stop) >= 0:
+            return self
+        fewer = self._fewer.get(unlikely)
+        if fewer is None:
+            if len(self._fewer) >= _MOST_FEWER:
+                return self
+            fewer = Asked([rule for rule in self.rules if rule not in unlikely], self._known)
+            self._fewer[unlikely] = fewer
+        return fewer
 
     @property
     def compares(self) -> bool:
@@ -65,6 +97,22 @@ class Asked:
         if self._key_of is None:
             raise AssertionError("these rules go by more than a glance shows")
         return Likeness(self._known, (self, self._key_of(seen)))
+
+
+@lru_cache(maxsize=MOST_KNOWN)
+def marks_of(rule: Rule) -> frozenset[bytes]:
+    """Needles of a rule about a call, beside the name of the call; empty where it has none that are rare.
+
+    They are worth no search through everything, but one through what has the name.
+    """
+    if demanded(rule.node, ACTION) is None:
+        return frozenset()
+    found = needles(rule.node, _is_mark, field_type)
+    return frozenset() if found is None or len(found) > _MOST_MARKS else found
+
+
+def _is_mark(field: str) -> bool:
+    return field != ACTION and not is_common(field) and is_verbatim(field)
 
 
 def _fields(rule: Rule) -> Iterable[str]:

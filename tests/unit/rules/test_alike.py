@@ -6,7 +6,7 @@ import pytest
 from firstseen.record.glance import Glance, glance_at
 from firstseen.rules import alike
 from firstseen.rules.alike import Asked, Likeness, Match
-from support.rulebook import ARN, call, rule_set, rule_text
+from support.rulebook import ARN, call, rule_id, rule_set, rule_text
 
 (RULE,) = rule_set(rule_text()).rules
 
@@ -78,3 +78,43 @@ def test_what_is_known_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(10):
         Likeness(known, number).learn([])
     assert list(known) == [9]
+
+
+MARKED = rule_set(
+    rule_text("event.action: GetObject and aws.cloudtrail.flattened.request_parameters.key: (*/id_rsa or *.ppk)"),
+    rule_text("event.action: GetObject and event.provider: s3.amazonaws.com", rule_id=rule_id(2)),
+    rule_text("user_agent.original: *Cyberduck*", rule_id=rule_id(3)),
+).rules
+
+
+def test_marks_are_needles_beside_the_name_of_a_call() -> None:
+    assert [alike.marks_of(rule) for rule in MARKED] == [frozenset((b"id_rsa", b".ppk")), frozenset(), frozenset()]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"GetObject a.txt", MARKED[1:]),
+        (b"GetObject .ssh/id_rsa", MARKED),
+        (rb"GetObject \u002eppk", MARKED),
+        (b"GetObject a.txt  id_rsa", MARKED),
+    ],
+)
+def test_rules_whose_marks_a_record_lacks_are_not_asked(data: bytes, expected: list) -> None:
+    asked = Asked(MARKED, {})
+
+    assert list(asked.within(data, 0, len(data)).rules) == list(expected)
+    assert list(asked.within(bytearray(b"." + data + b"id_rsa"), 1, 1 + len(data)).rules) == list(expected)
+
+
+def test_of_rules_without_marks_all_are_asked() -> None:
+    asked = Asked(MARKED[1:], {})
+    assert asked.within(b"", 0, 0) is asked
+
+
+def test_what_is_kept_of_fewer_rules_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Asked(MARKED, {})
+    assert asked.within(b"", 0, 0) is asked.within(b"", 0, 0)
+    monkeypatch.setattr(alike, "_MOST_FEWER", 0)
+    other = Asked(MARKED, {})
+    assert other.within(b"", 0, 0) is other
