@@ -16,7 +16,8 @@ from firstseen.errors import StoreError
 from firstseen.store.base import Claim, ClaimLost, RuleState, Store, Wanted
 from firstseen.store.lmdb import LmdbStore
 from firstseen.store.redis.store import RedisStore
-from support.redis import Fleet, RedisServer, claim_all
+from support.redis import Fleet, Servers, claim_all
+from support.redis_groups import ClusterOfServers
 
 FILES = sorted((Path(__file__).parent / "state").glob("*.toml"))
 RULE = RuleState(b"8 bytes.", "rule", "Rule")
@@ -48,7 +49,7 @@ class OnDisk:
 class InRedis:
     """A state in Redis, of which one agent takes part in it."""
 
-    def __init__(self, server: RedisServer, folder: Path) -> None:
+    def __init__(self, server: Servers, folder: Path) -> None:
         self._fleet = Fleet(server, folder)
 
     def open(self) -> RedisStore:
@@ -116,9 +117,22 @@ class Script:
         self.store.confirm([claim]).result(timeout=60)
 
 
-@pytest.fixture(params=["lmdb", pytest.param("redis", marks=pytest.mark.redis)])
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    with ClusterOfServers(tmp_path_factory.mktemp("cluster")) as servers:
+        yield servers
+
+
+KINDS = [
+    "lmdb",
+    pytest.param("redis_server", marks=pytest.mark.redis),
+    pytest.param("cluster", marks=[pytest.mark.redis, pytest.mark.slow]),
+]
+
+
+@pytest.fixture(params=KINDS)
 def kind(request, tmp_path):
-    return OnDisk(tmp_path) if request.param == "lmdb" else InRedis(request.getfixturevalue("redis_server"), tmp_path)
+    return OnDisk(tmp_path) if request.param == "lmdb" else InRedis(request.getfixturevalue(request.param), tmp_path)
 
 
 @pytest.mark.parametrize("steps", cases())
