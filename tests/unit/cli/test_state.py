@@ -181,6 +181,24 @@ def test_the_state_is_the_one_of_the_configuration(place: Place, state: Options,
     assert run("stats").exit_code == 2
 
 
+@pytest.mark.redis
+def test_the_password_is_the_one_of_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("open sesame\n")
+    with RedisServer(tmp_path, "--requirepass", "open sesame") as server:
+        config = tmp_path / "firstseen.toml"
+        config.write_text(f'[state]\nurl = "{server.url}"\npassword_file = "secret"\n')
+        line = '{"form": "firstseen-state", "version": 1}\n'
+
+        inside = run("import", "-", "-c", config, answer=line)
+        without = run("stats", "--state", server.url)
+        by_url = run("stats", "--state", f"redis://:open%20sesame@127.0.0.1:{server.port}")
+
+    assert inside.stdout == "0 terms of 0 rules merged\n"
+    assert without.exit_code == 1
+    assert f"firstseen: the state at {server.url} cannot be " in without.stderr
+    assert by_url.stdout.startswith(f"redis://:********@127.0.0.1:{server.port} (firstseen:): 0 terms")
+
+
 def test_list_shows_terms_and_pages(state: Options) -> None:
     result = run("list", *state, "--limit", 3)
 
