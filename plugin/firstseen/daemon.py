@@ -15,7 +15,7 @@ import resource
 import signal
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -44,6 +44,7 @@ from firstseen.net.lane import Backoff
 from firstseen.net.listener import Listener
 from firstseen.net.tls import contexts
 from firstseen.notation import Endpoint
+from firstseen.notify import Notifier
 from firstseen.pipeline import Pipeline
 from firstseen.pruner import Pruner
 from firstseen.quarantine import Quarantine
@@ -63,6 +64,9 @@ EXIT_FAILED = 1
 
 MOST_TAGS = 4096
 """Tags for which it is remembered how their records are read."""
+
+CLOSING_S = 15.0
+"""What closing may take once everything is settled: the last commit, on a disk that is slow."""
 
 
 def run(config: Config) -> int:
@@ -118,6 +122,8 @@ async def _serve(config: Config, rules: RuleSet, geoip: GeoIp) -> int:
         )
         listener = _listener(config, agent, counts, clients)
         keeper = RuleKeeper(config, engine, geoip, _now_ms, loop.call_later)
+        notifier = Notifier.of(os.environ, os.getpid(), loop.call_later)
+        stack.callback(notifier.close)
         agency = Agency(
             counts=counts,
             durations=durations,
@@ -140,20 +146,29 @@ async def _serve(config: Config, rules: RuleSet, geoip: GeoIp) -> int:
             pruner = Pruner(pruning, counts, _now_ms, loop.call_later, loop.call_soon_threadsafe)
             pruner.start()
             stack.callback(pruner.stop)
-        reload: list[Callable[[], None]] = [keeper.reload]
+        upkeep = None
         if on_disk is not None:
             upkeep = Upkeep(config, on_disk)
             await _open_control(stack, Control(config.state.path, {"compact": upkeep.compact}))
-            reload.insert(0, upkeep.reload)  # a new rule may need the room
+
+        def reload() -> None:
+            notifier.reloading()
+            if upkeep is not None:
+                upkeep.reload()  # before the rules: a new one may need the room
+            keeper.reload()
+            notifier.ready(_in_short(keeper, engine))
+
         _on_signals(stopping, listener.give_up, reload)
         status.enter("running")
         listening = {"listen": addresses, "http": status.address}
         event(log, logging.INFO, "ready", version=__version__, rules=len(rules.rules), **listening)
+        notifier.ready(_in_short(keeper, engine))
         await stopping.wait()
         if faults:
             return EXIT_FAILED
         status.enter("stopping")
         event(log, logging.INFO, "stopping", timeout=str(config.input.drain_timeout))
+        notifier.stopping("settles what it has", config.input.drain_timeout.seconds + CLOSING_S)
         drained = await listener.drain(config.input.drain_timeout.seconds)
         agent.close()
         event(log, logging.INFO if drained else logging.WARNING, "stopped", drained=drained, **counts.as_dict())
@@ -167,6 +182,13 @@ async def _open_control(stack: AsyncExitStack, control: Control) -> None:
         event(log, logging.WARNING, "control_not_opened", reason=str(error))
     else:
         stack.callback(control.close)
+
+
+def _in_short(keeper: RuleKeeper, engine: Engine) -> str:
+    """How the agent does, for whoever asks the service manager."""
+    if keeper.problems:
+        return f"something old is kept: {keeper.problems[0]}"
+    return f"{len(engine.rules.rules)} rules run"
 
 
 def _pipeline(config: Config, engine: Engine, counts: Counts, latest: Latest, shared: SharedStore | None) -> Pipeline:
@@ -280,7 +302,7 @@ async def _listen(listener: Listener, config: Config, endpoint: Endpoint, tls: s
         raise FirstseenError(f"cannot listen on {endpoint} (input.listen): {error}") from error
 
 
-def _on_signals(stopping: asyncio.Event, hurry: Callable[[], None], reload: Sequence[Callable[[], None]]) -> None:
+def _on_signals(stopping: asyncio.Event, hurry: Callable[[], None], reload: Callable[[], None]) -> None:
     """The first signal to stop drains, a second one no longer waits for that."""
 
     def stop() -> None:
@@ -291,7 +313,7 @@ def _on_signals(stopping: asyncio.Event, hurry: Callable[[], None], reload: Sequ
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    loop.add_signal_handler(signal.SIGHUP, lambda: [each() for each in reload])
+    loop.add_signal_handler(signal.SIGHUP, reload)
 
 
 def _now_ms() -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -51,14 +52,22 @@ def extra_of(extra: str, section: str) -> str:
 
 
 class AgentProcess:
-    """``firstseen run`` in a process of its own; as a context manager it is killed at the end if it still runs."""
+    """``firstseen run`` in a process of its own; as a context manager it is killed at the end if it still runs.
 
-    def __init__(self, config: Path) -> None:
+    ``environment`` comes on top of that of the tests, and ``through`` is a command that runs another one.
+    """
+
+    def __init__(
+        self, config: Path, *, environment: Mapping[str, str] | None = None, through: Sequence[str] = ()
+    ) -> None:
         self.config = config
         self.events: list[dict[str, Any]] = []
         self._news = threading.Condition()
         self._process = subprocess.Popen(
-            [str(FIRSTSEEN), "run", "-c", str(config)], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
+            [*through, str(FIRSTSEEN), "run", "-c", str(config)],
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **(environment or {})},
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
