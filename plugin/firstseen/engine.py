@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, assert_never
+from typing import Any, assert_never
 
 from firstseen.detect.keys import alert_id
 from firstseen.detect.label import Standing, match_label, new_terms_label, threshold_label
@@ -18,7 +17,7 @@ from firstseen.detect.matches import Moment, identity_of, occurrence_of, terms_o
 from firstseen.errors import StoreError
 from firstseen.logs import event
 from firstseen.metrics import Counts
-from firstseen.model import TermValue, Verdict
+from firstseen.model import Verdict
 from firstseen.packing import Buffer
 from firstseen.record.enrichment import UNENRICHED, Enrichment
 from firstseen.record.glance import glance_at
@@ -27,59 +26,10 @@ from firstseen.rules.alike import Asked, Likeness, Match
 from firstseen.rules.rule import EveryMatch, NewTerms, Rule, Threshold
 from firstseen.rules.ruleset import RuleSet
 from firstseen.running import NO_POLICY, Health, Policy, Running, by_rule
+from firstseen.seen import NOTHING, Earlier, Glanced, Inspection, Seen, are_of_a_type
 from firstseen.store.base import Claim, Claims, Wanted
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """What the rules say of a record: its labels, and the claims to confirm once they are delivered."""
-
-    labels: Sequence[Mapping[str, Any]]
-    claims: Sequence[Claim]
-
-
-NOTHING = Inspection((), ())
-
-
-class Glanced(NamedTuple):
-    """What a glance at a record came to: the rules that `Engine.inspect` has yet to show it to, and claims.
-
-    Where ``likeness`` is said, what it matches is to be kept for the next one like it.
-    """
-
-    rules: Sequence[Rule] | None
-    claims: Sequence[Claim]
-    likeness: Likeness | None = None
-
-
-Earlier = dict[tuple[bytes, tuple[TermValue, ...]], Claim]
-"""The last claim of each term of each history (`RuleState.key`)."""
-
-
-@dataclass(slots=True)
-class _Event:
-    """One event while the rules look at it, and what they have said of it."""
-
-    view: View
-    moment: Moment
-    identity: str
-    labels: list[Mapping[str, Any]]
-    claims: list[Claim]
-    earlier: Earlier | None
-
-    @property
-    def time_ms(self) -> int:
-        """When it happened."""
-        own = self.view.timestamp_ms
-        return self.moment.entry if own is None else own
-
-    def add(self, label: dict[str, Any], *claims: Claim) -> None:
-        """An alert, by what these claims found."""
-        if any(claim.alone for claim in claims):
-            label["alone"] = True
-        self.labels.append(label)
 
 
 class Engine:
@@ -174,7 +124,7 @@ class Engine:
                     _learn(likeness, view, matching)
                 for rule in matching:
                     identity = identity_of(view, number, digest)
-                    self._match(self._running[rule.id], _Event(view, moment, identity, labels, claims, earlier))
+                    self._match(self._running[rule.id], Seen(view, moment, identity, labels, claims, earlier))
         except StoreError:
             self.release(claims)
             raise
@@ -279,7 +229,7 @@ class Engine:
             event(log, logging.ERROR, "rule_failed", rule=rule.id, event_id=view.event_id, error=repr(error))
             return False
 
-    def _match(self, running: Running, seen: _Event) -> None:
+    def _match(self, running: Running, seen: Seen) -> None:
         match running.rule.kind:
             case NewTerms() as kind:
                 self._new_terms(running, kind, seen)
@@ -290,7 +240,7 @@ class Engine:
             case _ as unreachable:
                 assert_never(unreachable)
 
-    def _new_terms(self, running: Running, kind: NewTerms, seen: _Event) -> None:
+    def _new_terms(self, running: Running, kind: NewTerms, seen: Seen) -> None:
         """Claim every combination of the rule's terms in this event, and label those that are new."""
         rule = running.rule
         for claim, named in self._news(running, seen):
@@ -306,7 +256,7 @@ class Engine:
             )
             seen.add(label, claim)
 
-    def _threshold(self, running: Running, kind: Threshold, seen: _Event) -> None:
+    def _threshold(self, running: Running, kind: Threshold, seen: Seen) -> None:
         """Count the event under every combination of the rule's terms in it, and label it where it makes one full."""
         rule = running.rule
         for claim, named in self._news(running, seen):
@@ -322,7 +272,7 @@ class Engine:
             )
             seen.add(label, claim)
 
-    def _every_match(self, running: Running, seen: _Event) -> None:
+    def _every_match(self, running: Running, seen: Seen) -> None:
         """Label the event, unless an alert of one of its groups was enough."""
         rule = running.rule
         # All groups are claimed, also where the first is news: the event is in each of them.
@@ -339,13 +289,13 @@ class Engine:
             )
             seen.add(label, *(claim for claim, _ in claims))
 
-    def _news(self, running: Running, seen: _Event) -> Iterator[tuple[Claim, str]]:
+    def _news(self, running: Running, seen: Seen) -> Iterator[tuple[Claim, str]]:
         """Claim the event under each of its terms; those claims that alert, each with the id of its alert."""
         for claim, verdict in self._claims(running, seen):
             if self._alerts(running, alerts=verdict is not Verdict.KNOWN):
                 yield claim, alert_id(running.rule.id, claim.terms, seen.identity)
 
-    def _claims(self, running: Running, seen: _Event) -> Iterator[tuple[Claim, Verdict]]:
+    def _claims(self, running: Running, seen: Seen) -> Iterator[tuple[Claim, Verdict]]:
         """Claim the event under each of its terms, one after the other; what it was added to, and what it means."""
         law, state, earlier = running.law, running.state, seen.earlier
         if law is None:
@@ -358,7 +308,7 @@ class Engine:
         occurrence = occurrence_of(rule, seen.view, seen.moment, seen.identity)
         for terms in terms_of_event:
             claim = None if earlier is None else earlier.get((state.key, terms))
-            if claim is not None and _are_of_a_type(claim.terms, terms) and self._store.extend(claim, occurrence):
+            if claim is not None and are_of_a_type(claim.terms, terms) and self._store.extend(claim, occurrence):
                 yield claim, Verdict.KNOWN
                 continue
             claim = self._store.claim(state, terms, occurrence, law)
@@ -410,8 +360,3 @@ def _learn(likeness: Likeness, view: View, matching: Sequence[Rule]) -> None:
             return
         matches.append(Match(rule, tuple(map(str, every[0]))))
     likeness.learn(matches)
-
-
-def _are_of_a_type(terms: Sequence[TermValue], others: Sequence[TermValue]) -> bool:
-    """Whether equal terms are the same: 1, 1.0 and true are equal, and are not."""
-    return all(type(one) is type(other) for one, other in zip(terms, others, strict=True))

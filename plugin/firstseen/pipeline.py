@@ -16,7 +16,7 @@ from typing import Any
 
 from firstseen.detect.label import is_for_people
 from firstseen.detect.matches import Moment
-from firstseen.engine import Earlier, Engine, Glanced
+from firstseen.engine import Engine
 from firstseen.errors import ProtocolError, RecordError, StoreError
 from firstseen.forward.compression import algorithm
 from firstseen.forward.content import Content, reading
@@ -31,6 +31,7 @@ from firstseen.record.splice import labelled_entry
 from firstseen.record.view import Mode as ViewMode
 from firstseen.rules.actions import Group, Hit
 from firstseen.rules.alike import Asked
+from firstseen.seen import Earlier, Glanced
 from firstseen.steps import Steps, WaitingSteps, finished
 from firstseen.store.base import Claim, NotReservedError, Reservation, SharedStore
 

@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firstseen.detect.matches import Moment
-from firstseen.engine import Earlier, Engine
+from firstseen.engine import Engine
 from firstseen.metrics import Counts
 from firstseen.record.cloudtrail import CloudTrailView
 from firstseen.record.mapping import FIELDS
 from firstseen.rules.ruleset import RuleSet
+from firstseen.seen import Earlier
 from firstseen.store.base import Claim
 from firstseen.store.lmdb import LmdbStore
 from support.rulebook import ARN, rule_id, rule_set, rule_text

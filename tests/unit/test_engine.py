@@ -8,12 +8,13 @@ import msgpack
 import pytest
 
 from firstseen.detect.matches import MAX_TERMS, Moment
-from firstseen.engine import Earlier, Engine
+from firstseen.engine import Engine
 from firstseen.errors import StoreError
 from firstseen.metrics import Counts
 from firstseen.rules.alike import Likeness
 from firstseen.rules.rule import Cardinality, EveryMatch, Kind, Rule, Suppression, Threshold
 from firstseen.rules.ruleset import RuleSet
+from firstseen.seen import Earlier
 from firstseen.store.base import Claim
 from firstseen.store.lmdb import LmdbStore
 from support.logged import events

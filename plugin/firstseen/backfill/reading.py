@@ -13,7 +13,7 @@ from typing import NamedTuple
 from firstseen.backfill.blocks import read_blocks
 from firstseen.backfill.gathering import UNDATED, Gatherer, Span
 from firstseen.detect.matches import Moment
-from firstseen.engine import Earlier, Engine, Glanced
+from firstseen.engine import Engine
 from firstseen.errors import InputError
 from firstseen.eventfiles import decode_object, name_of, one_line, opened
 from firstseen.metrics import Counts
@@ -21,6 +21,7 @@ from firstseen.record.enrichment import UNENRICHED, Enrichment
 from firstseen.rules.actions import Group
 from firstseen.rules.alike import Asked
 from firstseen.rules.ruleset import RuleSet
+from firstseen.seen import Earlier, Glanced
 from firstseen.store.base import Entry, RuleState
 
 DONE = -1

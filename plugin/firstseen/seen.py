@@ -1,0 +1,69 @@
+"""What the engine holds of an event while it looks at it, and what came of a record that it looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from firstseen.detect.matches import Moment
+from firstseen.model import TermValue
+from firstseen.record.view import View
+from firstseen.rules.alike import Likeness
+from firstseen.rules.rule import Rule
+from firstseen.store.base import Claim
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What the rules say of a record: its labels, and the claims to confirm once they are delivered."""
+
+    labels: Sequence[Mapping[str, Any]]
+    claims: Sequence[Claim]
+
+
+NOTHING = Inspection((), ())
+
+
+class Glanced(NamedTuple):
+    """What a glance at a record came to: the rules that `Engine.inspect` has yet to show it to, and claims.
+
+    Where ``likeness`` is said, what it matches is to be kept for the next one like it.
+    """
+
+    rules: Sequence[Rule] | None
+    claims: Sequence[Claim]
+    likeness: Likeness | None = None
+
+
+Earlier = dict[tuple[bytes, tuple[TermValue, ...]], Claim]
+"""The last claim of each term of each history (`RuleState.key`)."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """One event while the rules look at it, and what they have said of it."""
+
+    view: View
+    moment: Moment
+    identity: str
+    labels: list[Mapping[str, Any]]
+    claims: list[Claim]
+    earlier: Earlier | None
+
+    @property
+    def time_ms(self) -> int:
+        """When it happened."""
+        own = self.view.timestamp_ms
+        return self.moment.entry if own is None else own
+
+    def add(self, label: dict[str, Any], *claims: Claim) -> None:
+        """An alert, by what these claims found."""
+        if any(claim.alone for claim in claims):
+            label["alone"] = True
+        self.labels.append(label)
+
+
+def are_of_a_type(terms: Sequence[TermValue], others: Sequence[TermValue]) -> bool:
+    """Whether equal terms are the same: 1, 1.0 and true are equal, and are not."""
+    return all(type(one) is type(other) for one, other in zip(terms, others, strict=True))
