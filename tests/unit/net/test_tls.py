@@ -163,6 +163,16 @@ def test_from_a_configuration(tmp_path: Path, root: Authority) -> None:
     assert handshake(server, client) == ("TLSv1.3", False)
 
 
+def test_what_a_shared_state_needs_is_looked_at_as_well(tmp_path: Path, root: Authority) -> None:
+    (tmp_path / "odd.pem").write_text("odd")
+    shared = '[state]\nurl = "rediss://h"\ntls.ca = "odd.pem"\n'
+    with pytest.raises(ConfigError) as caught:
+        contexts(loaded(tmp_path, shared))
+    (problem,) = caught.value.problems
+    assert (problem.line, problem.what) == (3, f"state.tls.ca: {tmp_path / 'odd.pem'} holds no certificates in PEM")
+    assert contexts(loaded(tmp_path, shared.replace("odd.pem", str(root.file)))) == (None, None, None)
+
+
 def test_none_where_nothing_speaks_tls(tmp_path: Path) -> None:
     assert contexts(loaded(tmp_path, "")) == (None, None, None)
 

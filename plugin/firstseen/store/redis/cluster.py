@@ -6,7 +6,6 @@ wait for each; and while keys move to a server that has no slots yet, they do no
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
@@ -109,12 +108,13 @@ class Cluster:
 
     def _exchanged(self, sendings: Sequence[_Sending]) -> list[tuple[ClusterNode, _Sending, Any]]:
         """Each with the server that answered it, and what it answered."""
-        shares: dict[ClusterNode, list[_Sending]] = defaultdict(list)
+        shares: dict[HostPort, tuple[ClusterNode, list[_Sending]]] = {}
         for sending in sendings:
-            shares[sending.node or self._client.get_node_from_key(_key(sending.command))].append(sending)
+            node = sending.node or self._client.get_node_from_key(_key(sending.command))
+            shares.setdefault(HostPort(node.host, node.port), (node, []))[1].append(sending)
         with ExitStack() as stack:
             opened = []
-            for node, share in shares.items():
+            for node, share in shares.values():
                 server = self._server(node)
                 connection = server.connection_pool.get_connection()
                 stack.callback(server.connection_pool.release, connection)

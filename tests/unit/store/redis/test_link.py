@@ -238,7 +238,7 @@ def test_one_that_reads_its_files() -> None:
     with saying(b"-LOADING Redis is loading the dataset in memory\r\n") as port:
         said = complaint(f"redis://127.0.0.1:{port}")
     assert said.endswith(
-        "cannot be reached: Redis is loading the dataset in memory; it reads its files and answers then"
+        "cannot be reached: Redis is loading the dataset in memory; it reads its files, and answers then"
     )
 
 

@@ -209,3 +209,35 @@ def test_what_is_no_hash_is_told_of(redis_server: RedisServer, state: Merging) -
 
     with pytest.raises(StoreError, match=r"cannot be used: .*WRONGTYPE"):
         state.get(RULE.key, ("ada",))
+
+
+class Teller:
+    """In the place of a link: the answers of servers, or that they may not be asked."""
+
+    def __init__(self, *told: dict[str, object]) -> None:
+        self._told = told
+
+    def about(self, section: str) -> list[dict[str, object]]:
+        assert section == "memory"
+        if not self._told:
+            raise StoreError("no permission")
+        return list(self._told)
+
+
+@pytest.mark.parametrize(
+    ("told", "hazards"),
+    [
+        ([{"maxmemory": 0, "maxmemory_policy": "allkeys-lru"}], []),
+        ([{"maxmemory": 1, "maxmemory_policy": "noeviction"}], []),
+        ([{"maxmemory": 1, "maxmemory_policy": "volatile-ttl"}], ["its maxmemory-policy is volatile-ttl"]),
+        (
+            [{"maxmemory": 1, "maxmemory_policy": policy} for policy in ("allkeys-lru", "noeviction", "allkeys-lru")],
+            ["its maxmemory-policy is allkeys-lru"],
+        ),
+        ([], ["whether terms may vanish cannot be told: no permission"]),
+    ],
+)
+def test_servers_that_forget_are_a_hazard(told: list[dict[str, object]], hazards: list[str]) -> None:
+    found = list(RedisReader(Teller(*told), b"p:").hazards())  # type: ignore[arg-type]
+    assert len(found) == len(hazards)
+    assert all(hazard in each for each, hazard in zip(found, hazards, strict=True))
