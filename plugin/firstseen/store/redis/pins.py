@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from typing import NamedTuple
 
+from firstseen.detect.threshold import Bucket
 from firstseen.store.base import Memory
 
 MOST_CACHED = 16_384
 """Terms remembered here beyond those on their way. A known term that is not costs one more round trip."""
+
+MOST_MARKS = 16
+"""A memory of more events than that is not kept: thousands of them could take hundreds of megabytes."""
 
 
 class Met(NamedTuple):
@@ -41,6 +45,9 @@ class Cache:
 
     def put(self, key: bytes, met: Met) -> None:
         """This is what is remembered now."""
+        if isinstance(met.memory, Bucket) and len(met.memory.marks) > MOST_MARKS:
+            self.drop(key)
+            return
         self._met[key] = met
         self._met.move_to_end(key)
         if len(self._met) > self._most:

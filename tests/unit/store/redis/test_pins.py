@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from firstseen.detect.new_terms import Sighting
-from firstseen.store.redis.pins import NOTHING, Cache, Met, Pins
+from firstseen.detect.threshold import Bucket, Mark
+from firstseen.store.redis.pins import MOST_MARKS, NOTHING, Cache, Met, Pins
 
 
 def met(number: int) -> Met:
@@ -24,6 +25,13 @@ class TestCache:
         cache.put(b"2", met(2))
         assert cache.get(b"0") == met(0)
         assert cache.get(b"1") is NOTHING
+
+    def test_what_would_take_much_memory_is_not_kept(self) -> None:
+        cache = Cache()
+        for count, is_kept in ((1, True), (MOST_MARKS, True), (MOST_MARKS + 1, False)):
+            marks = (Mark(1, b"8 bytes."),) * count
+            cache.put(b"0", Met(Bucket(1, 1, count, "e", 60, None, None, None, marks)))
+            assert (cache.get(b"0") is not NOTHING) is is_kept
 
     def test_what_is_dropped_is_not_known(self) -> None:
         cache = Cache()
