@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -35,12 +36,20 @@ def folder(parent: Path, name: str) -> Path:
     return made
 
 
-class Group:
-    """Several servers, all of which end with it."""
+class Group(ABC):
+    """Several servers, all of which end with it, and where one of them does not start."""
 
     def __init__(self) -> None:
         self._stack = ExitStack()
         self.servers: list[RedisServer] = []
+        with ExitStack() as undo:
+            undo.callback(self._stack.close)
+            self._begin()
+            undo.pop_all()
+
+    @abstractmethod
+    def _begin(self) -> None:
+        """Start them."""
 
     def start(self, folder: Path, *settings: str, password: str = "") -> RedisServer:
         """One more."""
@@ -61,8 +70,12 @@ class Watched(Group):
     """A primary and a replica with ``password``, and three Sentinels, which ask for ``sentinel_password``."""
 
     def __init__(self, parent: Path, password: str = "", sentinel_password: str = "") -> None:
-        super().__init__()
+        self._parent, self._password, self._sentinel_password = parent, password, sentinel_password
         self._access = Access(sentinel_password=sentinel_password.encode() or None)
+        super().__init__()
+
+    def _begin(self) -> None:
+        parent, password, sentinel_password = self._parent, self._password, self._sentinel_password
         secured = ["--masterauth", password] if password else []
         self.primary = self.start(folder(parent, "primary"), *secured, password=password)
         replica_of = ["--replicaof", f"127.0.0.1 {self.primary.port}", "--repl-diskless-sync-delay", "0"]
@@ -122,9 +135,11 @@ class ClusterOfServers(Group):
     """Three primaries, each with a third of the slots."""
 
     def __init__(self, parent: Path) -> None:
-        super().__init__()
         self._parent = parent
         self._buses: dict[RedisServer, int] = {}
+        super().__init__()
+
+    def _begin(self) -> None:
         for _ in range(3):
             self.add()
         edges = [SLOTS * number // 3 for number in range(4)]
