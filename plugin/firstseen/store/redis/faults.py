@@ -15,6 +15,7 @@ _ADVICE: tuple[tuple[str, str], ...] = (
     (r"no Sentinel .*does not know it", "the name behind the / of state.url is the one by which they watch it"),
     (r"no Sentinel .*takes it for down", "they name another where there is one"),
     (r"no Sentinel .*(Authentication|password)", "look at username and password under [state.sentinel]"),
+    (r"no Sentinel .*no permission", "what their user must be allowed is in docs/state.md"),
     (r"no Sentinel .*unknown command", "it is no Sentinel: redis:// instead of redis+sentinel://"),
     (
         r"OutOfMemory|\bOOM\b",

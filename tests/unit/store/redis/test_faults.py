@@ -14,6 +14,7 @@ from redis.exceptions import (
     ResponseError,
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.sentinel import MasterNotFoundError
 
 from firstseen.stateurl import StateUrl
 from firstseen.store.redis.faults import Fault, is_gone, told
@@ -51,6 +52,11 @@ HEAD = "the state at redis://ada:********@h/0"
         (
             RedisConnectionError("max number of clients reached"),
             "cannot be reached: max number of clients reached; it takes more with a larger maxclients",
+        ),
+        (
+            MasterNotFoundError("no Sentinel names a primary for main (h:1 cannot be asked: no permissions to run it)"),
+            "cannot be reached: no Sentinel names a primary for main (h:1 cannot be asked: no permissions to run it); "
+            "what their user must be allowed is in docs/state.md",
         ),
         (OSError(), "cannot be reached: OSError"),
         (ResponseError("ERR whatever"), "cannot be used: ERR whatever"),
