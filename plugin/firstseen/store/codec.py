@@ -79,9 +79,9 @@ def pack_memory(memory: Memory, terms: Sequence[TermValue]) -> bytes:
 
 def unpack_memory(raw: bytes) -> tuple[Memory, tuple[TermValue, ...]]:
     """What is remembered, and its terms."""
-    # Plain checks of types: this runs once per claim, and patterns of classes take ten times as long.
     if raw and raw[0] < _FLAGS:
         return _unpack_short(raw)
+    # Plain checks of types: this runs once per claim, and patterns of classes take ten times as long.
     values = _unpack(raw)
     if type(values) is not list or len(values) < 2:
         raise ValueError("it is no memory")
