@@ -23,9 +23,11 @@ from firstseen.forward.content import Content, reading
 from firstseen.forward.messages import Chunk, Mode
 from firstseen.forward.outgoing import Frame
 from firstseen.forward.shapes import Edit, Shaper
+from firstseen.forward.times import LAST_SECOND
 from firstseen.logs import event
 from firstseen.metrics import Counts
 from firstseen.packing import Buffer
+from firstseen.record.eventtime import read_time_ms
 from firstseen.record.spans import Span, decode_record, entry_span, entry_time_ms, message_span
 from firstseen.record.splice import labelled_entry
 from firstseen.record.view import Mode as ViewMode
@@ -39,6 +41,10 @@ log = logging.getLogger(__name__)
 
 MAX_LABELS = 16 << 20
 """Bytes of entries with labels that are made for one chunk: an entry of some dozen bytes may get kilobytes of them."""
+
+_PAIR = b"\x92"
+_EVENT_TIME = b"\xd7\x00"
+"""How nearly all senders begin an entry, and its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,14 +244,22 @@ def _moment(data: Buffer, span: Span, now_ms: int) -> Moment:
 
 
 def _first_ms(content: Content) -> int | None:
-    """The time of the first entry; None where there is none, or it marks a group."""
+    """The time of the first entry; None where it does not lie where most senders put it, or marks a group.
+
+    It is only shown: a chunk may be one record, for which walking to its time would be much.
+    """
     entries = content.entries
-    if content.chunk.mode is Mode.MESSAGE:
-        return entry_time_ms(entries.data, message_span(entries.data, entries.start, entries.stop))
-    if not entries.count:
-        return None
-    span = entry_span(entries.data, entries.start, entries.start + entries.offsets[1])
-    return None if span is None else entry_time_ms(entries.data, span)
+    data, at = entries.data, entries.start
+    if content.chunk.mode is not Mode.MESSAGE:
+        if data[at : at + 1] != _PAIR or at == entries.stop:
+            return None
+        at += 1
+    if data[at : at + 1] == _PAIR:  # the time comes with metadata
+        at += 1
+    if data[at : at + 2] != _EVENT_TIME:
+        return read_time_ms(data, at, entries.stop)
+    seconds = int.from_bytes(data[at + 2 : at + 6])
+    return seconds * 1_000 + int.from_bytes(data[at + 6 : at + 10]) // 1_000_000 if seconds <= LAST_SECOND else None
 
 
 def _digest(data: Buffer, span: Span) -> Callable[[], str]:

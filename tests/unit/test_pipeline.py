@@ -521,10 +521,17 @@ def test_whoever_wants_to_know_is_told_of_labels(bench: Bench) -> None:
         (msgpack.packb(["aws", msgpack.packb([5, {}])]), 5_000),
         (msgpack.packb(["aws", 5, {}]), 5_000),
         (msgpack.packb(["aws", [[[7, {"meta": 1}], {}]]]), 7_000),
+        (msgpack.packb(["aws", [[TIME, {}]]]), 0x6553F100 * 1_000 + 123),
+        (msgpack.packb(["aws", TIME, {}]), 0x6553F100 * 1_000 + 123),
+        (b"\x92\xa3aws\x91\xdc\x00\x02\x05\x80", None),
+        (msgpack.packb(["aws", [[[msgpack.ExtType(0, b"\xff" * 4 + bytes(4)), {}], {}]]]), None),
         (msgpack.packb(["aws", []]), None),
         (msgpack.packb(["aws", 5, {}, {"fluent_signal": 1}]), None),
     ],
-    ids=["forward", "packed", "message", "with metadata", "empty", "a metric"],
+    ids=[
+        *("forward", "packed", "message", "with metadata", "an EventTime", "of a message", "in another form"),
+        *("a group", "empty", "a metric"),
+    ],
 )
 def test_the_time_of_the_first_entry(bench: Bench, frame: bytes, first_ms: int | None) -> None:
     assert bench.process(frame).first_ms == first_ms

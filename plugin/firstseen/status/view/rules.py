@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from firstseen.status.report import Rule, Status
+from firstseen.status.report import IdleRule, Rule, Status
 from firstseen.status.view.chart import bar
 from firstseen.status.view.markup import Child, Html, element, joined
 from firstseen.status.view.parts import badge, folded, section
@@ -13,6 +13,9 @@ from firstseen.status.view.words import clock, length, moment, number, percent, 
 
 MOST_ROWS = 20
 """Rules without a match that are listed openly; where there are more, they fold away."""
+
+MOST_LISTED = 100
+"""Rules of one sort: a page is made in some milliseconds, in which no record moves."""
 
 
 RULE_COLUMNS = (
@@ -31,38 +34,39 @@ def rules(told: Status) -> Html:
     quiet = [rule for rule in listed if not rule.matches and rule.status == "open"]
     if len(quiet) <= MOST_ROWS:
         quiet = []
-    shown = [rule for rule in listed if rule not in quiet]
+    silent = {rule.id for rule in quiet}
+    shown = [rule for rule in listed if rule.id not in silent]
     idle = told.rules.not_running
     return section(
         "rules",
         "Rules",
         _rules_said(told),
-        table("Rules that run", RULE_COLUMNS, map(_rule, shown), "rules") if shown else None,
-        folded(
-            "quiet",
-            f"{several(len(quiet), 'rule')} without a match since the start",
-            table("Rules without a match", RULE_COLUMNS, map(_rule, quiet), "rules"),
-        )
-        if quiet
-        else None,
-        folded(
-            "idle",
-            f"{several(len(idle), 'rule')} that {'does' if len(idle) == 1 else 'do'} not run",
-            table(
-                "Rules that do not run",
-                [Column("Rule"), Column("Reason")],
-                (
-                    [
-                        joined(element("strong", rule.name or rule.id), badge(rule.status.replace("_", " "), "idle")),
-                        rule.reason,
-                    ]
-                    for rule in idle
-                ),
-            ),
-        )
-        if idle
-        else None,
+        *_some("Rules that run", shown),
+        _quiet(quiet) if quiet else None,
+        _idle(idle) if idle else None,
     )
+
+
+def _some(caption: str, listed: Sequence[Rule]) -> Iterator[Html]:
+    """As many as a page has room for."""
+    if listed:
+        yield table(caption, RULE_COLUMNS, map(_rule, listed[:MOST_LISTED]), "rules")
+    if len(listed) > MOST_LISTED:
+        yield element("p", f"and {number(len(listed) - MOST_LISTED)} more, which /status has", class_="note")
+
+
+def _quiet(listed: Sequence[Rule]) -> Html:
+    what = f"{several(len(listed), 'rule')} without a match since the start"
+    return folded("quiet", what, *_some("Rules without a match", listed))
+
+
+def _idle(listed: Sequence[IdleRule]) -> Html:
+    what = several(len(listed), "rule that does", "rules that do")
+    rows: Iterator[Sequence[Child]] = (
+        [joined(element("strong", rule.name or rule.id), badge(rule.status.replace("_", " "), "idle")), rule.reason]
+        for rule in listed[:MOST_LISTED]
+    )
+    return folded("idle", f"{what} not run", table("Rules that do not run", [Column("Rule"), Column("Reason")], rows))
 
 
 def _rules_said(told: Status) -> Html:

@@ -1,4 +1,4 @@
-from firstseen.status.view.rules import MOST_ROWS, rules
+from firstseen.status.view.rules import MOST_LISTED, MOST_ROWS, rules
 from support.told import Reading, learning, rule, status
 
 
@@ -56,6 +56,20 @@ def test_those_that_do_not_run_say_why() -> None:
 
     assert "1 rule that does not run" in said.texts
     assert "x | not runnable | it is <EQL>" in said.text
+
+
+def test_a_page_has_room_for_so_many() -> None:
+    busy = [rule(number, matches=1) for number in range(MOST_LISTED + 5)]
+    quiet = [rule(1_000 + number) for number in range(MOST_LISTED + 7)]
+    idle = [{"id": f"x{number}", "name": "", "status": "skipped", "reason": "r"} for number in range(MOST_LISTED + 9)]
+
+    said = reading(rules__running=[*busy, *quiet], rules__not_running=idle)
+
+    assert len(said.all("tr")) == 3 * (MOST_LISTED + 1)
+    assert [text for text in said.texts if text.startswith("and ")] == [
+        *("and 5 more, which /status has", "and 7 more, which /status has"),
+    ]
+    assert f"{MOST_LISTED + 9} rules that do not run" in said.texts
 
 
 def test_none_at_all() -> None:
