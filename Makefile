@@ -41,7 +41,7 @@ bench-state: $(VENV)/.ready-test ## what a million terms cost in the state, on d
 
 FUZZ_SECONDS ?= 60
 fuzz: $(VENV)/.ready-fuzz ## every fuzz target for FUZZ_SECONDS (60) each; what breaks one is kept in build/fuzz
-	@for target in acks decompression frames handshake shaping; do \
+	@for target in acks decompression frames handshake requests shaping; do \
 		echo "$$target, $(FUZZ_SECONDS) s"; \
 		PYTHONPATH=tests $(BIN)/python -m fuzz $$target $(FUZZ_SECONDS) || exit 1; \
 	done

@@ -30,6 +30,7 @@ FROM_SPEC: Mapping[str, tuple[str, ...]] = {
     "decompression": (),
     "frames": FRAMES,
     "handshake": (),
+    "requests": (),
     "shaping": FRAMES,
 }
 TARGETS = tuple(FROM_SPEC)
@@ -110,9 +111,33 @@ def bodies() -> Iterator[tuple[str, bytes]]:
     )
 
 
+def requests() -> Iterator[tuple[str, bytes]]:
+    """Requests of browsers, of Prometheus, of old clients, and what is none."""
+    host = b"Host: localhost\r\n"
+    get = b"GET /status HTTP/1.1\r\n" + host
+    yield "get", get + b"\r\n"
+    yield "get-three", (get + b"\r\n") * 2 + get + b"Connection: close\r\n\r\n"
+    yield "get-old", b"GET / HTTP/1.0\r\n\r\n" + get + b"\r\n"
+    yield "get-old-kept", b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" * 2
+    yield "head", get.replace(b"GET", b"HEAD") + b"\r\n" + get + b"\r\n"
+    yield "scrape", get + b"Accept: text/plain;version=0.0.4\r\nAccept-Encoding: gzip\r\nUser-Agent: Prometheus\r\n\r\n"
+    yield "token", get + b"Authorization: Bearer a token that is right\r\n\r\n"
+    yield "post", b"POST / HTTP/1.1\r\n" + host + b"Content-Length: 3\r\n\r\nabc" + get + b"\r\n"
+    yield "chunked", get + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" + get + b"\r\n"
+    yield "lengths", get + b"Content-Length: 0\r\nContent-Length: 5\r\n\r\nabcde"
+    yield "upgrade", get + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n" + get + b"\r\n"
+    yield "connect", b"CONNECT localhost:1 HTTP/1.1\r\n" + host + b"\r\nabc"
+    yield "expect", get + b"Expect: 100-continue\r\nContent-Length: 1\r\n\r\n"
+    yield "folded", get + b"X: a\r\n b\r\n\r\n"
+    yield "hosts", b"GET / HTTP/1.1\r\n" + host * 2 + b"\r\n"
+    yield "bare-newlines", get.replace(b"\r", b"") + b"\n"
+    yield "long", get + b"X: " + b"x" * 3_000 + b"\r\n\r\n"
+    yield "hello-of-tls", bytes.fromhex("160301020001000" + "1fc0303") + bytes(40)
+
+
 def write() -> None:
     """Write the seeds that are made here."""
-    for target, made in (("handshake", handshakes()), ("decompression", bodies())):
+    for target, made in (("handshake", handshakes()), ("decompression", bodies()), ("requests", requests())):
         (FOLDER / target).mkdir(parents=True, exist_ok=True)
         for name, data in made:
             (FOLDER / target / name).write_bytes(data)

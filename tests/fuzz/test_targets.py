@@ -16,7 +16,14 @@ from fuzz.mutation import any_frame, mutated
 from fuzz.reading import DEEPEST
 from fuzz.seeds import FOLDER, TARGETS, seeds
 
-CHANGES = {"acks": 1_000, "decompression": 1_500, "frames": 1_000, "handshake": 1_000, "shaping": 1_000}
+CHANGES = {
+    "acks": 1_000,
+    "decompression": 1_500,
+    "frames": 1_000,
+    "handshake": 1_000,
+    "requests": 500,
+    "shaping": 1_000,
+}
 """Changed inputs for each target: what takes a second or two."""
 
 

@@ -71,11 +71,11 @@ class House(Protocol):
 
 
 class HttpConnection(asyncio.Protocol):
-    """One client of ``house``."""
+    """One client of ``house``, in ``loop``."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, loop: asyncio.AbstractEventLoop) -> None:
         self._house = house
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=LONGEST_HEAD)
         self._transport: asyncio.Transport | None = None
         self._request: h11.Request | None = None

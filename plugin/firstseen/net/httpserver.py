@@ -65,8 +65,7 @@ class HttpServer:
         self._visits = Pace(MOST_VISITS_PER_S, self._loop.time)
         self._requests = Pace(MOST_REQUESTS_PER_S, self._loop.time)
         self._waiting: deque[HttpConnection] = deque()
-        self._answering = False
-        self._pause: asyncio.TimerHandle | None = None
+        self._next: asyncio.Handle | None = None
 
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> str:
         """Listen there; returns the address with the port that was given. Raises `OSError`."""
@@ -94,8 +93,8 @@ class HttpServer:
             listening.close()
         for path in self._paths:
             path.unlink(missing_ok=True)
-        if self._pause is not None:
-            self._pause.cancel()
+        if self._next is not None:
+            self._next.cancel()
         for connection in tuple(self._connections):
             connection.abort()
 
@@ -110,8 +109,8 @@ class HttpServer:
     def wait(self, connection: HttpConnection) -> None:
         """Called by a connection."""
         self._waiting.append(connection)
-        if not self._answering and self._pause is None:
-            self._answer_waiting()
+        if self._next is None:
+            self._next = self._loop.call_soon(self._answer_one)
 
     def answer(self, request: Request) -> Response:
         """Called by a connection."""
@@ -121,19 +120,21 @@ class HttpServer:
             log.exception("http_answer_failed")
             return refusal(500, f"a mistake of the program: {type(error).__name__}; its log has the rest")
 
-    def _answer_waiting(self) -> None:
-        """Answer one request of each connection after the other; its next one is behind those of all others."""
-        self._pause = None
-        self._answering = True
-        while self._waiting:
-            if self._waiting[0] not in self._connections:
-                self._waiting.popleft()
-            elif wait_s := self._requests.wait_s():
-                self._pause = self._loop.call_later(wait_s, self._answer_waiting)
-                break
-            else:
-                self._waiting.popleft().answer()
-        self._answering = False
+    def _answer_one(self) -> None:
+        """Answer the request that waits for longest, and the next one when everybody else in the loop was served.
+
+        A connection has one request here at a time: whoever asks for much at once is behind all others with the rest.
+        """
+        self._next = None
+        while self._waiting and self._waiting[0] not in self._connections:
+            self._waiting.popleft()
+        if not self._waiting:
+            return
+        if wait_s := self._requests.wait_s():
+            self._next = self._loop.call_later(wait_s, self._answer_one)
+            return
+        self._next = self._loop.call_soon(self._answer_one)
+        self._waiting.popleft().answer()
 
     def _accept_on(self, listening: socket.socket, tls: ssl.SSLContext | None) -> None:
         listening.listen(BACKLOG)
@@ -161,7 +162,7 @@ class HttpServer:
     async def _let_in(self, accepted: socket.socket, tls: ssl.SSLContext | None) -> None:
         try:
             async with asyncio.timeout(REQUEST_S):
-                await self._loop.connect_accepted_socket(lambda: HttpConnection(self), accepted, ssl=tls)
+                await self._loop.connect_accepted_socket(lambda: HttpConnection(self, self._loop), accepted, ssl=tls)
         except (OSError, TimeoutError) as error:  # no TLS, or gone already: nobody we could answer
             event(log, logging.DEBUG, "http_client_lost", reason=str(error) or repr(error))
             accepted.close()

@@ -40,7 +40,8 @@ class House:
 @asynccontextmanager
 async def open_house() -> AsyncIterator[tuple[House, int]]:
     house = House()
-    server = await asyncio.get_running_loop().create_server(lambda: HttpConnection(house), "127.0.0.1", 0)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: HttpConnection(house, loop), "127.0.0.1", 0)
     try:
         yield house, server.sockets[0].getsockname()[1]
     finally:
