@@ -230,12 +230,12 @@ class Pipeline:
             span = entry_span(entries.data, start, stop)
             if span is not None:
                 # Where the rules were loaded anew since this chunk was begun, what was sought is no guide any more.
-                if groups is None or self._engine.rules is not rules:
-                    yield span, None
-                    continue
-                asked = rules.some(groups).within(entries.data, span.record, span.stop)
-                if asked.rules:
-                    yield span, asked
+                asked = None if groups is None or self._engine.rules is not rules else rules.some(groups)
+                if asked is not None:
+                    asked = asked.within(entries.data, span.record, span.stop)
+                    if not asked.rules:
+                        continue
+                yield span, asked
 
 
 def _moment(data: Buffer, span: Span, now_ms: int) -> Moment:

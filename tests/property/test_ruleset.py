@@ -219,7 +219,8 @@ def test_what_is_found_from_afar_is_what_the_definition_finds(
 
     assert [at for at, _ in hits] == sorted(at for at, _ in hits)
     assert sorted(hit for hit in wide_hits if start <= hit[0] < stop) == sorted(hits)
-    asked = None if rules.scanner.always else rules.some(group for _, group in hits).within(buffer, start, stop).rules
+    named = None if rules.scanner.always else rules.some(group for _, group in hits)
+    asked = None if named is None else named.within(buffer, start, stop).rules
     for view in events:
         assert rules.matches(view, asked) == rules.matches_linear(view)
         assert rules.matches(view) == rules.matches_linear(view)

@@ -152,9 +152,12 @@ class Reader:
                     found.setdefault(bisect_right(stops, hit), set()).add(group)
                 for number, groups in found.items():
                     event = some[number]
-                    asked = self._rules.some(groups).within(event, 0, len(event))
-                    if asked.rules:
-                        self._inspect(event, asked)
+                    asked = self._rules.some(groups)
+                    if asked is not None:
+                        asked = asked.within(event, 0, len(event))
+                        if not asked.rules:
+                            continue
+                    self._inspect(event, asked)
 
     def _inspect(self, event: bytes, asked: Asked | None) -> None:
         self._report.totals.candidates += 1

@@ -8,14 +8,13 @@ This may only save work: a property test holds that what is recalled is what wou
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 from firstseen.kql.ast import And, Exists, Is, MatchAll, Node, Not, Or, Range
 from firstseen.kql.demands import demanded
 from firstseen.kql.needles import is_common, needles
 from firstseen.record.fields import field_type
-from firstseen.record.glance import Glance, key_of
+from firstseen.record.glance import Glance, Path, key_of
 from firstseen.record.view import is_verbatim, reads_of
 from firstseen.rules.actions import ACTION
 from firstseen.rules.rule import NewTerms, Rule
@@ -56,19 +55,59 @@ class Likeness(NamedTuple):
         self.known[self.key] = matches
 
 
+class Traits(NamedTuple):
+    """What can be said of a rule by itself.
+
+    ``marks`` are needles of a rule about a call, beside the name of the call: worth no search through everything, but
+    one through what has the name; empty where there are none that are rare. ``paths`` are the places of a record that
+    its matches hang on, None where a glance cannot show them.
+    """
+
+    marks: frozenset[bytes]
+    paths: frozenset[Path] | None
+
+
+def traits_of(rule: Rule) -> Traits:
+    """Find them out: it takes a good part of a millisecond."""
+    marks = needles(rule.node, _is_mark, field_type) if demanded(rule.node, ACTION) is not None else None
+    paths = [reads_of(field) for field in _fields(rule)]
+    stated = [each for each in paths if each is not None]
+    return Traits(
+        frozenset() if marks is None or len(marks) > _MOST_MARKS else marks,
+        frozenset(path for each in stated for path in each) if len(stated) == len(paths) else None,
+    )
+
+
+class Kept:
+    """What is kept for all that is `Asked` of the rules of one set."""
+
+    __slots__ = ("_traits", "known")
+
+    def __init__(self) -> None:
+        self.known: dict[Hashable, Sequence[Match]] = {}
+        self._traits: dict[Rule, Traits] = {}
+
+    def traits(self, rule: Rule) -> Traits:
+        """See `traits_of`."""
+        found = self._traits.get(rule)
+        if found is None:
+            found = self._traits[rule] = traits_of(rule)
+        return found
+
+
 class Asked:
     """Some of the rules, which are to be asked of a record."""
 
-    __slots__ = ("_fewer", "_key_of", "_known", "_marked", "rules")
+    __slots__ = ("_fewer", "_kept", "_key_of", "_marked", "rules")
 
-    def __init__(self, rules: Sequence[Rule], known: dict[Hashable, Sequence[Match]]) -> None:
+    def __init__(self, rules: Sequence[Rule], kept: Kept) -> None:
         self.rules = rules
-        self._known = known
-        self._marked = [(rule, marks) for rule in rules if (marks := marks_of(rule))]
+        self._kept = kept
+        traits = [kept.traits(rule) for rule in rules]
+        self._marked = [(rule, each.marks) for rule, each in zip(rules, traits, strict=True) if each.marks]
         self._fewer: dict[frozenset[Rule], Asked] = {}
-        paths = [reads_of(field) for rule in rules for field in _fields(rule)]
-        stated = [each for each in paths if each is not None]
-        self._key_of = key_of(path for each in stated for path in each) if len(stated) == len(paths) else None
+        paths = [each.paths for each in traits if each.paths is not None]
+        self._key_of = key_of(frozenset().union(*paths)) if len(paths) == len(traits) else None
 
     def within(self, data: bytes | bytearray, start: int, stop: int) -> Asked:
         """Those of the rules that the record in ``data[start:stop]`` may match, by the marks that it bears."""
@@ -83,7 +122,7 @@ class Asked:
         if fewer is None:
             if len(self._fewer) >= _MOST_FEWER:
                 return self
-            fewer = Asked([rule for rule in self.rules if rule not in unlikely], self._known)
+            fewer = Asked([rule for rule in self.rules if rule not in unlikely], self._kept)
             self._fewer[unlikely] = fewer
         return fewer
 
@@ -96,19 +135,7 @@ class Asked:
         """What kind of record it is; only for rules that can be compared by."""
         if self._key_of is None:
             raise AssertionError("these rules go by more than a glance shows")
-        return Likeness(self._known, (self, self._key_of(seen)))
-
-
-@lru_cache(maxsize=MOST_KNOWN)
-def marks_of(rule: Rule) -> frozenset[bytes]:
-    """Needles of a rule about a call, beside the name of the call; empty where it has none that are rare.
-
-    They are worth no search through everything, but one through what has the name.
-    """
-    if demanded(rule.node, ACTION) is None:
-        return frozenset()
-    found = needles(rule.node, _is_mark, field_type)
-    return frozenset() if found is None or len(found) > _MOST_MARKS else found
+        return Likeness(self._kept.known, (self, self._key_of(seen)))
 
 
 def _is_mark(field: str) -> bool:

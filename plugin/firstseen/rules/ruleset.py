@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from firstseen.kql import naive
 from firstseen.kql.demands import demanded
@@ -10,7 +10,7 @@ from firstseen.kql.scalars import text_of
 from firstseen.model import Fields
 from firstseen.record.fields import field_type
 from firstseen.rules.actions import ACTION, Actions, Group
-from firstseen.rules.alike import Asked, Match
+from firstseen.rules.alike import Asked, Kept
 from firstseen.rules.assembly import at
 from firstseen.rules.exceptions import ItemReport
 from firstseen.rules.rule import Report, Rule
@@ -19,6 +19,9 @@ from firstseen.rules.scanner import Scanner, Sought
 _MOST_ASKED = 4_096
 """Different groups of rules of which is kept what they have in common."""
 
+_MOST_TOGETHER = 64
+"""Rules that are asked together because of what lies in a record's bytes; more of them only where that tells little."""
+
 
 class RuleSet:
     """The rules that run, and the ``reports`` on all rule files, in the order in which they were named.
@@ -26,7 +29,7 @@ class RuleSet:
     ``exceptions`` are the reports on all exceptions.
     """
 
-    __slots__ = ("_actions", "_any_action", "_known", "_some", "exceptions", "reports", "rules", "scanner")
+    __slots__ = ("_actions", "_any_action", "_kept", "_some", "exceptions", "reports", "rules", "scanner")
 
     def __init__(
         self, rules: Iterable[Rule], reports: Iterable[Report] = (), exceptions: Iterable[ItemReport] = ()
@@ -37,8 +40,8 @@ class RuleSet:
         demands = [demanded(rule.node, ACTION) for rule in self.rules]
         self.scanner = Scanner(map(Sought, (rule.needles for rule in self.rules), demands))
         self._actions = Actions({number: each for number, each in enumerate(demands) if each is not None})
-        self._some: dict[frozenset[Group], Asked] = {}
-        self._known: dict[Hashable, Sequence[Match]] = {}
+        self._some: dict[frozenset[Group], Asked | None] = {}
+        self._kept = Kept()
         self._any_action = tuple(number for number, each in enumerate(demands) if each is None)
 
     def next_expiry_ms(self, now_ms: int) -> int | None:
@@ -54,16 +57,18 @@ class RuleSet:
         """Those of the rules that match, in order; of ``asked``, where it is known that no other does."""
         return [rule for rule in (self._asked(view) if asked is None else asked) if rule.predicate(view)]
 
-    def some(self, groups: Iterable[Group]) -> Asked:
-        """The rules of these groups, each once, in order."""
+    def some(self, groups: Iterable[Group]) -> Asked | None:
+        """The rules of these groups, each once, in order.
+
+        None where they are many: then it is better to go by the action of the event, see `matches`.
+        """
         wanted = frozenset(groups)
-        asked = self._some.get(wanted)
-        if asked is None:
+        if wanted not in self._some:
             if len(self._some) >= _MOST_ASKED:
                 self._some.clear()
-                self._known.clear()  # which goes by which these were
-            asked = self._some[wanted] = Asked(self._numbered(wanted), self._known)
-        return asked
+            rules = self._numbered(wanted)
+            self._some[wanted] = Asked(rules, self._kept) if len(rules) <= _MOST_TOGETHER else None
+        return self._some[wanted]
 
     def _asked(self, view: Fields) -> Sequence[Rule]:
         """The rules that may match, by the action of the event."""

@@ -5,7 +5,7 @@ import pytest
 
 from firstseen.record.glance import Glance, glance_at
 from firstseen.rules import alike
-from firstseen.rules.alike import Asked, Likeness, Match
+from firstseen.rules.alike import Asked, Kept, Likeness, Match
 from support.rulebook import ARN, call, rule_id, rule_set, rule_text
 
 (RULE,) = rule_set(rule_text()).rules
@@ -18,14 +18,14 @@ def seen(arn: str, event_id: str = "e-1") -> Glance:
 
 
 def test_records_are_alike_where_they_are_the_same_for_the_rules() -> None:
-    asked = Asked([RULE], {})
+    asked = Asked([RULE], Kept())
 
     assert asked.likeness(seen("ada")).key == asked.likeness(seen("ada", "e-2")).key
     assert asked.likeness(seen("ada")).key != asked.likeness(seen("bob")).key
 
 
 def test_what_was_learned_is_recalled() -> None:
-    asked = Asked([RULE], {})
+    asked = Asked([RULE], Kept())
     match = Match(RULE, ("ada",))
 
     assert asked.likeness(seen("ada")).recalled() is None
@@ -35,8 +35,8 @@ def test_what_was_learned_is_recalled() -> None:
 
 
 def test_other_rules_know_nothing_of_it() -> None:
-    known: dict = {}
-    one, other = Asked([RULE], known), Asked([RULE], known)
+    kept = Kept()
+    one, other = Asked([RULE], kept), Asked([RULE], kept)
     one.likeness(seen("ada")).learn([])
 
     assert one.likeness(seen("ada")).recalled() == []
@@ -64,7 +64,7 @@ def test_other_rules_know_nothing_of_it() -> None:
 def test_rules_that_go_by_what_a_glance_shows(query: str, fields: list[str], compares: bool) -> None:
     rules = rule_set(rule_text(query, fields)).rules
 
-    asked = Asked(rules, {})
+    asked = Asked(rules, Kept())
 
     assert asked.compares is compares
     if not compares:
@@ -88,7 +88,11 @@ MARKED = rule_set(
 
 
 def test_marks_are_needles_beside_the_name_of_a_call() -> None:
-    assert [alike.marks_of(rule) for rule in MARKED] == [frozenset((b"id_rsa", b".ppk")), frozenset(), frozenset()]
+    assert [alike.traits_of(rule).marks for rule in MARKED] == [
+        frozenset((b"id_rsa", b".ppk")),
+        frozenset(),
+        frozenset(),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -101,20 +105,20 @@ def test_marks_are_needles_beside_the_name_of_a_call() -> None:
     ],
 )
 def test_rules_whose_marks_a_record_lacks_are_not_asked(data: bytes, expected: list) -> None:
-    asked = Asked(MARKED, {})
+    asked = Asked(MARKED, Kept())
 
     assert list(asked.within(data, 0, len(data)).rules) == list(expected)
     assert list(asked.within(bytearray(b"." + data + b"id_rsa"), 1, 1 + len(data)).rules) == list(expected)
 
 
 def test_of_rules_without_marks_all_are_asked() -> None:
-    asked = Asked(MARKED[1:], {})
+    asked = Asked(MARKED[1:], Kept())
     assert asked.within(b"", 0, 0) is asked
 
 
 def test_what_is_kept_of_fewer_rules_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = Asked(MARKED, {})
+    asked = Asked(MARKED, Kept())
     assert asked.within(b"", 0, 0) is asked.within(b"", 0, 0)
     monkeypatch.setattr(alike, "_MOST_FEWER", 0)
-    other = Asked(MARKED, {})
+    other = Asked(MARKED, Kept())
     assert other.within(b"", 0, 0) is other

@@ -54,6 +54,13 @@ def test_what_is_kept_of_groups_stays_small(ruleset, monkeypatch):
     assert ruleset.some([(0,)]) is not first
 
 
+def test_many_rules_are_asked_by_the_action_of_the_event(ruleset, monkeypatch):
+    monkeypatch.setattr("firstseen.rules.ruleset._MOST_TOGETHER", 2)
+    assert ruleset.some([(0, 1)]) is not None
+    assert ruleset.some([(0, 1), (2,)]) is None
+    assert ruleset.some([(0, 1), (2,)]) is None
+
+
 def test_an_empty_set():
     empty = RuleSet([])
     assert (empty.rules, empty.reports, empty.matches(Document({}))) == ((), (), [])
