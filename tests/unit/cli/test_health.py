@@ -1,0 +1,133 @@
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from firstseen.cli import main
+from firstseen.net.tls import server_context
+from support.authority import Authority
+
+READY = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nready\n"
+UNREADY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 9\r\n\r\nno_rules\n"
+
+
+class Agent:
+    """Answers one request with ``answer``; `request` is what it was asked, once `asked` has returned."""
+
+    def __init__(self, listening: socket.socket, answer: bytes, tls: ssl.SSLContext | None = None) -> None:
+        self._listening, self._answer, self._tls = listening, answer, tls
+        self.request = b""
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        connection, _ = self._listening.accept()
+        with connection, self._tls.wrap_socket(connection, server_side=True) if self._tls else connection as peer:
+            while b"\r\n\r\n" not in self.request:
+                self.request += peer.recv(4096)
+            peer.sendall(self._answer)
+
+    def asked(self) -> list[bytes]:
+        self._thread.join(60.0)
+        return self.request.split(b"\r\n")
+
+
+@pytest.fixture
+def listening() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as made:
+        yield made
+
+
+def port(listening: socket.socket) -> int:
+    number: int = listening.getsockname()[1]
+    return number
+
+
+def health(folder: Path, listen: str, *arguments: str, more: str = "") -> Result:
+    file = folder / "firstseen.toml"
+    file.write_text(f'[http]\nlisten = "{listen}"\n{more}')
+    return CliRunner().invoke(main, ["health", "-c", str(file), *arguments])
+
+
+def test_ready(tmp_path: Path, listening: socket.socket) -> None:
+    agent = Agent(listening, READY)
+    result = health(tmp_path, f"127.0.0.1:{port(listening)}")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "ready\n", "")
+    assert agent.asked()[0] == b"GET /readyz HTTP/1.1"
+    assert b"Host: localhost" in agent.asked()
+
+
+def test_not_ready(tmp_path: Path, listening: socket.socket) -> None:
+    Agent(listening, UNREADY)
+    result = health(tmp_path, f"127.0.0.1:{port(listening)}")
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", "no_rules\n")
+
+
+def test_alive(tmp_path: Path, listening: socket.socket) -> None:
+    agent = Agent(listening, READY)
+    assert health(tmp_path, f"127.0.0.1:{port(listening)}", "--live").exit_code == 0
+    assert agent.asked()[0] == b"GET /livez HTTP/1.1"
+
+
+def test_one_that_listens_on_all_addresses_is_asked_on_this_machine(tmp_path: Path, listening: socket.socket) -> None:
+    Agent(listening, READY)
+    result = health(tmp_path, f"0.0.0.0:{port(listening)}", more='token = "correct horse battery"\n')
+    assert result.exit_code == 0
+
+
+def test_a_unix_socket(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "socket"))
+        listening.listen()
+        agent = Agent(listening, READY)
+        assert health(tmp_path, f"unix:{tmp_path}/socket").exit_code == 0
+        assert b"Host: localhost" in agent.asked()
+
+
+@pytest.mark.parametrize("certificates_are_asked_for", [False, True])
+def test_under_tls(tmp_path: Path, listening: socket.socket, certificates_are_asked_for: bool) -> None:
+    root = Authority(tmp_path, "root")
+    pem = root.issue("collector.example.com")
+    ca = root.file if certificates_are_asked_for else None
+    Agent(listening, READY, server_context(pem.cert, pem.key, ca))
+    more = f'tls.cert = "{pem.cert}"\ntls.key = "{pem.key}"\n' + (f'tls.client_ca = "{ca}"\n' if ca else "")
+    result = health(tmp_path, f"tls://127.0.0.1:{port(listening)}", more=more)
+    assert (result.exit_code, result.output) == (0, "ready\n")
+
+
+def test_nobody_there(tmp_path: Path, listening: socket.socket) -> None:
+    number = port(listening)
+    listening.close()
+    result = health(tmp_path, f"127.0.0.1:{number}")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"firstseen: no answer from 127.0.0.1:{number} (http.listen): [Errno 111] Connection refused\n"
+    )
+
+
+def test_somebody_who_does_not_answer(tmp_path: Path, listening: socket.socket) -> None:
+    result = health(tmp_path, f"127.0.0.1:{port(listening)}", "--timeout", "0.1")
+    assert result.exit_code == 1
+    assert "timed out" in result.stderr
+
+
+def test_somebody_who_speaks_something_else(tmp_path: Path, listening: socket.socket) -> None:
+    Agent(listening, b"220 mail.example.com ESMTP\r\n")
+    result = health(tmp_path, f"127.0.0.1:{port(listening)}")
+    assert result.exit_code == 1
+    assert "no answer from" in result.stderr
+
+
+@pytest.mark.parametrize(("listen", "why"), [("", 'http.listen is ""'), ("127.0.0.1:0", "another one at each start")])
+def test_nothing_to_ask(tmp_path: Path, listen: str, why: str) -> None:
+    result = health(tmp_path, listen)
+    assert result.exit_code == 1
+    assert why in result.stderr
+
+
+def test_a_configuration_that_is_wrong(tmp_path: Path) -> None:
+    assert health(tmp_path, "nowhere").exit_code == 78
