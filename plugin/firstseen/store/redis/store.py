@@ -31,11 +31,10 @@ from firstseen.store.ledger import Change, Ledger, Outcome, resolve
 from firstseen.store.redis.ask import Ask, Asking
 from firstseen.store.redis.courier import Courier, Round
 from firstseen.store.redis.hashes import fields_of, raw
-from firstseen.store.redis.link import CLAIM, FREE, NOTE, REGISTER, REMEMBER, Link, Part
+from firstseen.store.redis.link import CLAIM, FREE, NOTE, REMEMBER, Link, Part
 from firstseen.store.redis.merging import Merging, exchange, new_token
 from firstseen.store.redis.owner import Owner
 from firstseen.store.redis.pins import Cache, Met, Pins
-from firstseen.store.redis.reader import packed_rule
 from firstseen.store.sweep import kept_ms
 
 QUEUE_MS = 2_000
@@ -78,11 +77,6 @@ class RedisStore(Merging):
         self.on_done: Callable[[Entry], None] | None = None
         """Is told of what this agent remembers, holding a lock."""
         self._courier = Courier(link, self._lock, self._gather, self._given_up, trouble)
-
-    def register(self, rule: RuleState, now_ms: int) -> int:
-        """See `Store.register`."""
-        rules, field = self._prefix + b"rules", rule.key.hex()
-        return int(self._link.call(*REGISTER.on(rules, field, now_ms, packed_rule(rule))))
 
     def reservation(self) -> Asking:
         """See `SharedStore.reservation`."""
