@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow faults fuzz check fix bench bench-state ci clean
+.PHONY: help demo test test-slow test-deb test-container faults fuzz check fix bench bench-state deb ci clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,7 +14,7 @@ demo: $(VENV)/.ready ## the whole job on a synthetic day of CloudTrail: first si
 	@PYTHONPATH=tests $(BIN)/python -m demo
 
 test: $(VENV)/.ready-test ## the test suite, on all cores
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not deb and not container"
 
 test-slow: $(VENV)/.ready-test ## what is left of it: 200 random faults, bombs, and chunks of 100 MB; some minutes
 	$(BIN)/python -m pytest -m slow
@@ -28,6 +28,7 @@ check: $(VENV)/.ready-check ## lint, types, import contracts, spelling
 	MYPYPATH=plugin $(BIN)/mypy --config-file setup.cfg
 	PYTHONPATH=plugin $(BIN)/lint-imports setup.cfg
 	$(BIN)/codespell
+	$(BIN)/hadolint packaging/container/Dockerfile
 
 fix: $(VENV)/.ready-check ## what lint can mend by itself
 	$(BIN)/ruff check --fix .
@@ -45,6 +46,20 @@ fuzz: $(VENV)/.ready-fuzz ## every fuzz target for FUZZ_SECONDS (60) each; what 
 		echo "$$target, $(FUZZ_SECONDS) s"; \
 		PYTHONPATH=tests $(BIN)/python -m fuzz $$target $(FUZZ_SECONDS) || exit 1; \
 	done
+
+deb: $(VENV)/.made ## a Debian package for the Debian that this is, in build/deb
+	@rm -f build/deb/firstseen_*.deb
+	sh packaging/deb/build.sh $(BIN)/pip build/deb
+
+test-deb: $(VENV)/.ready-test deb ## that package installed, run, upgraded, removed and purged in a Debian of its own; as root, with debootstrap
+	sh tests/support/root.sh build/deb/root.tar python3,adduser
+	$(BIN)/python -m pytest -m deb tests/deb
+
+test-container: $(VENV)/.ready-test ## the steps of the container's image carried out in directories, and the agent in them; as root, with debootstrap
+	sh tests/support/root.sh build/container/root.tar python3-venv,python3-pip
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --wheel-dir build/container/wheels ".[geoip,user-agent]" "setuptools>=77"
+	rm -f build/container/wheels/firstseen-*.whl
+	$(BIN)/python -m pytest -m container tests/container
 
 ci: ## exactly what CI runs
 	bash .ci/run

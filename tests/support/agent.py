@@ -54,17 +54,23 @@ def extra_of(extra: str, section: str) -> str:
 class AgentProcess:
     """``firstseen run`` in a process of its own; as a context manager it is killed at the end if it still runs.
 
-    ``environment`` comes on top of that of the tests, and ``through`` is a command that runs another one.
+    ``environment`` comes on top of that of the tests. ``through`` is a command that runs another one, and ``program``
+    what is run, where it is not the command beside this Python.
     """
 
     def __init__(
-        self, config: Path, *, environment: Mapping[str, str] | None = None, through: Sequence[str] = ()
+        self,
+        config: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+        through: Sequence[str] = (),
+        program: Path = FIRSTSEEN,
     ) -> None:
         self.config = config
         self.events: list[dict[str, Any]] = []
         self._news = threading.Condition()
         self._process = subprocess.Popen(
-            [*through, str(FIRSTSEEN), "run", "-c", str(config)],
+            [*through, str(program), "run", "-c", str(config)],
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
             env={**os.environ, **(environment or {})},

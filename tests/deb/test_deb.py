@@ -1,0 +1,231 @@
+"""The Debian package in a Debian of its own: installed, run under its user, upgraded, removed, purged.
+
+Run by `make test-deb`, which makes the package and the system that it is installed in: without them it is skipped.
+"""
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgpack
+import pytest
+
+from support.agent import AgentProcess
+from support.peers import Sink, Source
+from support.rulebook import call
+
+ROOT = Path(__file__).parents[2]
+BUILD = ROOT / "build/deb"
+SYSTEM = BUILD / "root.tar"
+PACKAGES = sorted(BUILD.glob("firstseen_*.deb"))
+
+pytestmark = [
+    pytest.mark.deb,
+    pytest.mark.skipif(
+        not SYSTEM.exists() or not PACKAGES or os.getuid() != 0, reason="run by `make test-deb`, as root"
+    ),
+]
+
+ADA, BOB = "arn:aws:iam::111122223333:user/ada", "arn:aws:iam::111122223333:user/bob"
+CONFIG = Path("etc/firstseen/firstseen.toml")
+
+
+class Machine:
+    """The system in ``folder``, and who is told what in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def run(self, *command: str, code: int = 0) -> str:
+        done = subprocess.run(
+            ["chroot", str(self.folder), *command],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LANG": "C.UTF-8"},
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout
+
+    def install(self, package: Path) -> None:
+        shutil.copy(package, self.folder / "package.deb")
+        self.run("dpkg", "--force-confdef", "--force-confold", "--install", "/package.deb")
+        (self.folder / "package.deb").unlink()
+
+    def owner(self, path: str) -> str:
+        return self.run("stat", "--format=%U:%G %a", path).strip()
+
+    def agent(self) -> AgentProcess:
+        """The unit's command line, as the unit's user, with no service manager."""
+        unit = (self.folder / "usr/lib/systemd/system/firstseen.service").read_text()
+        setting = dict(re.findall(r"^(User|Group|ExecStart|Environment)=(.*)$", unit, re.MULTILINE))
+        assert setting["ExecStart"] == "/usr/bin/firstseen run -c ${FIRSTSEEN_CONFIG}"
+        assert setting["Environment"] == f"FIRSTSEEN_CONFIG=/{CONFIG}"
+        who = [f"--userspec={setting['User']}:{setting['Group']}", f"--groups={setting['Group']}"]
+        program = Path("/usr/bin/firstseen")
+        self.run(
+            *("setpriv", "--reuid=firstseen", "--regid=firstseen", "--init-groups"),
+            str(program),
+            "validate",
+            "-c",
+            f"/{CONFIG}",
+        )
+        return AgentProcess(Path("/") / CONFIG, through=["chroot", *who, str(self.folder)], program=program)
+
+
+@pytest.fixture(scope="module")
+def package() -> Path:
+    (package,) = PACKAGES
+    return package
+
+
+@pytest.fixture(scope="module")
+def next_package(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A later version, with another default configuration and another file of its environment."""
+    folder = tmp_path_factory.mktemp("next")
+    subprocess.run(["dpkg-deb", "-R", str(package), str(folder / "root")], check=True)
+    control = folder / "root/DEBIAN/control"
+    control.write_text(re.sub(r"^Version: .*$", r"\g<0>+next", control.read_text(), flags=re.MULTILINE))
+    for name in (str(CONFIG), "etc/default/firstseen"):
+        file = folder / "root" / name
+        file.write_text(f"{file.read_text()}# of the next version\n")
+    command = ["dpkg-deb", "--build", "--root-owner-group", "-Zgzip", "-z1", str(folder / "root"), str(folder)]
+    subprocess.run(command, check=True, capture_output=True)
+    shutil.rmtree(folder / "root")
+    (made,) = folder.glob("*.deb")
+    return made
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    folder = tmp_path / "machine"
+    folder.mkdir()
+    subprocess.run(["tar", "-C", str(folder), "-xf", str(SYSTEM)], check=True)
+    tmp_path.chmod(0o755)
+    yield Machine(folder)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    with Sink() as made:
+        yield made
+
+
+def configure(machine: Machine, sink: Sink) -> None:
+    """What an operator changes, and ports that are free here."""
+    file = machine.folder / CONFIG
+    text = file.read_text()
+    for old, new in (
+        ('servers = ["127.0.0.1:24224"]', f'servers = ["{sink.address}"]'),
+        ('listen = ["127.0.0.1:24225"]', 'listen = ["127.0.0.1:0"]'),
+        ('listen = "127.0.0.1:24226"', 'listen = "127.0.0.1:0"'),
+        ('format = "text"', 'format = "json"'),
+    ):
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    file.write_text(text)
+
+
+def alerts(machine: Machine, sink: Sink, *calls: str) -> int:
+    """How many alerts the agent raises that is started now, sent calls by these, and stopped."""
+    before = sum("alerts" in entry.record for entry in sink.entries)
+    with machine.agent() as agent, Source(agent.port) as client:
+        records = [[1_790_000_000, call(arn, f"e-{number}")] for number, arn in enumerate(calls)]
+        client.send(msgpack.packb(["aws", records, {"chunk": "c"}]))
+        assert client.ack() == "c"
+        agent.stop()
+    return sum("alerts" in entry.record for entry in sink.entries) - before
+
+
+def leftovers(machine: Machine) -> set[str]:
+    """What is called firstseen in the system, but for dpkg's own books."""
+    found = machine.run("find", "/", "-xdev", "-name", "*firstseen*", "-not", "-path", "/proc/*")
+    return {line for line in found.splitlines() if not line.startswith("/var/lib/dpkg/")}
+
+
+def test_a_life(machine: Machine, sink: Sink, package: Path, next_package: Path) -> None:
+    machine.install(package)
+    assert machine.owner("/var/lib/firstseen") == "firstseen:firstseen 750"
+    assert machine.owner(f"/{CONFIG}") == "root:firstseen 640"
+    assert machine.run("getent", "passwd", "firstseen").split(":")[5:] == ["/var/lib/firstseen", "/usr/sbin/nologin\n"]
+    assert "14 of 14 rules run" in machine.run("firstseen", "validate", "-c", f"/{CONFIG}")
+
+    configure(machine, sink)
+    (machine.folder / "etc/firstseen/rules/aws_region_first_used.toml").unlink()
+    assert alerts(machine, sink, ADA) == 1
+    assert alerts(machine, sink, ADA, BOB) == 1
+
+    machine.install(next_package)
+    assert "# of the next version" not in (machine.folder / CONFIG).read_text()
+    assert "# of the next version" in (machine.folder / "etc/default/firstseen").read_text()
+    assert not (machine.folder / "etc/firstseen/rules/aws_region_first_used.toml").exists()
+    assert machine.owner(f"/{CONFIG}") == "root:firstseen 640"
+    assert alerts(machine, sink, ADA, BOB) == 0
+
+    machine.run("dpkg", "--remove", "firstseen")
+    assert not (machine.folder / "usr/bin/firstseen").exists()
+    assert not (machine.folder / "opt/firstseen").exists()
+    assert (machine.folder / "var/lib/firstseen").is_dir()
+    assert (machine.folder / CONFIG).exists()
+
+    machine.install(package)
+    assert alerts(machine, sink, ADA, BOB) == 0
+
+    machine.run("dpkg", "--purge", "firstseen")
+    assert leftovers(machine) == set()
+    assert "firstseen" not in (machine.folder / "etc/passwd").read_text() + (machine.folder / "etc/group").read_text()
+
+
+def test_what_people_put_there_outlives_a_purge(machine: Machine, package: Path) -> None:
+    machine.install(package)
+    own = machine.folder / "etc/firstseen/rules/own.toml"
+    own.write_text("")
+    machine.run("dpkg", "--purge", "firstseen")
+    assert own.exists()
+    assert leftovers(machine) == {"/etc/firstseen"}
+
+
+def test_the_scripts_may_run_as_often_as_one_likes(machine: Machine, package: Path) -> None:
+    machine.install(package)
+    machine.install(package)
+    for _ in range(2):
+        machine.run("/var/lib/dpkg/info/firstseen.postinst", "configure", "")
+    machine.run("chown", "root:adm", f"/{CONFIG}")
+    machine.run("dpkg-statoverride", "--update", "--add", "root", "adm", "0644", f"/{CONFIG}")
+    machine.run("/var/lib/dpkg/info/firstseen.postinst", "configure", "0.0.1")
+    assert machine.owner(f"/{CONFIG}") == "root:adm 644"
+    shutil.copy(machine.folder / "var/lib/dpkg/info/firstseen.postrm", machine.folder / "postrm")
+    machine.run("dpkg", "--purge", "firstseen")
+    for _ in range(2):
+        machine.run("/postrm", "purge")
+    for script in ("postrm",):
+        machine.run(f"/{script}", "mistake", code=1)
+
+
+def test_the_agent_s_user_may_change_none_of_it(machine: Machine, package: Path) -> None:
+    machine.install(package)
+    for path in [*(machine.folder / "opt").rglob("*"), *(machine.folder / "etc/firstseen").rglob("*")]:
+        info = path.lstat()
+        assert info.st_uid == 0, path
+        assert path.is_symlink() or not info.st_mode & (stat.S_IWGRP | stat.S_IWOTH | stat.S_ISUID | stat.S_ISGID), path
+
+
+def test_nothing_in_it_names_the_place_where_it_was_built(package: Path, tmp_path: Path) -> None:
+    subprocess.run(["dpkg-deb", "-x", str(package), str(tmp_path)], check=True)
+    named = [
+        path.relative_to(tmp_path)
+        for path in tmp_path.rglob("*")
+        if path.is_file() and not path.is_symlink() and str(ROOT).encode() in path.read_bytes()
+    ]
+    assert named == []
+
+
+@pytest.mark.skipif(shutil.which("lintian") is None, reason="there is no lintian on PATH")
+def test_lintian_has_nothing_to_say(package: Path) -> None:
+    done = subprocess.run(["lintian", "--allow-root", str(package)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
