@@ -61,12 +61,7 @@ ROWS: Sequence[tuple[str, Sequence[tuple[str, str, str, int, Sequence[Query]]]]]
                 "Alerts in 24 hours",
                 "short",
                 4,
-                [
-                    (
-                        [(f"sum(increase(firstseen_alerts_total{OPEN}[24h]))", "alerts")],
-                        "alerts",
-                    )
-                ],
+                [(f"sum(increase(firstseen_alerts_total{OPEN}[24h]))", "alerts")],
             ),
         ],
     ),
