@@ -16,6 +16,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+CHROOT = shutil.which("chroot") or "chroot"
+"""By its path: the environment that it is run with is not this one's."""
+
 
 @dataclass(slots=True)
 class Stage:
@@ -33,7 +36,7 @@ class Stage:
 
     def chroot(self, *command: str) -> list[str]:
         """A command line that runs ``command`` in the stage, as its user."""
-        return ["chroot", f"--userspec={self.user}", "--groups=", str(self.folder), *command]
+        return [CHROOT, f"--userspec={self.user}", "--groups=", str(self.folder), *command]
 
 
 def instructions(text: str) -> Iterator[tuple[str, str]]:
@@ -77,7 +80,7 @@ def _step(
     elif name == "RUN":
         script = f"cd {shlex.quote(stage.directory)} && {rest}"
         environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/root", **stage.environment, **extra}
-        command = ["chroot", str(stage.folder), "/bin/sh", "-ec", script]
+        command = [CHROOT, str(stage.folder), "/bin/sh", "-ec", script]
         subprocess.run(command, check=True, env=environment)
     elif name == "ENV":
         for pair in shlex.split(rest):
