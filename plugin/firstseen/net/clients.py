@@ -73,7 +73,7 @@ class Clients:
 
     def took(self, peer: Peer, size: int) -> None:
         """A chunk of so many bytes came."""
-        client = self._of(peer)
+        client = self._by_origin.get(peer.origin) or self._of(peer)
         client.chunks += 1
         client.bytes += size
         client.in_flight += 1
@@ -81,7 +81,7 @@ class Clients:
 
     def settled(self, peer: Peer, *, safe: bool) -> None:
         """A chunk is settled: it was delivered, and acked where that was asked for, if ``safe``."""
-        client = self._of(peer)
+        client = self._by_origin.get(peer.origin) or self._of(peer)
         client.in_flight -= 1
         if safe:
             client.settled_s = self._clock()
