@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-deb test-container test-chart faults fuzz check fix bench bench-state deb ci clean
+.PHONY: help demo test test-slow test-deb test-container test-chart faults fuzz check fix bench bench-state deb dist ci clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,11 @@ fuzz: $(VENV)/.ready-fuzz ## every fuzz target for FUZZ_SECONDS (60) each; what 
 		echo "$$target, $(FUZZ_SECONDS) s"; \
 		PYTHONPATH=tests $(BIN)/python -m fuzz $$target $(FUZZ_SECONDS) || exit 1; \
 	done
+
+dist: $(VENV)/.ready-dist ## a release's wheel, source archive and bill of materials, in dist; built twice, and compared
+	sh packaging/dist.sh $(BIN) dist
+	sh packaging/dist.sh $(BIN) build/dist-again
+	$(BIN)/python -m pytest -m dist tests/project
 
 deb: $(VENV)/.made ## a Debian package for the Debian that this is, in build/deb
 	@rm -f build/deb/firstseen_*.deb
@@ -90,6 +95,10 @@ $(VENV)/.ready-test: $(VENV)/.ready
 
 $(VENV)/.ready-fuzz: $(VENV)/.ready-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .[test,fuzz]
+	@touch $@
+
+$(VENV)/.ready-dist: $(VENV)/.ready-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .[test,dist]
 	@touch $@
 
 # Helm is to be had as a library in a wheel that asks for a newer Python than it needs.
