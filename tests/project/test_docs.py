@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+from firstseen import cli
 from firstseen.cli import COMMANDS, main
 from firstseen.config import sample, settings
 from firstseen.status.families import FAMILIES, Family
@@ -16,7 +17,9 @@ from firstseen.status.readiness import CODES
 from firstseen.status.report import Status
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("tests/**/README.md")])
+DOCUMENTS = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("packaging/**/*.md"), *ROOT.glob("tests/**/README.md")]
+)
 PEERS = (ROOT / "docs/peers.md").read_text()
 DOCUMENTS = [path for path in DOCUMENTS if "node_modules" not in path.parts]
 
@@ -70,6 +73,30 @@ def test_links_lead_somewhere(document: Path) -> None:
 @pytest.mark.parametrize("target", re.findall(r"^make ([a-z]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
 def test_what_the_readme_says_to_make_can_be_made(target: str) -> None:
     assert re.search(rf"^{target}:.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+TARGETS = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("target", [target for target in TARGETS if target != "help"])
+def test_whoever_contributes_is_told_of_all_that_can_be_made(target: str) -> None:
+    assert re.search(rf"\bmake {target}\b", (ROOT / "CONTRIBUTING.md").read_text())
+
+
+def test_every_exit_code_is_documented_where_people_look_for_it() -> None:
+    codes = {str(code) for code in (0, cli.EXIT_FAILED, cli.EXIT_USAGE, cli.EXIT_CONFIG)}
+
+    for page in ("docs/commands.md", "docs/operations.md"):
+        assert set(re.findall(r"^\| (\d+) \| ", (ROOT / page).read_text(), re.MULTILINE)) == codes
+
+
+def test_every_file_that_is_documented_is_in_the_package() -> None:
+    build = (ROOT / "packaging/deb/build.sh").read_text() + (ROOT / "packaging/deb/postinst").read_text()
+    page = (ROOT / "docs/operations.md").read_text().partition("### Debian")[2].partition("\n### ")[0]
+    paths = re.findall(r"^\| `(/[^`]+)` \|", page, re.MULTILINE)
+
+    assert len(paths) > 3
+    assert [path for path in paths if path.rstrip("/") not in build] == []
 
 
 def test_every_rule_that_is_shipped_is_documented_and_has_tests_and_no_other() -> None:
