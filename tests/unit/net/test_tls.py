@@ -195,7 +195,7 @@ def test_a_certificate_for_the_servers_of_a_state(tmp_path: Path, root: Authorit
     shown = f'tls = {{ca = "one.ca.pem", cert = "{HOST}.crt", key = "{HOST}.key"}}\n'
     text = f'[state]\nurl = "rediss://{HOST}"\n{shown}'
 
-    assert contexts(loaded(tmp_path, text)) == (None, None)
+    assert contexts(loaded(tmp_path, text)) == (None, None, None)
     (tmp_path / f"{HOST}.key").write_text("no key")
     with pytest.raises(ConfigError, match=r"state.tls.key: .* holds no private key in PEM"):
         contexts(loaded(tmp_path, text))
