@@ -46,6 +46,9 @@ _PAIR = b"\x92"
 _EVENT_TIME = b"\xd7\x00"
 """How nearly all senders begin an entry, and its time."""
 
+MOST_RESERVATIONS = 8
+"""How often a chunk is begun again because what it claims is not what it has reserved, until it is refused."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -107,7 +110,7 @@ class Pipeline:
         content = yield from reading(chunk, self._max_decompressed)
         if self._shared is None or mode is None:
             return (yield from self._looking(content, mode, now_ms))
-        while True:
+        for _ in range(MOST_RESERVATIONS):
             reservation = self._shared.reservation()
             try:
                 yield from self._reserving(reservation, content, mode, now_ms)
@@ -116,6 +119,7 @@ class Pipeline:
                 continue
             finally:
                 reservation.end()
+        raise StoreError(f"what a chunk claims has changed {MOST_RESERVATIONS} times while it was reserved")
 
     def _reserving(self, reservation: Reservation, content: Content, mode: ViewMode, now_ms: int) -> WaitingSteps[None]:
         """Ask for what the chunk will claim, and wait for it.

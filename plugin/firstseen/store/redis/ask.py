@@ -13,8 +13,10 @@ from typing import Any
 from firstseen.detect.keys import state_key
 from firstseen.detect.law import Law, Occurrence
 from firstseen.detect.new_terms import NewTermsLaw, Sighting
+from firstseen.errors import StoreError
 from firstseen.model import TermValue, Verdict
 from firstseen.store.base import Memory, Wanted
+from firstseen.store.redis.pins import Met
 
 FIRST_PAUSE_S, MOST_PAUSE_S = 0.002, 0.01
 """How long one waits until a term is asked for again that somebody else has: at first, and at the most."""
@@ -23,20 +25,22 @@ FIRST_PAUSE_S, MOST_PAUSE_S = 0.002, 0.01
 class Ask:
     """One term of a chunk: the time of its newest event there and, by a law other than new_terms, all of its events."""
 
-    __slots__ = ("_occurrences", "key", "law", "newest_ms", "terms")
+    __slots__ = ("_occurrences", "key", "law", "met", "newest_ms", "terms")
 
     def __init__(self, key: bytes, terms: tuple[TermValue, ...], law: Law[Any], time_ms: int) -> None:
         self.key = key
         self.terms = terms
         self.law = law
         self.newest_ms = time_ms
-        self._occurrences: dict[str, Occurrence] = {}  # one event may come a million times in a chunk
+        self._occurrences: dict[Occurrence, None] = {}  # one event may come a million times in a chunk
+        self.met: Met | None = None
+        """What was remembered when it was asked for last."""
 
     def add(self, occurrence: Occurrence) -> None:
         """One event more."""
         self.newest_ms = max(self.newest_ms, occurrence.time_ms)
         if self.silence_ms is None:
-            self._occurrences.setdefault(occurrence.event, occurrence)
+            self._occurrences[occurrence] = None
 
     @property
     def silence_ms(self) -> int | None:
@@ -56,7 +60,7 @@ class Ask:
 
         What is no news needs no alert to be delivered before: it is remembered at once, so that others can count it.
         """
-        for occurrence in self._occurrences.values():
+        for occurrence in self._occurrences:
             if self.law.judge(memory, occurrence) is Verdict.NEW:
                 return memory, True
             memory = self.law.remember(memory, occurrence, Verdict.KNOWN)
@@ -73,6 +77,7 @@ class Asking:
         self.since_s = 0.0
         self.due_s = 0.0
         self.has_ended = False
+        self.error: StoreError | None = None
         self.refused = False  # somebody has what comes next
         self._was_refused = False
         self._pause_s = FIRST_PAUSE_S

@@ -16,6 +16,11 @@ local function keep(ms)
     if left < ms then redis.call('PEXPIRE', key, string.format('%.0f', ms)) end
 end
 
+local last = tonumber(v[2] or nil)
+if last and ARGV[4] - last <= tonumber(ARGV[5]) then -- whatever is on its way only makes it more known
+    if v[9] == owner then redis.call('HDEL', key, 'q', 'r') end
+    return {'known', v[1], v[2], v[3], v[4], v[5], v[6], v[11]}
+end
 local held = v[7] and v[7] ~= owner and tonumber(v[8]) > now
 local queued = v[9] and v[9] ~= owner and tonumber(v[10]) > now
 if held or queued then
@@ -26,9 +31,6 @@ if held or queued then
     return {'held'}
 end
 if v[9] then redis.call('HDEL', key, 'q', 'r') end
-if v[2] and ARGV[4] - v[2] <= tonumber(ARGV[5]) then
-    return {'known', v[1], v[2], v[3], v[4], v[5], v[6], v[11]}
-end
 redis.call('HSET', key, 'o', owner, 'd', string.format('%.0f', now + ARGV[2]))
 keep(tonumber(ARGV[2]))
 return {'leased', v[1], v[2], v[3], v[4], v[5], v[6], v[11]}

@@ -43,13 +43,11 @@ class Round:
             self.commands.append(command)
         self._handlers.append((command is not None, handler))
 
-    def answered(self, answers: Sequence[Any]) -> list[Outcome]:
-        """Hand out the answers."""
-        outcomes: list[Outcome] = []
+    def answered(self, answers: Sequence[Any], outcomes: list[Outcome]) -> None:
+        """Hand out the answers, and gather what comes of them in ``outcomes``."""
         left = iter(answers)
         for takes, handler in self._handlers:
             outcomes += handler(next(left) if takes else None)
-        return outcomes
 
 
 class Courier:
@@ -96,13 +94,18 @@ class Courier:
     def _run(self) -> None:
         try:
             while (trip := self._next()) is not None:
-                resolve(self._do(trip))
+                outcomes: list[Outcome] = []
+                try:
+                    self._do(trip, outcomes)
+                finally:
+                    resolve(outcomes)
         except BaseException as error:  # noqa: BLE001  # raised again in everyone who waits: nobody may wait for ever
             problem = StoreError(f"the state cannot be used any more: {error!r}")
             problem.__cause__ = error
             with self._work:
                 self.problem = problem
-                outcomes = self._given_up(problem)
+                outcomes = list(self._given_up(problem))
+            self._trouble(problem)
             resolve(outcomes)
 
     def _next(self) -> Round | None:
@@ -115,7 +118,7 @@ class Courier:
                     return None
                 self._work.wait(None if due_s is None else max(due_s - time.monotonic(), 0))
 
-    def _do(self, trip: Round) -> Sequence[Outcome]:
+    def _do(self, trip: Round, outcomes: list[Outcome]) -> None:
         pause_s = 0.0
         while True:
             try:
@@ -127,12 +130,13 @@ class Courier:
                 with self._work:
                     self.problem = error
                     if self._work.wait_for(lambda: self._closing, pause_s):
-                        return self._given_up(error)
+                        outcomes += self._given_up(error)
+                        return
                 continue
             recovered = self.problem is not None
             with self._work:
                 self.problem = None
-                outcomes = trip.answered(answers)
+                trip.answered(answers, outcomes)
             if recovered:
                 self._trouble(None)
-            return outcomes
+            return

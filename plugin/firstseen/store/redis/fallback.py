@@ -23,6 +23,7 @@ from firstseen.model import TermValue
 from firstseen.store.base import Claim, Entry, History, Memory, RuleState, Stats, Swept, Wanted
 from firstseen.store.lmdb import LmdbStore
 from firstseen.store.redis.ask import Asking
+from firstseen.store.redis.joined import joined
 from firstseen.store.redis.store import RedisStore
 
 AWAY_S = 1.0
@@ -32,6 +33,8 @@ TEND_S = 0.5
 """Between two looks at what is to be copied, at what is to be merged, and whether the servers are back."""
 
 BATCH = 1_000
+MOST_UNMERGED = 100_000
+"""Terms that are merged one by one; where there are more, all of the copy is."""
 MOST_COPIED = 50_000
 """Terms that wait to be copied; what comes beyond is copied when it is met again."""
 
@@ -66,7 +69,8 @@ class Fallback:
         self._seen: list[Entry] = []
         self._newest_ms: int | None = None
         self._unmerged: dict[bytes, tuple[bytes, tuple[TermValue, ...]]] = {}
-        self._all_unmerged = copy.mark(_ALONE) == b"1"
+        self._is_marked = self._all_unmerged = copy.mark(_ALONE) == b"1"
+        self._marking = threading.Lock()
         self._leaving: threading.Timer | None = None
         self._closing = threading.Event()
         self._shared = part(self.trouble)
@@ -93,9 +97,7 @@ class Fallback:
                 self._leaving.cancel()
                 self._leaving = None
             if error is not None and not self._is_alone:
-                self._leaving = threading.Timer(self._away_s, self._leave, [error])
-                self._leaving.daemon = True
-                self._leaving.start()
+                self._leaving = self._later(error)
 
     def register(self, rule: RuleState, now_ms: int) -> int:
         """See `Store.register`: alone, by the copy; when the servers are back, there as well."""
@@ -143,17 +145,18 @@ class Fallback:
 
     def confirm(self, claims: Sequence[Claim]) -> Future[None]:
         """See `Store.confirm`."""
-        here, there = self._parted(claims)
+        here, there = _parted(claims)
         if not here:
             return self._shared.confirm(there)
         durable = self.copy.confirm(here)
-        durable.add_done_callback(lambda future: self._remembered(here) if future.exception() is None else None)
-        return _both(durable, self._shared.confirm(there)) if there else durable
+        durable.add_done_callback(lambda future: self._settled(here, is_durable=future.exception() is None))
+        return joined(durable, self._shared.confirm(there)) if there else durable
 
     def release(self, claims: Sequence[Claim]) -> None:
         """See `Claims.release`."""
-        here, there = self._parted(claims)
+        here, there = _parted(claims)
         self.copy.release(here)
+        self._settled(here, is_durable=False)
         self._shared.release(there)
 
     @property
@@ -180,6 +183,10 @@ class Fallback:
         """See `Store.close`."""
         self._closing.set()
         self._tender.join()
+        if not self._is_alone:
+            with contextlib.suppress(StoreError):  # then it is merged when the agent is back
+                self._catch_up()
+                self._unmark()
         with self._lock:
             if self._leaving is not None:
                 self._leaving.cancel()
@@ -202,6 +209,7 @@ class Fallback:
         """It has ended; ``keys`` are what it had reserved here."""
         reservation.there.end()
         with self._lock:
+            reservation.has_ended = True
             if reservation in self._waiting:
                 self._waiting.remove(reservation)
             self._here.subtract(keys)
@@ -216,37 +224,48 @@ class Fallback:
 
     def _stay(self, reservation: _Reservation) -> None:
         with self._lock:
-            reservation.keys = list(reservation.wanted)
-            self._here.update(reservation.keys)
+            if not reservation.has_ended:
+                reservation.keys = list(reservation.wanted)
+                self._here.update(reservation.keys)
         reservation.over(None)
 
     def _leave(self, error: StoreError) -> None:
         """The servers have been away for long enough."""
-        self._go_on_alone(error)
-        with self._lock:
-            if self._closing.is_set():
+        with self._marking:
+            try:
+                self._go_on_alone(error)
+            except StoreError as problem:  # the copy has no room to say so: later, perhaps
+                with self._lock:
+                    self._leaving = self._later(problem)
                 return
-            self._leaving = None
-            self._is_alone = True
-            waiting, self._waiting = self._waiting, []
+            with self._lock:
+                self._leaving = None
+                self._is_alone = not self._closing.is_set()
+                waiting, self._waiting = self._waiting, []
         for reservation in waiting:
             reservation.there.end()
             self._stay(reservation)
 
+    def _later(self, error: StoreError) -> threading.Timer:
+        leaving = threading.Timer(self._away_s, self._leave, [error])
+        leaving.daemon = True
+        leaving.start()
+        return leaving
+
     def _go_on_alone(self, error: StoreError) -> None:
-        self._tell(error)
         self.copy.fold({}, {_ALONE: b"1"})
+        self._is_marked = True
+        self._tell(error)
 
-    def _parted(self, claims: Sequence[Claim]) -> tuple[list[Claim], list[Claim]]:
+    def _settled(self, claims: Sequence[Claim], *, is_durable: bool) -> None:
         with self._lock:
-            here = [claim for claim in claims if claim in self._claimed]
-            self._claimed.difference_update(here)
-        return here, [claim for claim in claims if not claim.alone]
-
-    def _remembered(self, claims: Sequence[Claim]) -> None:
-        with self._lock:
-            for claim in claims:
-                self._unmerged[state_key(claim.rule.key, claim.terms)] = (claim.rule.key, claim.terms)
+            if is_durable:
+                for claim in claims:
+                    self._unmerged[state_key(claim.rule.key, claim.terms)] = (claim.rule.key, claim.terms)
+            if len(self._unmerged) > MOST_UNMERGED:  # it is all in the copy
+                self._unmerged.clear()
+                self._all_unmerged = True
+            self._claimed.difference_update(claims)
 
     def _note(self, entry: Entry) -> None:
         """This was remembered there, by this agent."""
@@ -260,32 +279,38 @@ class Fallback:
             # The copy may be full, and the servers may still be away: both is told of where it is found.
             with contextlib.suppress(StoreError):
                 self._copy_seen()
-            if self._is_alone or self._unmerged or self._unregistered:
-                with contextlib.suppress(StoreError):
-                    self._come_back()
+            with contextlib.suppress(StoreError):
+                self._come_back()
             if self._closing.wait(TEND_S):
                 return
 
     def _copy_seen(self) -> None:
+        if self._is_alone or self._claimed:  # the copy is written by claims, which have read it before
+            return
         seen, self._seen = self._seen, []
         for start in range(0, len(seen), BATCH):
             self.copy.absorb([], seen[start : start + BATCH])
 
     def _come_back(self) -> None:
         """Merge what was remembered alone, and ask the servers again from then on. Raises `StoreError`."""
-        self._begin()
-        if self._all_unmerged:
-            entries = self.copy.entries()
-            while batch := list(itertools.islice(entries, BATCH)):
-                self._shared.absorb([], batch)
-            self._all_unmerged = False
-        self._catch_up()
-        with self._lock:
-            came_back, self._is_alone = self._is_alone, False
-        self._catch_up()  # with what came meanwhile
-        if came_back:
-            self.copy.fold({}, {_ALONE: b"0"})
-            self._tell(None)
+        if self._is_alone or self._unmerged or self._unregistered or self._all_unmerged:
+            self._begin()
+            self._catch_up()
+            with self._lock:
+                came_back, self._is_alone = self._is_alone, False
+            if came_back:
+                self._tell(None)
+            self._catch_up()  # with what came meanwhile
+        self._unmark()
+
+    def _unmark(self) -> None:
+        """Nothing is left to be merged, also if the agent ends now."""
+        with self._marking:
+            with self._lock:
+                busy = self._is_alone or self._here or self._claimed or self._unmerged or self._all_unmerged
+            if self._is_marked and not busy:
+                self.copy.fold({}, {_ALONE: b"0"})
+                self._is_marked = False
 
     def _begin(self) -> None:
         self._shared.begin()
@@ -300,14 +325,38 @@ class Fallback:
             self._shared.register(rule, since_ms)
             with self._lock:
                 self._unregistered.pop(key, None)
-        while self._unmerged:
+        if self._all_unmerged:
             with self._lock:
-                terms = dict(itertools.islice(self._unmerged.items(), BATCH))
+                self._all_unmerged = False
+            try:
+                self._merge_all()
+            except StoreError:
+                self._all_unmerged = True
+                raise
+        while self._unmerged:
+            self._merge_some()
+
+    def _merge_all(self) -> None:
+        self._shared.absorb(list(self.copy.rules()), [])  # of which terms know for how long they are kept
+        entries = self.copy.entries()
+        while batch := list(itertools.islice(entries, BATCH)):
+            if self._closing.is_set():
+                raise StoreError("the agent ends: the copy is merged when it is back")
+            self._shared.absorb([], batch)
+
+    def _merge_some(self) -> None:
+        with self._lock:
+            terms = dict(itertools.islice(self._unmerged.items(), BATCH))
+            for key in terms:  # before they are read: what is remembered from now on is another matter
+                del self._unmerged[key]
+        try:
             known = ((rule_key, each, self.copy.get(rule_key, each)) for rule_key, each in terms.values())
             self._shared.absorb([], [Entry(*each[:2], each[2]) for each in known if each[2] is not None])
+        except StoreError:
             with self._lock:
-                for key in terms:
-                    self._unmerged.pop(key, None)
+                for key, place in terms.items():
+                    self._unmerged.setdefault(key, place)
+            raise
 
 
 class _Reservation:
@@ -318,6 +367,7 @@ class _Reservation:
         self.there = there
         self.wanted: set[bytes] = set()
         self.keys: list[bytes] = []
+        self.has_ended = False
         self._ready: Future[None] = Future()
         self._ready.set_running_or_notify_cancel()
 
@@ -344,24 +394,6 @@ class _Reservation:
             self._ready.set_exception(error)
 
 
-def _both(one: Future[None], other: Future[None]) -> Future[None]:
-    """Ends when both have, and fails if one does."""
-    joined: Future[None] = Future()
-    joined.set_running_or_notify_cancel()
-    left = [one, other]
-    lock = threading.Lock()
-
-    def ended(future: Future[None]) -> None:
-        with lock:
-            left.remove(future)
-            is_last = not left
-        if is_last:
-            error = one.exception() or other.exception()
-            if error is None:
-                joined.set_result(None)
-            else:
-                joined.set_exception(error)
-
-    one.add_done_callback(ended)
-    other.add_done_callback(ended)
-    return joined
+def _parted(claims: Sequence[Claim]) -> tuple[list[Claim], list[Claim]]:
+    """Those made alone, and the others."""
+    return [claim for claim in claims if claim.alone], [claim for claim in claims if not claim.alone]

@@ -94,12 +94,18 @@ class Link:
             return servers.size()
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections. Nobody else may be using them."""
         with self._lock:
             if self._made is not None:
-                self._known = self._made.hosts
                 with contextlib.suppress(RedisError, OSError):
                     self._made.close()
+                self._made = None
+
+    def _let_go(self, servers: OneServer | Cluster | None) -> None:
+        """Connect anew from now on. Another thread may be using what there is: it is closed when nobody does."""
+        with self._lock:
+            if servers is not None and self._made is servers:
+                self._known = servers.hosts
                 self._made = None
 
     def _sent(self, commands: Sequence[Sequence[Part]]) -> list[Any]:
@@ -117,11 +123,13 @@ class Link:
 
     @contextlib.contextmanager
     def _used(self) -> Iterator[OneServer | Cluster]:
+        servers = None
         try:
-            yield self._servers()
+            servers = self._servers()
+            yield servers
         except (RedisError, RedisClusterException, OSError) as error:
             if is_gone(error):
-                self.close()
+                self._let_go(servers)
             raise told(self._url, error) from error
 
     def _servers(self) -> OneServer | Cluster:

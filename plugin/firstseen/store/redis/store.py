@@ -74,6 +74,7 @@ class RedisStore(Merging):
         self._again: list[Change] = []
         self._asking: list[Asking] = []
         self._open = True
+        self._failed: StoreError | None = None
         self.on_done: Callable[[Entry], None] | None = None
         """Is told of what this agent remembers, holding a lock."""
         self._courier = Courier(link, self._lock, self._gather, self._given_up, trouble)
@@ -140,16 +141,18 @@ class RedisStore(Merging):
 
     def _asked(self, asking: Asking) -> None:
         with self._lock:
-            closed = not self._open
-            if not closed:
+            error = self._failed if self._open else StoreError("the state is closed")
+            if asking.has_ended:
+                error = StoreError("the reservation has ended")
+            if error is None:
                 asking.since_s = time.monotonic()
                 asking.missing = [ask for ask in asking.wanted if not self._is_known(asking, ask)]
             if asking.missing:
                 self._asking.append(asking)
                 self._courier.wake()
                 return
-        if closed:
-            asking.ready.set_exception(StoreError("the state is closed"))
+        if error is not None:
+            asking.ready.set_exception(error)
         else:
             asking.ready.set_result(None)
 
@@ -201,6 +204,8 @@ class RedisStore(Merging):
         for change in changes:
             self._write(trip, change)
         self._asking = [asking for asking in self._asking if not asking.has_ended]
+        if not self._open:
+            return trip, None
         now_s = time.monotonic()
         for asking in self._asking:
             if asking.due_s <= now_s:
@@ -215,7 +220,7 @@ class RedisStore(Merging):
         key = change.key
         is_leased = key in self._leased
         if not is_leased and not isinstance(change.memory, Sighting):
-            trip.add(None, lambda _: self._done(change, Met(self._ledger.durable(key))))  # it was noted before
+            trip.add(None, lambda _: self._noted(change))
             return
         ends = is_leased and not self._pins.needs_lease(key) and self._ledger.is_last(change)
         read, token = self._leased.get(key), new_token()
@@ -238,6 +243,12 @@ class RedisStore(Merging):
         return REMEMBER.on(self._terms + change.key, self._owner.name, *how, terms, *sightings)
 
     def _written(self, change: Change, token: bytes, answer: Any, *, ends: bool) -> Sequence[Outcome]:
+        try:
+            return self._written_as(change, token, answer, ends=ends)
+        except StoreError as error:  # what is there is unreadable
+            return self._ledger.failed([change], error)
+
+    def _written_as(self, change: Change, token: bytes, answer: Any, *, ends: bool) -> Sequence[Outcome]:
         key, (status, *values) = change.key, answer
         if status == b"ok":
             if key in self._leased:
@@ -253,6 +264,12 @@ class RedisStore(Merging):
         self._cache.drop(key)
         outcomes = self._ledger.failed([change], _forgotten())
         self._let_go([key])
+        return outcomes
+
+    def _noted(self, change: Change) -> Sequence[Outcome]:
+        """It is remembered since it was asked for."""
+        outcomes = self._ledger.committed([change._replace(memory=self._ledger.durable(change.key))])  # type: ignore[arg-type]
+        self._let_go([change.key])
         return outcomes
 
     def _done(self, change: Change, met: Met) -> Sequence[Outcome]:
@@ -274,7 +291,7 @@ class RedisStore(Merging):
                 command = CLAIM.on(self._terms + key, *who, ask.newest_ms, ask.silence_ms)
                 trip.add(command, functools.partial(self._claimed, asking, left, ask, None))
                 continue
-            met, token = self._cache.get(key), new_token()
+            met, token = ask.met or self._cache.get(key), new_token()
             memory, is_news = ask.noted(met.memory)
             noted = b"" if memory is None or memory is met.memory else pack_memory(memory, ask.terms)
             kept = kept_ms(ask.law.reach_ms)
@@ -286,21 +303,27 @@ class RedisStore(Merging):
     def _claimed(self, asking: Asking, left: list[Ask], ask: Ask, noted: Met | None, answer: Any) -> Sequence[Outcome]:
         """What came of one term: it is pinned, or put with those that are left."""
         key, (status, *values) = ask.key, answer
-        if status in (b"held", b"changed"):
-            if values:
-                self._now(key, self._met_in(key, values))
-            asking.refused = asking.refused or status == b"held"
+        if status == b"held":
+            asking.refused = True
             left.append(ask)
             return ()
-        met = self._met_in(key, values) if noted is None else noted
-        self._now(key, met)
-        if status == b"leased":
+        try:
+            met = self._met_in(key, values) if values or noted is None else noted
+        except StoreError as error:  # it is unreadable, and stays so until somebody mends it
+            asking.error = error
+            return ()
+        if status == b"changed":
+            ask.met = met
+            left.append(ask)
+        elif status == b"leased" and left:  # it is leased behind them, or not at all
             self._leased[key] = met.token
-            if left:  # it is leased behind them, or not at all
-                left.append(ask)
-                self._let_go([key])
-                return ()
-        self._pin(asking, key, met, lease=status == b"leased")
+            left.append(ask)
+            self._let_go([key])
+        else:
+            if status == b"leased":
+                self._leased[key] = met.token
+            self._pin(asking, key, met, lease=status == b"leased")
+        self._now(key, met)
         return ()
 
     def _gone_on(self, asking: Asking, left: list[Ask], rest: Sequence[Ask]) -> Sequence[Outcome]:
@@ -309,6 +332,10 @@ class RedisStore(Merging):
         asking.missing = [*left, *rest]
         if asking.has_ended:
             self._unpin(asking)
+        elif asking.error is not None:
+            self._unpin(asking)
+            self._asking.remove(asking)
+            return [Outcome(asking.ready, asking.error)]
         elif asking.missing:
             asking.wait(now_s)
         elif now_s - asking.since_s > self._lease_ms / 2_000:  # what was leased first may be lost before it is used
@@ -330,6 +357,7 @@ class RedisStore(Merging):
         self._ledger.refresh(key, met.memory)
 
     def _given_up(self, error: StoreError) -> Sequence[Outcome]:
+        self._failed = error
         waiting, self._asking = self._asking, []
         outcomes = [Outcome(asking.ready, error) for asking in waiting]
         return outcomes + self._ledger.abandon(error)

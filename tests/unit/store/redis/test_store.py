@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import threading
@@ -199,6 +200,35 @@ class TestCounting:
         other.confirm([claim(other, "x", "e2", 200, law=ONCE)]).result(LONG)
         assert one.get(RULE.key, ("x",)) == Window(100, 200, "e1", 1)
 
+    def test_many_events_of_one_count(self, fleet: Fleet) -> None:
+        """More than are kept at hand: what the server says of them is enough."""
+        one, other = fleet.agent("a"), fleet.agent("b")
+        often = ThresholdLaw(40, 0, HOUR_MS, HOUR_MS)
+        verdicts = []
+        for number in range(45):
+            store = (one, other)[number % 2]
+            each = claim(store, "x", f"e{number}", law=often)
+            verdicts.append(each.verdict)
+            store.confirm([each]).result(LONG)
+        assert verdicts.index(Verdict.NEW) == 39
+        assert verdicts.count(Verdict.NEW) == 1
+
+    def test_one_event_at_two_times(self, fleet: Fleet) -> None:
+        store = fleet.agent()
+        law = SuppressionLaw(1_000)
+        store.confirm([claim(store, "x", "e0", 0, law)]).result(LONG)
+        claims = claim_all(store, [wanted("x", "e", 100, law), wanted("x", "e", 5_000, law)])
+        assert [each.verdict for each in claims] == [Verdict.KNOWN, Verdict.NEW]
+
+    def test_what_is_remembered_is_known_whatever_else_is_on_its_way(self, fleet: Fleet) -> None:
+        one, other = fleet.agent("a"), fleet.agent("b")
+        alert, known = claim(one, "x", "e1"), claim(one, "x", "e2", 101)
+        one.confirm([alert]).result(LONG)
+        asked = ask(other, wanted("x", "e3", 102))
+        asked.result(LONG)  # and nobody waits for the second
+        assert other.claim(*wanted("x", "e3", 102)).verdict is Verdict.KNOWN
+        one.release([known])
+
 
 class Cut(Link):
     """A way on which answers get lost: what was sent is done, and nobody hears of it."""
@@ -248,6 +278,51 @@ class TestTrouble:
             assert store.problem is None
             assert [error is None for error in told] == [False, True]
             assert store.get(RULE.key, ("x",)) == Sighting(100, 100, 1, "e1", "e1")
+            fleet.close()
+
+    def test_what_is_unreadable_concerns_only_who_asks_for_it(self, fleet: Fleet) -> None:
+        store = fleet.agent()
+        fleet.server.call("HSET", fleet.prefix + b"t:" + state_key(RULE.key, ("x",)), "f", "1", "l", "x")
+        with pytest.raises(StoreError, match="unreadable"):
+            claim(store, "x", "e1")
+        assert claim(store, "y", "e1").verdict is Verdict.NEW
+
+    def test_after_a_mistake_nobody_waits(self, fleet: Fleet) -> None:
+        told: list[StoreError | None] = []
+        broken = Fleet(fleet.server, fleet.server.folder / "broken", trouble=told.append)
+        store = broken.agent()
+        store._courier._way = None  # type: ignore[assignment]
+        for _ in range(2):
+            with pytest.raises(StoreError, match="cannot be used any more"):
+                ask(store, wanted("x", "e1")).result(LONG)
+        assert [str(error)[:36] for error in told] == ["the state cannot be used any more: A"]
+        broken.close()
+
+    def test_a_connection_that_breaks_is_broken_for_nobody_else(self, tmp_path: Path) -> None:
+        (tmp_path / "server").mkdir()
+        with RedisServer(tmp_path / "server") as server:
+            fleet = Fleet(server, tmp_path)
+            store = fleet.agent()
+            over = threading.Event()
+
+            def look() -> None:
+                while not over.is_set():
+                    with contextlib.suppress(StoreError):
+                        store.stats()
+
+            looking = [threading.Thread(target=look) for _ in range(3)]
+            for thread in looking:
+                thread.start()
+            for number in range(6):
+                server.kill()
+                confirmed = store.confirm([]) if number else None
+                server.start()
+                store.confirm([claim(store, f"t{number}", "e")]).result(LONG)
+                assert confirmed is None or confirmed.done()
+            over.set()
+            for thread in looking:
+                thread.join()
+            assert store.problem is None
             fleet.close()
 
     def test_closing_without_a_server_ends_everything(self, tmp_path: Path) -> None:
