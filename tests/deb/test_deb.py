@@ -229,3 +229,29 @@ def test_nothing_in_it_names_the_place_where_it_was_built(package: Path, tmp_pat
 def test_lintian_has_nothing_to_say(package: Path) -> None:
     done = subprocess.run(["lintian", "--allow-root", str(package)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/lib/systemd/systemd").exists(), reason="there is no systemd")
+def test_a_real_systemd_runs_the_unit(package: Path, tmp_path: Path) -> None:
+    subprocess.run(["dpkg-deb", "-x", str(package), str(tmp_path)], check=True)
+    done = subprocess.run(
+        [str(Path(__file__).with_name("manager.sh")), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert (done.returncode, done.stdout.splitlines()) == (
+        0,
+        [
+            "started: 14 rules run active",
+            "confined: CapBnd=0000000000000000 NoNewPrivs=1 Seccomp=2",
+            "read-only",
+            "alive",
+            "reloaded: 14 rules run active",
+            "started anew: 14 rules run active",
+            "stopped: inactive success",
+            "a wrong configuration is not started",
+            "mended: 14 rules run active",
+        ],
+    ), done.stderr
