@@ -16,7 +16,21 @@ EXIT_USAGE = 2
 EXIT_CONFIG = 78
 """The configuration or a rule is wrong (EX_CONFIG of sysexits.h)."""
 
-COMMANDS = ("run", "validate", "health", "replay", "explain", "backfill", "fields", "rules", "state", "send")
+COMMANDS = (
+    "run",
+    "validate",
+    "health",
+    "top",
+    "tap",
+    "replay",
+    "explain",
+    "backfill",
+    "fields",
+    "rules",
+    "state",
+    "send",
+    "completion",
+)
 
 
 class _Commands(click.Group):

@@ -1,0 +1,263 @@
+"""The picture that ``firstseen top`` draws of a report: lines for a terminal of any size, what matters first.
+
+The head says whether the agent does its job and how much of it there is. What height is left goes to the latest alerts,
+the rules and both ends; what has no room is counted in the title of its part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from firstseen.cli.cells import Line, Span, cut, fill, flush_right, width
+from firstseen.cli.spark import bar, spark
+from firstseen.status.report import Alert, Client, Rule, Server, Status
+from firstseen.status.view.words import NOTHING, ago, clock, length, moment, number, percent, rate, several, size
+
+LEAST_COLUMNS = 40
+WIDE = 120
+"""Columns from which on an alert and its reason are on one line."""
+AIRY = 30
+"""Rows from which on there is room between the parts."""
+MOST_REASONS = 3
+NEARLY_FULL = 0.8
+"""Of the state or the memory, from where on it warns."""
+
+SEVERITIES = {"critical": "magenta bold", "high": "red", "medium": "yellow"}
+STANDINGS = {"open": "green", "learning": "cyan", "shadow": "blue", "degraded": "red bold"}
+
+
+class Section:
+    """A part of the picture: a title with columns at its right end, and below it what is listed, each on some lines."""
+
+    def __init__(self, name: str, said: Sequence[str], columns: str, listed: Sequence[Sequence[Line]]) -> None:
+        self._name = name
+        self._said = said
+        self._columns = columns
+        self._listed = listed
+        self.wanted = 1 + sum(map(len, listed))
+        """The lines it takes if nothing is left out."""
+
+    def lines(self, rows: int, width_: int) -> Iterator[Line]:
+        """What there is room for in so many lines of that width."""
+        shown: list[Line] = []
+        fitting = 0
+        for lines in self._listed:
+            if 1 + len(shown) + len(lines) > rows:
+                break
+            shown += lines
+            fitting += 1
+        left_out = len(self._listed) - fitting
+        said = ", ".join([*self._said, *([f"{number(left_out)} more not shown"] if left_out else [])])
+        room = width_ - len(self._name) - 2 - len(self._columns)
+        yield [Span(f"{self._name}  ", "bold"), Span(fill(said, room)), Span(self._columns, "dim")]
+        yield from shown
+
+
+def picture(told: Status, columns: int, rows: int) -> list[Line]:
+    """At most ``rows`` lines, for so many columns."""
+    columns = max(columns, LEAST_COLUMNS)
+    head = [*_head(told, columns), *_reasons(told), *_figures(told, columns)]
+    parts = (_alerts(told, columns), _rules(told, columns), _ends(told, columns))
+    gap = 1 if rows >= AIRY else 0
+    heights = _shared([part.wanted for part in parts], max(rows - len(head) - gap * len(parts), 0))
+    lines = head
+    for part, height in zip(parts, heights, strict=True):
+        if height:
+            lines += [[]] * gap
+            lines += part.lines(height, columns)
+    return lines[:rows]
+
+
+def _shared(wanted: Sequence[int], rows: int) -> list[int]:
+    """Rows for each part: an equal share, and what one does not want is the others', those above first."""
+    given = [0] * len(wanted)
+    while rows and (hungry := [at for at, want in enumerate(wanted) if given[at] < want]):
+        share = max(rows // len(hungry), 1)
+        for at in hungry:
+            more = min(share, wanted[at] - given[at], rows)
+            given[at] += more
+            rows -= more
+    return given
+
+
+def _head(told: Status, columns: int) -> Iterator[Line]:
+    now = f"{moment(told.now)} UTC"
+    standing = Span(" ready ", "green bold") if told.ready else Span(" NOT READY ", "red bold")
+    left = [Span(f"firstseen {cut(told.version, 12)}", "bold"), standing, Span(f"up {length(told.uptime_seconds)}")]
+    room = columns - sum(width(span.text) for span in left)
+    yield [*left, Span(flush_right(now, room), "dim")] if room > width(now) else left
+
+
+def _reasons(told: Status) -> Iterator[Line]:
+    wrong = [name for name in ("records", "chunks", "matches") if not getattr(told.sums, name)]
+    said = [f"{each.code}: {each.text}" for each in told.reasons]
+    said += [f"the sums of {' and '.join(wrong)} do not add up: that is a mistake of the agent"] if wrong else []
+    said += ["reading has stopped until something is delivered: acks are late"] if told.input.paused else []
+    for text in said[:MOST_REASONS]:
+        yield [Span("! ", "red bold"), Span(cut(text, len(text) + 200), "red")]
+    if len(said) > MOST_REASONS:
+        yield [Span(f"! and {len(said) - MOST_REASONS} reasons more", "red")]
+
+
+def _figures(told: Status, columns: int) -> Iterator[Line]:
+    cells = 20 if columns < WIDE else 48
+    records, matches, state = told.records, told.matches, told.state
+    lost = f", {number(records.rejected)} rejected" if records.rejected else ""
+    yield _figure(
+        "records/s",
+        rate(records.per_second),
+        Span(spark(told.records_over_time.values[:-1], cells), "cyan"),
+        f"{number(records.received)} in, {number(records.delivered)} out{lost}",
+    )
+    alerts, others = sum(told.alerts_over_time.values), sum(told.others_over_time.values)
+    yield _figure(
+        "alerts 24 h",
+        number(alerts),
+        Span(spark(told.alerts_over_time.values, cells), "yellow"),
+        f"for people; {several(others, 'other')}; {several(matches.total, 'match', 'matches')}",
+    )
+    if state is None:
+        yield _figure("state", NOTHING, Span(" " * cells), "not looked at yet")
+    else:
+        share = state.used_ratio
+        bound = "" if state.bound_bytes is None else f" of {size(state.bound_bytes)}"
+        yield _figure(
+            "state",
+            NOTHING if share is None else percent(share),
+            _full(share or 0.0, cells),
+            f"{several(state.keys, 'term')} in {size(state.used_bytes)}{bound}",
+        )
+    taken, bound_bytes = told.input.in_flight_bytes, told.input.bound_bytes
+    lag = f", oldest {length(told.output.lag_seconds)}" if told.output.lag_seconds else ""
+    yield _figure(
+        "on its way",
+        percent(taken / bound_bytes),
+        _full(taken / bound_bytes, cells),
+        f"{several(records.in_flight, 'record')}{lag}; {size(taken)} of {size(bound_bytes)}",
+    )
+
+
+def _figure(name: str, value: str, drawn: Span, rest: str) -> Line:
+    return [Span(fill(name, 12), "dim"), Span(flush_right(value, 9), "bold"), Span("  "), drawn, Span(f"  {rest}")]
+
+
+def _full(share: float, cells: int) -> Span:
+    return Span(bar(share, cells), "red" if share >= NEARLY_FULL else "green")
+
+
+def _alerts(told: Status, columns: int) -> Section:
+    draw = _wide if columns >= WIDE else _narrow
+    listed = [draw(each, columns) for each in told.latest_alerts]
+    return Section("LATEST ALERTS", [], "", listed or [_nothing("none since the start")])
+
+
+def _nothing(said: str) -> Sequence[Line]:
+    return [[Span(f"  {said}", "dim")]]
+
+
+def _wide(alert: Alert, columns: int) -> Sequence[Line]:
+    room = columns - _CAME
+    rule = room // 3
+    return [[*_came(alert), Span(fill(alert.rule, rule - 2), "bold"), Span("  "), Span(cut(_what(alert), room - rule))]]
+
+
+def _narrow(alert: Alert, columns: int) -> Sequence[Line]:
+    return [
+        [*_came(alert), Span(cut(alert.rule, columns - _CAME), "bold")],
+        [Span(" " * 12), Span(cut(_what(alert), columns - 12))],
+    ]
+
+
+_CAME = 22
+
+
+def _came(alert: Alert) -> Line:
+    severity = Span(fill(alert.severity, 10), SEVERITIES.get(alert.severity, ""))
+    return [Span("  "), Span(fill(clock(alert.came), 10), "dim"), severity]
+
+
+def _what(alert: Alert) -> str:
+    """Terms and reason, without what stands elsewhere already: the rule's name, and terms that the reason names."""
+    reason = alert.reason.removeprefix(f"{alert.rule}: ")
+    terms = [term.value for term in alert.terms if term.value and term.value not in reason]
+    return f"{', '.join(terms)}: {reason}" if terms else reason
+
+
+def _rules(told: Status, columns: int) -> Section:
+    rules, idle = told.rules, len(told.rules.not_running)
+    said = [f"{number(len(rules.running))} run"]
+    said += [f"{number(rules.learning)} learning"] if rules.learning else []
+    said += [f"{number(idle)} {'does' if idle == 1 else 'do'} not"] if idle else []
+    said += [several(rules.errors, "error")] if rules.errors else []
+    name = columns - 2 - _STANDING - 4 * _COUNT
+    heading = "".join(flush_right(word, _COUNT) for word in ("matches", "alerts", "others", "known"))
+    listed = [[_rule(rule, name)] for rule in sorted(rules.running, key=_rank)]
+    return Section("RULES", said, heading, listed or [_nothing("none runs")])
+
+
+_STANDING, _COUNT = 18, 8
+
+
+def _rank(rule: Rule) -> tuple[bool, int, bool, int, str]:
+    return (not rule.breaker.tripped, -rule.open, rule.status == "open", -rule.matches, rule.name)
+
+
+def _rule(rule: Rule, name: int) -> Line:
+    left = f" {_largest_unit(rule.learning_seconds_left)} left" if rule.status == "learning" else ""
+    counts = (rule.matches, rule.open, rule.learning + rule.shadow + rule.degraded, rule.suppressed)
+    return [
+        Span("  "),
+        Span(fill(rule.status + left, _STANDING), STANDINGS.get(rule.status, "")),
+        Span(fill(rule.name, name)),
+        *(Span(flush_right(_count(count), _COUNT), "" if count else "dim") for count in counts),
+    ]
+
+
+def _count(value: int) -> str:
+    """``999,999``, ``1.2M``: never so long that it would be cut."""
+    return number(value) if value < 1_000_000 else f"{value / 1_000_000:,.1f}M"
+
+
+def _largest_unit(seconds: float) -> str:
+    """The largest unit of a length of time alone: there is no room for more."""
+    return length(seconds).partition(" ")[0] if seconds >= 1 else "0s"
+
+
+def _ends(told: Status, columns: int) -> Section:
+    origin = columns - 7 - sum(_END_CELLS)
+    heading = "".join(flush_right(word, cells) for word, cells in zip(_END_COLUMNS, _END_CELLS, strict=True))
+    said = [f"{number(told.output.waiting)} waiting"] if told.output.waiting else []
+    clients = [_client(each, origin) for each in told.input.clients]
+    servers = [_server(each, origin) for each in told.output.servers]
+    return Section("PEERS", said, heading, [*servers, *(clients or [_nothing("from nobody yet")])])
+
+
+_END_COLUMNS = ("conns", "on its way", "lag", "last")
+_END_CELLS = (7, 12, 9, 13)
+
+
+def _server(server: Server, origin: int) -> Sequence[Line]:
+    away = not server.connections and not server.standby
+    mark = " standby" if server.standby else " AWAY" if away else ""
+    line = [
+        Span("  to   ", "dim"),
+        Span(fill(f"{server.address}{mark}", origin), "red" if away else ""),
+        *_end(server.connections, server.in_flight, server.lag_seconds, server.last_delivery_seconds),
+    ]
+    trouble = server.trouble if away or not server.delivered else ""
+    return [line, [Span(f"       {cut(trouble, 200)}", "red")]] if trouble else [line]
+
+
+def _client(client: Client, origin: int) -> Sequence[Line]:
+    return [
+        [
+            Span("  from ", "dim"),
+            Span(fill(f"{client.origin}{' TLS' if client.tls else ''}", origin)),
+            *_end(client.connections, client.in_flight, client.lag_seconds, client.last_chunk_seconds),
+        ]
+    ]
+
+
+def _end(connections: int, in_flight: int, lag_s: float | None, last_s: float | None) -> Iterator[Span]:
+    texts = (number(connections), number(in_flight), length(lag_s), ago(last_s))
+    yield from (Span(flush_right(text, cells)) for text, cells in zip(texts, _END_CELLS, strict=True))
