@@ -70,9 +70,9 @@ class Terminal:
     @property
     def picture(self) -> list[str]:
         """The lines of the last picture that is complete, without colours."""
-        frames = [part for part in self.written.split("\x1b[H")[1:] if "\x1b[J" in part]
+        frames = [part for part in self.written.split("\x1b[?2026h\x1b[H")[1:] if "\x1b[?2026l" in part]
         # The terminal adds a carriage return to each new line.
-        shown = _COMMAND.sub("", frames[-1].partition("\x1b[J")[0]) if frames else ""
+        shown = _COMMAND.sub("", frames[-1].partition("\x1b[?2026l")[0]) if frames else ""
         return [line.rstrip("\r") for line in shown.split("\n")] if shown else []
 
     def press(self, keys: bytes) -> None:

@@ -16,6 +16,8 @@ from firstseen.status.view.words import NOTHING, ago, clock, length, moment, num
 LEAST_COLUMNS = 40
 WIDE = 120
 """Columns from which on an alert and its reason are on one line."""
+WIDEST_TABLE = 120
+"""Columns of a table: in a wider one the eye would lose its line."""
 AIRY = 30
 """Rows from which on there is room between the parts."""
 MOST_REASONS = 3
@@ -37,8 +39,8 @@ class Section:
         self.wanted = 1 + sum(map(len, listed))
         """The lines it takes if nothing is left out."""
 
-    def lines(self, rows: int, width_: int) -> Iterator[Line]:
-        """What there is room for in so many lines of that width."""
+    def lines(self, rows: int, columns: int) -> Iterator[Line]:
+        """What there is room for in so many rows and columns."""
         shown: list[Line] = []
         fitting = 0
         for lines in self._listed:
@@ -48,7 +50,7 @@ class Section:
             fitting += 1
         left_out = len(self._listed) - fitting
         said = ", ".join([*self._said, *([f"{number(left_out)} more not shown"] if left_out else [])])
-        room = width_ - len(self._name) - 2 - len(self._columns)
+        room = columns - len(self._name) - 2 - len(self._columns)
         yield [Span(f"{self._name}  ", "bold"), Span(fill(said, room)), Span(self._columns, "dim")]
         yield from shown
 
@@ -57,14 +59,15 @@ def picture(told: Status, columns: int, rows: int) -> list[Line]:
     """At most ``rows`` lines, for so many columns."""
     columns = max(columns, LEAST_COLUMNS)
     head = [*_head(told, columns), *_reasons(told), *_figures(told, columns)]
-    parts = (_alerts(told, columns), _rules(told, columns), _ends(told, columns))
+    table = min(columns, WIDEST_TABLE)
+    parts = (_alerts(told, columns), _rules(told, table), _ends(told, table))
     gap = 1 if rows >= AIRY else 0
     heights = _shared([part.wanted for part in parts], max(rows - len(head) - gap * len(parts), 0))
     lines = head
     for part, height in zip(parts, heights, strict=True):
         if height:
             lines += [[]] * gap
-            lines += part.lines(height, columns)
+            lines += part.lines(height, table)
     return lines[:rows]
 
 

@@ -17,7 +17,10 @@ from typing import Any, NoReturn, Self
 ENTER = "\x1b[?1049h\x1b[?25l"
 """The second screen, without a cursor."""
 LEAVE = "\x1b[?25h\x1b[?1049l"
-HOME, END_OF_LINE, END_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
+BEGIN, END = "\x1b[?2026h\x1b[H", "\x1b[?2026l"
+"""Of a picture, from the first cell; terminals that know the mode show it when it is whole, and others ignore it."""
+EMPTY_LINE = "\x1b[K"
+"""Before a line is written: behind one that is as wide as the terminal, its last cell would be lost."""
 
 Handler = Callable[[int, FrameType | None], Any] | int | None
 
@@ -67,9 +70,9 @@ class Screen:
         self._close()
 
     def draw(self, lines: Sequence[str]) -> None:
-        """These lines from the top, in one piece so that nothing flickers, and nothing below."""
-        shown = f"{END_OF_LINE}\r\n".join(lines)
-        _write(f"{HOME}{shown}{END_OF_LINE}{END_OF_SCREEN}")
+        """These lines, as many as there are rows, in one piece so that nothing flickers."""
+        shown = "\r\n".join(f"{EMPTY_LINE}{line}" for line in lines)
+        _write(f"{BEGIN}{shown}{END}")
 
     def key(self, until_s: float) -> str | None:
         """The key that is pressed by then, a moment of `time.monotonic`.
