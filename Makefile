@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-deb test-container test-chart faults fuzz check fix bench bench-state deb dist ci clean
+.PHONY: help demo test test-slow test-deb test-container test-chart faults fuzz check fix bench bench-state deb dist man ci clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,10 @@ dist: $(VENV)/.ready-dist ## a release's wheel, source archive and bill of mater
 	sh packaging/dist.sh $(BIN) dist
 	sh packaging/dist.sh $(BIN) build/dist-again
 	$(BIN)/python -m pytest -m dist tests/project
+
+man: $(VENV)/.ready ## a man page for each command, in build/man
+	@rm -rf build/man
+	$(BIN)/python packaging/man.py build/man
 
 deb: $(VENV)/.made ## a Debian package for the Debian that this is, in build/deb
 	@rm -f build/deb/firstseen_*.deb
