@@ -14,6 +14,7 @@ from support.rulebook import call, rule_id, rule_text
 from support.visitor import Visitor
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on PATH"),
 ]

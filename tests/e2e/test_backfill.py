@@ -95,6 +95,7 @@ def runs(pid: str) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_broken_off_in_the_middle_it_goes_on_there(tmp_path: Path, place: Place, number: signal.Signals) -> None:
     config = configure(tmp_path, place)

@@ -21,6 +21,7 @@ from support.program import TIMEOUT_S, Program
 ROOT = Path(__file__).parents[2]
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.e2e,
     pytest.mark.prometheus,
     pytest.mark.skipif(which("prometheus") is None, reason="there is no prometheus on PATH"),

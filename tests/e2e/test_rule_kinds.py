@@ -119,6 +119,7 @@ def test_a_count_survives_a_crash_and_the_alert_that_is_repeated_keeps_its_id(tm
     }
 
 
+@pytest.mark.slow
 def test_counts_are_exact_whenever_the_agent_is_killed(tmp_path: Path, sink: Sink) -> None:
     """What alerts is what the law says of the events in their order, each counted once however often it comes."""
     seed = random.SystemRandom().randrange(1 << 32)

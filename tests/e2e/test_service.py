@@ -21,7 +21,7 @@ from support.peers import Sink, Source, acked, held
 from support.rulebook import rule_text
 from support.visitor import Visitor
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 CONFINED = [sys.executable, "-m", "support.confined"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}

@@ -77,6 +77,7 @@ def seconds(moment: str) -> float:
     return datetime.fromisoformat(moment).timestamp()
 
 
+@pytest.mark.slow
 def test_learning_ends_by_itself_when_it_would_have_without_a_restart(agents: Agents) -> None:
     config = agents.configure('state: learning_period = "8s"')
     with AgentProcess(config) as agent:

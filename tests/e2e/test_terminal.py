@@ -19,7 +19,7 @@ from support.rulebook import call
 from support.terminal import Terminal
 from support.visitor import Visitor
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 ENTER, LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 TOKEN = "correct horse battery"

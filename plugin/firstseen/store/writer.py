@@ -152,22 +152,10 @@ class Writer:
                     self._jobs.popleft()
                 resolve([outcome])
             pause_s = min(2 * pause_s, MOST_PAUSE_S)
-            failure = self._in_parts(changes)
+            failure = self._attempt(changes)
             if failure is None:
                 return None
             problem = failure
-
-    def _in_parts(self, changes: Sequence[Change]) -> CommitError | None:
-        """Why it could not be written, in smaller transactions neither.
-
-        A transaction needs room for every page that it changes, beside those. A term's change relies on no other's, so
-        they may as well be written one after the other; what is written twice by that is the same.
-        """
-        problem = self._attempt(changes)
-        if problem is None or len(changes) < 2:
-            return problem
-        middle = len(changes) // 2
-        return self._in_parts(changes[:middle]) or self._in_parts(changes[middle:])
 
     def _break(self, error: BaseException) -> None:
         problem = (

@@ -26,15 +26,12 @@ class Disk:
         self.gate.set()
         self.at_the_gate = threading.Semaphore(0)
         self.fault: BaseException | None = None
-        self.most = 1_000
 
     def write(self, changes: Sequence[Change]) -> None:
         self.at_the_gate.release()
         assert self.gate.wait(LONG)
         if self.fault is not None:
             raise self.fault
-        if len(changes) > self.most:
-            raise CommitError("no room for so many")
         self.transactions.append([str(change.terms[0]) for change in changes])
 
 
@@ -117,17 +114,6 @@ class TestPatience:
         assert (bench.disk.transactions, bench.writer.problem) == ([["x"], ["x"]], None)
         assert told == ["no room", "None"]
         bench.writer.close()
-
-    def test_what_is_too_much_at_once_is_written_in_parts(self):
-        told: list[StoreError | None] = []
-        bench = Bench(trouble=told.append)
-        bench.disk.most = 2
-        future = bench.confirm(*(bench.claim(term) for term in "vwxyz"))
-        assert future.result(LONG) is None
-        assert [len(each) for each in bench.disk.transactions] == [2, 1, 2]
-        assert sorted(term for each in bench.disk.transactions for term in each) == list("vwxyz")
-        bench.writer.close()
-        assert [error is None for error in told] == [False, True]
 
     def test_it_ends_when_the_store_closes(self):
         told: list[str] = []

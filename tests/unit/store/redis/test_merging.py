@@ -27,7 +27,7 @@ from firstseen.store.redis.link import Link
 from firstseen.store.redis.merging import Merging, _fold, _folded, new_token
 from firstseen.store.sweep import kept_ms
 from property.test_codec import buckets
-from support.redis import Fleet, RedisServer, claim_all, new_prefix
+from support.redis import Fleet, RedisServer, claim_all, free_port, new_prefix
 
 pytestmark = pytest.mark.redis
 
@@ -256,7 +256,7 @@ def test_a_server_writes_so_much_at_once_and_no_more(state: Merging, monkeypatch
 def test_the_servers_of_a_cluster_each_write_what_is_theirs(tmp_path: Path) -> None:
     """With the marks behind it: what is read again is counted again."""
     everything = [sighting(f"{number}") for number in range(50)]
-    with RedisServer(tmp_path, "--cluster-enabled", "yes") as server:
+    with RedisServer(tmp_path, "--cluster-enabled", "yes", "--cluster-port", str(free_port())) as server:
         server.call("CLUSTER", "ADDSLOTSRANGE", 0, 16_383)
         wait_for(lambda: "cluster_state:ok" in str(server.call("CLUSTER", "INFO")))
         link = Link(StateUrl(f"redis+cluster://127.0.0.1:{server.port}"), Access())
