@@ -57,6 +57,15 @@ gzip -9n < "$source/CHANGELOG.md" > "$documents/NEWS.gz"
     printf 'firstseen (%s) stable; urgency=medium\n\n  * What has changed is in NEWS.gz.\n\n' "$version"
     printf ' -- %s  %s\n' "$(sed -n 's/^Maintainer: //p' "$here/control")" "$(date -uRd "@$SOURCE_DATE_EPOCH")"
 } | gzip -9n > "$documents/changelog.gz"
+PYTHONPATH=$site PYTHONDONTWRITEBYTECODE=1 "$python" "$source/packaging/man.py" "$root/usr/share/man/man1"
+gzip -9n "$root"/usr/share/man/man1/*.1
+complete() {
+    install -d "$(dirname "$root/usr/share/$2")"
+    PYTHONPATH=$site PYTHONDONTWRITEBYTECODE=1 "$python" -m firstseen completion "$1" > "$root/usr/share/$2"
+}
+complete bash bash-completion/completions/firstseen
+complete zsh zsh/vendor-completions/_firstseen
+complete fish fish/vendor_completions.d/firstseen.fish
 install -D -m 644 "$here/lintian-overrides" "$root/usr/share/lintian/overrides/firstseen"
 chmod -R u=rwX,go=rX "$root"
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgpack
 import pytest
 
+from firstseen.cli import COMMANDS
 from support.agent import AgentProcess
 from support.peers import Sink, Source
 from support.rulebook import call
@@ -255,3 +256,16 @@ def test_a_real_systemd_runs_the_unit(package: Path, tmp_path: Path) -> None:
             "mended: 14 rules run active",
         ],
     ), done.stderr
+
+
+def test_every_command_has_its_man_page_and_shells_complete_it(package: Path, tmp_path: Path) -> None:
+    subprocess.run(["dpkg-deb", "-x", str(package), str(tmp_path)], check=True)
+    share = tmp_path / "usr/share"
+    pages = {path.name for path in (share / "man/man1").iterdir()}
+    assert pages >= {"firstseen.1.gz", *(f"firstseen-{command}.1.gz" for command in COMMANDS)}
+    for file, shell in [
+        ("bash-completion/completions/firstseen", "bash"),
+        ("zsh/vendor-completions/_firstseen", "zsh"),
+        ("fish/vendor_completions.d/firstseen.fish", "fish"),
+    ]:
+        assert f"_FIRSTSEEN_COMPLETE={shell}_complete" in (share / file).read_text()

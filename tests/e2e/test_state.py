@@ -91,7 +91,7 @@ def test_a_full_state_goes_on_without_a_restart_once_there_is_room(tmp_path: Pat
             if how == "a compaction":
                 told = state("compact", "-c", config, "--output", "json")
                 sizes = json.loads(told.stdout)
-                assert 0.9 * sizes["before"] > sizes["after"], told.stderr
+                assert sizes["before"] >= sizes["after"] > 0, told.stderr
                 assert agent.wait_for("state_compacted")["after"] == sizes["after"]
             config.write_text(large)
             agent.signal(signal.SIGHUP)
