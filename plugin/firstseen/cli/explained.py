@@ -14,6 +14,7 @@ from firstseen.kql.trace import Found
 from firstseen.model import TermValue
 from firstseen.record.instant import iso
 from firstseen.rules.rule import EveryMatch, Rule
+from firstseen.store.selection import spelled
 
 MOST_VALUES = 5
 MOST_ALTERNATIVES = 4
@@ -34,7 +35,7 @@ def lines(explanation: Explanation) -> Iterator[str]:
     """The event, and below it every rule."""
     action = _values(explanation.view.values("event.action"))
     place = f"{explanation.source}:{explanation.number}"
-    yield f"{click.style(place, bold=True)}  {action}  {iso(explanation.time_ms)}  {explanation.identity}"
+    yield f"{click.style(place, bold=True)}  {action}  {iso(explanation.time_ms)}  {spelled(explanation.identity)}"
     for rule in explanation.rules:
         yield from (f"  {line}" for line in _of_rule(rule, explanation.state))
 
@@ -151,7 +152,7 @@ def _of_answers(explained: RuleExplained, state: bool) -> Iterator[str]:
 
 def _of_answer(rule: Rule, answer: Answer) -> str:
     verdict = click.style("alert", fg="red", bold=True) if answer.alerts else click.style("no alert", fg="yellow")
-    return f"{verdict}  {_terms(rule, answer.terms)}: {answer.reason}"
+    return f"{verdict}  {_terms(rule, answer.terms)}: {spelled(answer.reason)}"
 
 
 def _terms(rule: Rule, terms: Sequence[TermValue]) -> str:
@@ -179,9 +180,9 @@ def _cut_list(texts: Sequence[str]) -> str:
 
 
 def _cut(text: str) -> str:
-    """``text`` on one line; the end of a long one is left out."""
+    """``text`` on one line, without commands to the terminal; the end of a long one is left out."""
     line = " ".join(text.splitlines()) if "\n" in text else text
-    return line if len(line) <= LONGEST else f"{line[:LONGEST]}… ({len(line):,} characters)"
+    return spelled(line) if len(line) <= LONGEST else f"{spelled(line[:LONGEST])}… ({len(line):,} characters)"
 
 
 def _mark(verdict: bool) -> str:

@@ -54,6 +54,18 @@ def test_many_values_and_long_ones_are_cut_and_say_by_how_much() -> None:
     assert told[-1] == f"  and {11 - MOST_VALUES} more, of which 6 alert"
 
 
+def test_no_event_sends_commands_to_the_terminal() -> None:
+    hostile = "\x1b]0;owned\x07\x1b[2J\u202eLook"
+    event = {"event": {"action": hostile, "id": hostile}, "user": {"name": hostile}}
+    rules = rule_set(rule_text("user.name: *", ("user.name",))).rules
+    told = Explainer(rules, None, UNENRICHED, 1).explain(Event(encode_object(event), "f", 1), Moment(None, 0))
+
+    shown = "".join(click.unstyle(line) for explanation in told for line in lines(explanation))
+
+    assert shown.count("\\u001b]0;owned") >= 3
+    assert shown.isprintable()
+
+
 def test_what_is_missing_and_what_only_has_fields_below_is_said() -> None:
     told = shown("user: * and host.name: x", {"user": {"name": "a"}})
 
