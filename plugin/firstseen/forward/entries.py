@@ -44,7 +44,7 @@ MAX_ENTRIES = 1 << 21
 SMALLEST_ENTRY = 3
 """Bytes of ``[0, {}]``: no entry is shorter, so there are at most a third as many entries as bytes."""
 
-SEARCHED = 1 << 18
+SEARCHED = 1 << 16
 """Bytes that are searched at a time: each of the hits, of which four bytes may be one, takes 150 until it is passed."""
 
 LARGEST = (1 << 32) - 1
