@@ -27,7 +27,7 @@ from support.rulebook import call
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
-MOST_MB = 136
+MOST_MB = 128
 WORST_S = 5.0
 """How long the client beside may wait for an ack; it is a fraction of a second, and a busy machine multiplies it."""
 

@@ -156,6 +156,8 @@ class Entries:
                 while number < len(hits) and hits[number][0] < stop:
                     found.add(hits[number][1])
                     number += 1
+                if behind < stop:
+                    hits, number = (), 0  # they are all in this entry, and are many where it is one of harm
                 while behind < stop:
                     more = min(behind + SEARCHED, stop)
                     found.update(what for _, what in search(behind, more))
