@@ -197,7 +197,8 @@ def test_any_text_is_read_or_faulted(path: Path, text: str):
         assert (loaded is None) == bool(problems)
 
 
-@settings(deadline=None, max_examples=100)
+@pytest.mark.slow
+@settings(deadline=None, max_examples=300)
 @given(seed=st.integers(0, 2**32))
 def test_any_configuration_is_read_or_faulted(path: Path, seed: int):
     """A configuration, however disturbed, is read or gives a list of problems, and nothing else."""
