@@ -85,7 +85,7 @@ def events(values: st.SearchStrategy[object], scalars: st.SearchStrategy[object]
         ),
     }
     plain = st.fixed_dictionaries({"eventSource": TEXTS, "eventVersion": TEXTS}, optional=parts)
-    return st.one_of(plain, st.builds(placed, st.sampled_from(sorted(TARGETED)), plain))
+    return st.one_of(plain, st.builds(placed, st.sampled_from([("signin", "ConsoleLogin"), *sorted(TARGETED)]), plain))
 
 
 JSON_VALUES = st.recursive(

@@ -19,7 +19,7 @@ def outcome(source: Source) -> str:
 
 def console_login(source: Source, *path: str) -> object:
     """What the path of keys leads to, in a console login."""
-    return source.at(*path) if source.raw("eventName") == "ConsoleLogin" else None
+    return source.at(*path) if source.text("eventName") == "ConsoleLogin" else None
 
 
 def console_login_flag(source: Source, key: str) -> bool | None:

@@ -27,6 +27,7 @@ LOGIN = {"eventName": "ConsoleLogin", "responseElements": {"ConsoleLogin": "Fail
         (LOGIN | {"eventName": "CheckMfa"}, "success"),
         (LOGIN | {"errorCode": "x", "responseElements": {"ConsoleLogin": "Success"}}, "success"),
         (LOGIN | {"errorCode": "x", "responseElements": {"ConsoleLogin": 7}}, "failure"),
+        ({b"eventName": b"ConsoleLogin", b"responseElements": {b"ConsoleLogin": b"Failure"}}, "failure"),
     ],
 )
 def test_outcomes(record, expected):
