@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# As installed, modules have their bytecode beside them: the tests start hundreds of agents, and figures are of such ones.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow test-deb test-container test-chart faults fuzz check fix bench bench-state deb dist man ci clean
 

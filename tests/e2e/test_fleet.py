@@ -202,16 +202,20 @@ def test_the_server_dies_and_comes_back(tmp_path: Path, stack: ExitStack) -> Non
     chance = random.Random(11)
     records = events(2, 2_000, chance)
     shares = spread(records, chance)[:2]
-    pushers = [
-        Pusher(agent.port, frames(agent.config.stem, share)) for agent, share in zip(agents, shares, strict=True)
+    parts = [
+        [frames(agent.config.stem, share)[part::6] for part in range(6)]
+        for agent, share in zip(agents, shares, strict=True)
     ]
-    for _ in range(3):
+    for kill in range(3):
+        pushers = [Pusher(agent.port, own[2 * kill]) for agent, own in zip(agents, parts, strict=True)]
+        told = [len(agent.events) for agent in agents]
         server.kill()
-        for agent in agents:
-            agent.wait_for("state_not_written")
+        pushers += [Pusher(agent.port, own[2 * kill + 1]) for agent, own in zip(agents, parts, strict=True)]
+        for agent, before in zip(agents, told, strict=True):
+            agent.wait_for("state_not_written", since=before)
         server.start()
-    for pusher, share in zip(pushers, shares, strict=True):
-        assert len(pusher.join()) == len(frames("", share))
+        acks = [len(pusher.join()) for pusher in pushers]
+        assert acks == [len(own[2 * kill + half]) for half in range(2) for own in parts]
     expected = {record["eventID"] for share in shares for record in share}
     assert {entry.record["eventID"] for sink in fleet.sinks for entry in sink.entries} == expected
     callers = {

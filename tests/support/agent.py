@@ -92,11 +92,14 @@ class AgentProcess:
             self.events.append({"event": "end"})
             self._news.notify_all()
 
-    def wait_for(self, name: str, **fields: object) -> dict[str, Any]:
-        """The first event of that name with those fields, waited for; fails if the process ends before it."""
+    def wait_for(self, name: str, since: int = 0, **fields: object) -> dict[str, Any]:
+        """The first event of that name with those fields, waited for; fails if the process ends before it.
+
+        Of all that happened, the first ``since`` events do not count.
+        """
 
         def found() -> dict[str, Any] | None:
-            for happening in self.events:
+            for happening in self.events[since:]:
                 if happening["event"] == name and all(happening.get(key) == value for key, value in fields.items()):
                     return happening
             return None
