@@ -6,6 +6,7 @@ import gzip
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,17 @@ import pytest
 
 from firstseen.backfill import blocks, filling, reading, tasks
 from firstseen.backfill.filling import Filling, position_in
-from firstseen.backfill.gathering import Span
+from firstseen.backfill.gathering import Gatherer, Span
 from firstseen.backfill.reading import Reader
 from firstseen.backfill.tasks import plan
+from firstseen.detect.law import Occurrence
 from firstseen.detect.matches import Moment
-from firstseen.detect.new_terms import Sighting
+from firstseen.detect.new_terms import NewTermsLaw, Sighting
 from firstseen.engine import Engine
 from firstseen.metrics import Counts
 from firstseen.record.instant import iso
 from firstseen.rules.ruleset import RuleSet
-from firstseen.store.base import Entry
+from firstseen.store.base import Entry, RuleState
 from firstseen.store.lmdb import LmdbStore
 from firstseen.store.merge import together
 from support.rulebook import ARN, rule_id, rule_set, rule_text
@@ -210,3 +212,17 @@ def test_together_is_commutative_and_associative() -> None:
         one, two, three = (sighting(chance) for _ in range(3))
         assert together(one, two) == together(two, one)
         assert together(together(one, two), three) == together(one, together(two, three))
+
+
+def test_what_is_gathered_is_what_its_events_are_together() -> None:
+    """One after the other, in place, comes to the same as the law."""
+    chance = random.Random(2)
+    rule, law = RuleState(b"12345678", "r", "R"), NewTermsLaw(100)
+    for _ in range(5_000):
+        events = [Occurrence(chance.randrange(4), chance.choice("abc")) for _ in range(chance.randrange(1, 6))]
+        gatherer = Gatherer({"r": EVER})
+        claim = gatherer.claim(rule, ("ada",), events[0], law)
+        for each in events[1:]:
+            assert gatherer.extend(claim, each)
+        (entry,) = gatherer.take().values()
+        assert entry.memory == reduce(together, [Sighting(at, at, 1, name, name) for at, name, _ in events])

@@ -26,21 +26,55 @@ class Span(NamedTuple):
     until: int
 
 
+class _Gathered:
+    """The sightings of one claim so far, as `together` makes one of them: none, or ``count``."""
+
+    __slots__ = ("count", "event", "first_seen", "last_event", "last_seen", "since", "until")
+
+    def __init__(self, span: Span) -> None:
+        self.since, self.until = span
+        self.count = 0
+        self.first_seen = self.last_seen = 0
+        self.event = self.last_event = ""
+
+    def add(self, time_ms: int, event: str) -> None:
+        """One more, in place: this is done for every match."""
+        if not self.count:
+            self.first_seen = self.last_seen = time_ms
+            self.event = self.last_event = event
+        elif time_ms < self.first_seen:
+            self.first_seen, self.event = time_ms, event
+        elif time_ms > self.last_seen:
+            self.last_seen, self.last_event = time_ms, event
+        else:
+            if time_ms == self.first_seen:
+                self.event = min(self.event, event)
+            if time_ms == self.last_seen:
+                self.last_event = max(self.last_event, event)
+        self.count += 1
+
+    @property
+    def sighting(self) -> Sighting:
+        return Sighting(self.first_seen, self.last_seen, self.count, self.event, self.last_event)
+
+
 class Gatherer:
     """A state for the engine to claim in, see `Claims`: everything is known, nothing alerts, and nothing is written.
 
-    ``spans`` tells by the rules' ids which times are of interest for each. What was gathered is in ``found``, by
-    `state_key`; ``registered`` are the histories that are filled. Of the claims some are passed over: ``undated`` and
-    ``outside`` of the rule's span.
+    ``spans`` tells by the rules' ids which times are of interest for each; ``registered`` are the histories that are
+    filled. Of the claims some are passed over: ``undated`` and ``outside`` of the rule's span.
     """
 
     def __init__(self, spans: Mapping[str, Span]) -> None:
         self._spans = spans
         self.registered: list[RuleState] = []
-        self.found: dict[bytes, Entry] = {}
-        self._keys: dict[Claim, bytes] = {}
+        self._gathered: dict[Claim, _Gathered] = {}
         self.undated = 0
         self.outside = 0
+
+    def __len__(self) -> int:
+        """About how many terms were gathered since the last `take`."""
+        return len(self._gathered)
 
     def register(self, rule: RuleState, now_ms: int) -> int:
         """See `Claims.register`."""
@@ -54,17 +88,16 @@ class Gatherer:
     def claim(self, rule: RuleState, terms: tuple[TermValue, ...], occurrence: Occurrence, law: Law[Any]) -> Claim:
         """See `Claims.claim`."""
         claim = Claim(rule, terms, occurrence, law, Verdict.KNOWN, None)
-        self._keys[claim] = state_key(rule.key, terms)
+        self._gathered[claim] = _Gathered(self._spans[rule.rule_id])
         self.extend(claim, occurrence)
         return claim
 
     def extend(self, claim: Claim, occurrence: Occurrence) -> bool:
         """See `Claims.extend`; only for claims since the last `take`."""
         time_ms, event, _ = occurrence
-        since, until = self._spans[claim.rule.rule_id]
-        if since <= time_ms < until:
-            sighting = Sighting(time_ms, time_ms, 1, event, event)
-            self.add(self._keys[claim], Entry(claim.rule.key, claim.terms, sighting))
+        gathered = self._gathered[claim]
+        if gathered.since <= time_ms < gathered.until:
+            gathered.add(time_ms, event)
         elif time_ms == UNDATED:
             self.undated += 1
         else:
@@ -74,14 +107,14 @@ class Gatherer:
     def release(self, claims: Sequence[Claim]) -> None:
         """See `Claims.release`: nothing is held."""
 
-    def add(self, key: bytes, entry: Entry) -> None:
-        """Gather one more."""
-        add_to(self.found, key, entry)
-
     def take(self) -> dict[bytes, Entry]:
-        """What was gathered since the last time."""
-        found, self.found = self.found, {}
-        self._keys.clear()
+        """What was gathered since the last time, by `state_key`."""
+        found: dict[bytes, Entry] = {}
+        for claim, gathered in self._gathered.items():
+            if gathered.count:
+                entry = Entry(claim.rule.key, claim.terms, gathered.sighting)
+                add_to(found, state_key(claim.rule.key, claim.terms), entry)
+        self._gathered.clear()
         return found
 
 

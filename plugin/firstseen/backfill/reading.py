@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate
@@ -18,7 +18,7 @@ from firstseen.errors import InputError
 from firstseen.eventfiles import decode_object, name_of, one_line, opened
 from firstseen.metrics import Counts
 from firstseen.record.enrichment import UNENRICHED, Enrichment
-from firstseen.rules.actions import Group
+from firstseen.rules.actions import Group, Hit
 from firstseen.rules.alike import Asked
 from firstseen.rules.ruleset import RuleSet
 from firstseen.seen import Earlier, Glanced
@@ -126,7 +126,7 @@ class Reader:
                     totals.stored += stored.tell() - place
                     place = stored.tell()
                 self._mark(part, at)
-                if totals.content >= REPORT_BYTES or len(self._gatherer.found) >= REPORT_TERMS:
+                if totals.content >= REPORT_BYTES or len(self._gatherer) >= REPORT_TERMS:
                     yield self._reported()
 
     def _mark(self, part: Part, position: int) -> None:
@@ -146,18 +146,17 @@ class Reader:
             text = b"\n".join(some)  # nothing that is looked for has a line feed in it
             hits = scanner.hits(text, 0, len(text))
             if hits:
-                stops = list(accumulate(len(event) + 1 for event in some))
-                found: dict[int, set[Group]] = {}
-                for hit, group in hits:
-                    found.setdefault(bisect_right(stops, hit), set()).add(group)
-                for number, groups in found.items():
-                    event = some[number]
-                    asked = self._rules.some(groups)
-                    if asked is not None:
-                        asked = asked.within(event, 0, len(event))
-                        if not asked.rules:
-                            continue
-                    self._inspect(event, asked)
+                for event, groups in _by_event(some, hits):
+                    self._ask(event, groups)
+
+    def _ask(self, event: bytes, groups: Iterable[Group]) -> None:
+        """Let the engine see an event if a rule of these groups may match."""
+        asked = self._rules.some(groups)
+        if asked is not None:
+            asked = asked.within(event, 0, len(event))
+            if not asked.rules:
+                return
+        self._inspect(event, asked)
 
     def _inspect(self, event: bytes, asked: Asked | None) -> None:
         self._report.totals.candidates += 1
@@ -180,6 +179,21 @@ class Reader:
         counts.matches = counts.terms_dropped = counts.rule_errors = gatherer.undated = gatherer.outside = 0
         self._report = Report()
         return report
+
+
+def _by_event(events: Sequence[bytes], hits: Sequence[Hit]) -> Iterator[tuple[bytes, set[Group]]]:
+    """The events that have hits, with the groups that these name; ``hits`` ascend, in the events one per line."""
+    stops = list(accumulate(map(len, events), lambda stop, size: stop + size + 1, initial=0))
+    number, groups = bisect_right(stops, hits[0][0]), {hits[0][1]}
+    stop = stops[number]
+    for at, group in hits:
+        if at < stop:
+            groups.add(group)
+        else:
+            yield events[number - 1], groups
+            number, groups = bisect_right(stops, at, number), {group}
+            stop = stops[number]
+    yield events[number - 1], groups
 
 
 def _digest(event: bytes) -> Callable[[], str]:

@@ -22,7 +22,7 @@ from firstseen.rules.rule import NewTerms
 from firstseen.rules.ruleset import RuleSet
 from firstseen.store.base import RuleState
 
-TASK_BYTES = 4 << 20
+TASK_BYTES = 1 << 20
 """Bytes on disk from which on a task is large enough."""
 
 TASK_FILES = 256
@@ -75,7 +75,7 @@ class Plan(NamedTuple):
         return sum(size for _, size in self.parts)
 
     def tasks(self) -> Iterator[Task]:
-        """The parts in tasks that take about a second at most, large files apart."""
+        """The parts in tasks of a fraction of a second, large files apart: workers shall end at about one time."""
         task: list[Part] = []
         bytes_in_task = 0
         for part, size in self.parts:

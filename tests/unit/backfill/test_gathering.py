@@ -29,7 +29,7 @@ def test_values_that_python_takes_for_equal_are_different_terms() -> None:
     for term in ("1", True):
         claim(gatherer, 1, "a", term)
 
-    assert len(gatherer.found) == 2
+    assert len(gatherer) == len(gatherer.take()) == 2
 
 
 def test_what_is_outside_of_the_span_or_without_a_time_is_counted() -> None:
