@@ -172,8 +172,10 @@ class Engine:
         for number, (rule, terms) in enumerate(matches):
             running = self._running[rule.id]
             time_ms = arrival if rule.timestamp_field == "event.ingested" and arrival is not None else seen.time_ms
-            if time_ms is None or not self._is_known(
-                running, terms, Occurrence(time_ms, seen.eventID), earlier, claims
+            if (
+                terms is None
+                or time_ms is None
+                or not self._is_known(running, terms, Occurrence(time_ms, seen.eventID), earlier, claims)
             ):
                 return Glanced([match.rule for match in matches[number:]], claims)
             self._alerts(running, alerts=False)
@@ -350,13 +352,12 @@ class Engine:
 
 
 def _learn(likeness: Likeness, view: View, matching: Sequence[Rule]) -> None:
-    """Keep what records of this kind match, where it is no more than a sighting of one list of texts by each rule."""
-    matches: list[Match] = []
-    for rule in matching:
-        if not isinstance(rule.kind, NewTerms):
-            return
-        every, dropped = terms_of(rule, view)
-        if len(every) != 1 or dropped or not all(isinstance(term, str) for term in every[0]):
-            return
-        matches.append(Match(rule, tuple(map(str, every[0]))))
-    likeness.learn(matches)
+    """Keep what records of this kind match, and under which terms, where these are one list of texts."""
+    likeness.learn([Match(rule, None if rule in likeness.veiled else _texts_of(rule, view)) for rule in matching])
+
+
+def _texts_of(rule: Rule, view: View) -> tuple[str, ...] | None:
+    every, dropped = terms_of(rule, view)
+    if len(every) != 1 or dropped or not all(isinstance(term, str) for term in every[0]):
+        return None
+    return tuple(map(str, every[0]))

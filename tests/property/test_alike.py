@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from firstseen.engine import Engine
 from firstseen.metrics import Counts
 from firstseen.record.cloudtrail import CloudTrailView
 from firstseen.record.mapping import FIELDS
+from firstseen.rules.rule import EveryMatch, Threshold
 from firstseen.rules.ruleset import RuleSet
 from firstseen.seen import Earlier
 from firstseen.store.base import Claim
@@ -79,7 +81,7 @@ def test_a_field_hangs_on_nothing_but_what_it_is_said_to_read(record: Record) ->
             assert part.exists(field.name) == whole.exists(field.name), field.name
 
 
-RULES = rule_set(
+NEWS = rule_set(
     rule_text('event.outcome: "success"', [ARN, "source.ip"], rule_id=rule_id(1), window="now-2d"),
     rule_text("event.action: GetUser and not user.name: svc*", ["user.name", "cloud.account.id"], rule_id=rule_id(2)),
     rule_text("aws.cloudtrail.resources.arn: *", ["aws.cloudtrail.resources.arn"], rule_id=rule_id(3)),
@@ -87,8 +89,18 @@ RULES = rule_set(
         '"event.ingested"', '"@timestamp"'
     ),
     rule_text("tls.client.server_name: * or user.id: a*", ["event.provider"], rule_id=rule_id(5)),
+    rule_text(
+        "user.name: ada", [ARN, "aws.cloudtrail.flattened.request_parameters.name"], rule_id=rule_id(6), window="now-2d"
+    ),
+).rules
+EVERY, OFTEN = (
+    dataclasses.replace(rule, id=rule_id(number), kind=kind)
+    for rule, number, kind in zip(
+        NEWS[1:3], (7, 8), (EveryMatch(), Threshold(("user.name",), 3, cardinality=None)), strict=True
+    )
 )
-NAMES = st.sampled_from(["ada", "bob"])
+RULES = RuleSet([*NEWS, EVERY, OFTEN])
+NAMES = st.sampled_from(["ada", "ada", "ada", "bob"])
 
 
 @st.composite
@@ -97,18 +109,20 @@ def usual_records(draw: st.DrawFn) -> Record:
     identity = {"arn": f"arn:aws:iam::111122223333:user/{draw(NAMES)}", "userName": draw(NAMES), "accountId": "1"}
     record: Record = {
         "eventSource": "iam.amazonaws.com",
-        "eventName": draw(st.sampled_from(["GetUser", "ConsoleLogin", "PutUser"])),
+        "eventName": draw(st.sampled_from([*["GetUser"] * 4, "ConsoleLogin", "PutUser"])),
         "eventID": draw(st.sampled_from(["e-1", "e-2", "e-3", "e-4", "-"])),
         "eventTime": draw(
             st.sampled_from(["2026-09-20T08:00:00Z", "2026-09-21T08:00:00Z", "2026-09-25T08:00:00Z", "?"])
         ),
-        "sourceIPAddress": draw(st.sampled_from(["192.0.2.7", "192.0.2.8", "iam.amazonaws.com"])),
+        "sourceIPAddress": draw(st.sampled_from([*["192.0.2.7"] * 4, "192.0.2.8", "iam.amazonaws.com"])),
         "userIdentity": identity,
+        "requestParameters": draw(st.sampled_from([None, {"name": "a"}, {"name": "b"}])),
     }
     odd: list[Record] = [
         {},
         {"errorCode": "AccessDenied"},
         {"errorCode": ""},
+        {"requestParameters": {"name": ["a", "b"]}},
         {"responseElements": {"ConsoleLogin": "Failure"}},
         {"resources": [{"ARN": "arn:1"}, {"ARN": "arn:2"}]},
         {"resources": [{"ARN": "arn:1", "x": 1}]},
@@ -155,8 +169,10 @@ class Watcher:
         return [*self.store.entries(), self.counts.matches, self.counts.alerts, self.counts.suppressed]
 
 
-@settings(deadline=None, max_examples=60)
-@given(st.lists(st.lists(usual_records(), max_size=8), max_size=5), st.booleans(), st.booleans())
+@settings(deadline=None, max_examples=80)
+@given(
+    st.lists(st.lists(usual_records(), min_size=1, max_size=8), min_size=1, max_size=5), st.booleans(), st.booleans()
+)
 def test_what_is_recalled_is_what_would_be_found(chunks: list[list[Record]], json_text: bool, live: bool) -> None:
     """For any records, in any chunks: the same labels, the same sums, and the same memory in the end."""
     with tempfile.TemporaryDirectory() as folder:

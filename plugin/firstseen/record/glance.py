@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from functools import lru_cache
 from operator import attrgetter
-from typing import Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
@@ -23,8 +23,8 @@ from firstseen.record.source import EMPTY_TEXTS
 Path: TypeAlias = tuple[str, ...]
 """Keys that lead to a value of a record."""
 
-Unset: TypeAlias = msgspec.Raw | msgspec.UnsetType
-"""What must not be there."""
+Unset: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=0)] | msgspec.UnsetType
+"""What must not be there: no value is right."""
 
 
 class _Part(msgspec.Struct, frozen=True, gc=False):
@@ -109,12 +109,10 @@ class Glance(_Part, frozen=True, gc=False):
     @property
     def time_ms(self) -> int | None:
         """When the event happened, in milliseconds since 1970, where it says so."""
-        return None if self.eventTime is None or self.eventTime in EMPTY_TEXTS else _parsed(self.eventTime)
+        return None if self.eventTime is None else _parsed(self.eventTime)
 
 
 _parsed = lru_cache(maxsize=1024)(parse_ms)
-_ENVELOPING = attrgetter("Records", "detail", "event", "ingested")
-_NOTHING = (msgspec.UNSET,) * 4
 _of_msgpack = msgspec.msgpack.Decoder(Glance).decode
 _of_json = msgspec.json.Decoder(Glance).decode
 
@@ -133,7 +131,7 @@ def glance_at(record: Buffer, *, json: bool = False) -> Glance | None:
         seen = _of_json(record) if json else _of_msgpack(record)
     except (ValueError, RecursionError):
         return None
-    return seen if _ENVELOPING(seen) == _NOTHING and seen.eventID not in EMPTY_TEXTS else None
+    return None if seen.eventID in EMPTY_TEXTS else seen
 
 
 def key_of(paths: Iterable[Path]) -> Callable[[Glance], Hashable] | None:

@@ -1,13 +1,14 @@
 """Records that are alike to the rules that are asked: what one of them matched, the others do too.
 
 Two CloudTrail events that are the same wherever the fields of these rules take their values from are matched by the
-same rules, under the same terms. So what comes again and again, mostly, need neither be decoded nor be asked about.
-This may only save work: a property test holds that what is recalled is what would be found.
+same rules, and under the same terms where that holds for the terms as well. So what comes again and again, mostly, need
+neither be decoded nor be asked about. This may only save work: a property test holds that what is recalled is what
+would be found.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence, Set
 from typing import NamedTuple
 
 from firstseen.kql.ast import And, Exists, Is, MatchAll, Node, Not, Or, Range
@@ -32,17 +33,21 @@ _MOST_MARKS = 32
 
 
 class Match(NamedTuple):
-    """A rule of type new_terms, and the terms, all of them texts, under which records of one kind are sightings."""
+    """A rule that records of one kind match, and the terms, all of them texts, under which they are sightings of it.
+
+    None where that is not all there is to it: a record of this kind is yet to be shown to this rule.
+    """
 
     rule: Rule
-    terms: tuple[str, ...]
+    terms: tuple[str, ...] | None
 
 
 class Likeness(NamedTuple):
-    """One kind of records, and where to keep what they match."""
+    """One kind of records, and where to keep what they match; of the rules ``veiled`` they may differ in the terms."""
 
     known: dict[Hashable, Sequence[Match]]
     key: Hashable
+    veiled: Set[Rule] = frozenset()
 
     def recalled(self) -> Sequence[Match] | None:
         """What records of this kind match, if that is known."""
@@ -59,23 +64,30 @@ class Traits(NamedTuple):
     """What can be said of a rule by itself.
 
     ``marks`` are needles of a rule about a call, beside the name of the call: worth no search through everything, but
-    one through what has the name; empty where there are none that are rare. ``paths`` are the places of a record that
-    its matches hang on, None where a glance cannot show them.
+    one through what has the name; empty where there are none that are rare. ``asked`` are the places of a record that
+    decide whether it matches, ``terms`` those that its terms come from; None where a glance cannot show them all.
     """
 
     marks: frozenset[bytes]
-    paths: frozenset[Path] | None
+    asked: frozenset[Path] | None
+    terms: frozenset[Path] | None
 
 
 def traits_of(rule: Rule) -> Traits:
     """Find them out: it takes a good part of a millisecond."""
     marks = needles(rule.node, _is_mark, field_type) if demanded(rule.node, ACTION) is not None else None
-    paths = [reads_of(field) for field in _fields(rule)]
-    stated = [each for each in paths if each is not None]
     return Traits(
         frozenset() if marks is None or len(marks) > _MOST_MARKS else marks,
-        frozenset(path for each in stated for path in each) if len(stated) == len(paths) else None,
+        _shown(_asked_about(rule.node)),
+        _shown(rule.kind.fields) if isinstance(rule.kind, NewTerms) else None,
     )
+
+
+def _shown(fields: Iterable[str]) -> frozenset[Path] | None:
+    """The places of a record that these fields take their values from, if a glance shows them all."""
+    found = [reads_of(field) for field in fields]
+    paths = frozenset(path for each in found if each is not None for path in each)
+    return paths if None not in found and key_of(paths) is not None else None
 
 
 class Kept:
@@ -98,7 +110,7 @@ class Kept:
 class Asked:
     """Some of the rules, which are to be asked of a record."""
 
-    __slots__ = ("_fewer", "_kept", "_key_of", "_marked", "rules")
+    __slots__ = ("_fewer", "_kept", "_key_of", "_marked", "_veiled", "rules")
 
     def __init__(self, rules: Sequence[Rule], kept: Kept) -> None:
         self.rules = rules
@@ -106,8 +118,10 @@ class Asked:
         traits = [kept.traits(rule) for rule in rules]
         self._marked = [(rule, each.marks) for rule, each in zip(rules, traits, strict=True) if each.marks]
         self._fewer: dict[frozenset[Rule], Asked] = {}
-        paths = [each.paths for each in traits if each.paths is not None]
-        self._key_of = key_of(frozenset().union(*paths)) if len(paths) == len(traits) else None
+        self._veiled = frozenset(rule for rule, each in zip(rules, traits, strict=True) if each.terms is None)
+        asked = [each.asked for each in traits if each.asked is not None]
+        terms = [each.terms for each in traits if each.terms is not None]
+        self._key_of = key_of(frozenset().union(*asked, *terms)) if len(asked) == len(traits) else None
 
     def within(self, data: bytes | bytearray, start: int, stop: int) -> Asked:
         """Those of the rules that the record in ``data[start:stop]`` may match, by the marks that it bears."""
@@ -135,21 +149,15 @@ class Asked:
         """What kind of record it is; only for rules that can be compared by."""
         if self._key_of is None:
             raise AssertionError("these rules go by more than a glance shows")
-        return Likeness(self._kept.known, (self, self._key_of(seen)))
+        return Likeness(self._kept.known, (self, self._key_of(seen)), self._veiled)
 
 
 def _is_mark(field: str) -> bool:
     return field != ACTION and not is_common(field) and is_verbatim(field)
 
 
-def _fields(rule: Rule) -> Iterable[str]:
-    """The fields on which hangs whether it matches, and under which terms; patterns where that may be any."""
-    yield from _asked_about(rule.node)
-    if isinstance(rule.kind, NewTerms):
-        yield from rule.kind.fields
-
-
 def _asked_about(node: Node) -> Iterator[str]:
+    """The fields on which hangs whether a record matches; a pattern where that may be any."""
     match node:
         case And(children) | Or(children):
             for child in children:

@@ -34,6 +34,14 @@ def test_what_was_learned_is_recalled() -> None:
     assert asked.likeness(seen("bob")).recalled() is None
 
 
+def test_terms_that_a_glance_does_not_show_are_veiled() -> None:
+    veiled, shown = rule_set(
+        rule_text("event.action: GetUser", ["aws.cloudtrail.request_parameters"]), rule_text(rule_id=rule_id(2))
+    ).rules
+
+    assert Asked([veiled, shown], Kept()).likeness(seen("ada")).veiled == {veiled}
+
+
 def test_other_rules_know_nothing_of_it() -> None:
     kept = Kept()
     one, other = Asked([RULE], kept), Asked([RULE], kept)
@@ -51,7 +59,7 @@ def test_other_rules_know_nothing_of_it() -> None:
         ("*", [ARN], True),
         ("event.action: *", ["aws.cloudtrail.resources.arn"], True),
         ("aws.cloudtrail.flattened.request_parameters.key: a", [ARN], False),
-        ("event.action: GetUser", ["aws.cloudtrail.request_parameters"], False),
+        ("event.action: GetUser", ["aws.cloudtrail.request_parameters"], True),
         ("event.ingested > now-1d", [ARN], False),
         ("@timestamp > now-1d", [ARN], False),
         ("source.geo.country_name: *", [ARN], False),
