@@ -20,7 +20,6 @@ from firstseen.metrics import Counts
 from firstseen.model import Verdict
 from firstseen.packing import Buffer
 from firstseen.record.enrichment import UNENRICHED, Enrichment
-from firstseen.record.glance import glance_at
 from firstseen.record.view import Mode, View, views
 from firstseen.rules.alike import Asked, Likeness, Match
 from firstseen.rules.rule import EveryMatch, NewTerms, Rule, Threshold
@@ -161,7 +160,7 @@ class Engine:
         ``record`` is a map in msgpack, or an object in JSON, that is read as no ECS document; ``asked`` are the rules
         that it may match. ``arrival`` and ``earlier`` are as for `inspect`. Raises `StoreError` likewise.
         """
-        seen = glance_at(record, json=json) if asked.compares else None
+        seen = None if asked.glances is None else asked.glances.at(record, json=json)
         if seen is None:
             return Glanced(asked.rules, ())
         likeness = asked.likeness(seen)

@@ -1,4 +1,4 @@
-"""A CloudTrail record at a glance: the few texts by which most rules go, read without decoding the rest.
+"""A CloudTrail record at a glance: the few texts by which some rules go, read without decoding the rest.
 
 Two records that are the same at the places where a field's value comes from (``mapping.Field.reads``) have the same
 value there, so that what was found out of the one holds for the other. What is odd in any way, a number where a text
@@ -9,12 +9,13 @@ should be, is no `Glance`: it has to be looked at as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Set
 from functools import lru_cache
 from operator import attrgetter
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
+from msgspec.structs import fields
 
 from firstseen.packing import Buffer
 from firstseen.record.instant import parse_ms
@@ -82,12 +83,26 @@ class _Resource(_Part, frozen=True, gc=False, forbid_unknown_fields=True):
 
 
 class Glance(_Part, frozen=True, gc=False):
-    """What most rules go by, under the names that the record has for it."""
+    """What is read of every event, under the names that the record has for it."""
 
     eventName: str
     eventSource: str
     eventID: str
     eventTime: str | None = None
+    Records: Unset = msgspec.UNSET
+    detail: Unset = msgspec.UNSET
+    event: Unset = msgspec.UNSET
+    ingested: Unset = msgspec.field(name="event.ingested", default=msgspec.UNSET)
+
+    @property
+    def time_ms(self) -> int | None:
+        """When the event happened, in milliseconds since 1970, where it says so."""
+        return None if self.eventTime is None else _parsed(self.eventTime)
+
+
+class _Whole(Glance, frozen=True, gc=False):
+    """With everything that can be read."""
+
     awsRegion: str | None = None
     sourceIPAddress: str | None = None
     userAgent: str | None = None
@@ -101,21 +116,9 @@ class Glance(_Part, frozen=True, gc=False):
     additionalEventData: _Additional | None = None
     tlsDetails: _Tls | None = None
     resources: tuple[_Resource, ...] | None = None
-    Records: Unset = msgspec.UNSET
-    detail: Unset = msgspec.UNSET
-    event: Unset = msgspec.UNSET
-    ingested: Unset = msgspec.field(name="event.ingested", default=msgspec.UNSET)
-
-    @property
-    def time_ms(self) -> int | None:
-        """When the event happened, in milliseconds since 1970, where it says so."""
-        return None if self.eventTime is None else _parsed(self.eventTime)
 
 
 _parsed = lru_cache(maxsize=1024)(parse_ms)
-_of_msgpack = msgspec.msgpack.Decoder(Glance).decode
-_of_json = msgspec.json.Decoder(Glance).decode
-
 _WHOLE: Final = frozenset({"responseElements", "additionalEventData", "tlsDetails", "resources"})
 """Parts that may be null: they are compared as a whole."""
 
@@ -123,34 +126,61 @@ LARGEST: Final = 1 << 16
 """Bytes of a record up to which it is worth a glance."""
 
 
-def glance_at(record: Buffer, *, json: bool = False) -> Glance | None:
-    """A CloudTrail event that is nothing else: a map in msgpack, or an object in JSON. None for anything else."""
-    if len(record) > LARGEST:
-        return None
-    try:
-        seen = _of_json(record) if json else _of_msgpack(record)
-    except (ValueError, RecursionError):
-        return None
-    return None if seen.eventID in EMPTY_TEXTS else seen
+class Glances:
+    """Glances at what lies at ``places`` of records: the dotted names of what a glance can show."""
+
+    __slots__ = ("_of_json", "_of_msgpack", "key")
+
+    def __init__(self, places: Set[str]) -> None:
+        narrowed = _narrowed(_Whole, Glance, places)
+        self._of_json = msgspec.json.Decoder(narrowed).decode
+        self._of_msgpack = msgspec.msgpack.Decoder(narrowed).decode
+        tops = sorted({place.partition(".")[0] for place in places})
+        self.key: Callable[[Glance], Hashable] = attrgetter(*tops) if tops else lambda _: ()
+        """What tells records apart that differ at one of the places."""
+
+    def at(self, record: Buffer, *, json: bool = False) -> Glance | None:
+        """A CloudTrail event that is nothing else: a map in msgpack, or an object in JSON. None for anything else."""
+        if len(record) > LARGEST:
+            return None
+        try:
+            seen = self._of_json(record) if json else self._of_msgpack(record)
+        except (ValueError, RecursionError):
+            return None
+        return None if seen.eventID in EMPTY_TEXTS else seen
 
 
-def key_of(paths: Iterable[Path]) -> Callable[[Glance], Hashable] | None:
-    """What tells glances apart that differ at these places of their records; None where a glance does not show one."""
-    names = sorted({path[0] if path[0] in _WHOLE else ".".join(path) for path in paths})
-    if not _NAMES.issuperset(names):
-        return None
-    return attrgetter(*names) if names else lambda _: ()
+def glances_at(paths: Iterable[Path]) -> Glances | None:
+    """How to glance at what lies at these places of records; None where a glance does not show one."""
+    places = frozenset(path[0] if path[0] in _WHOLE else ".".join(path) for path in paths)
+    return _glances(places) if _PLACES.issuperset(places) else None
+
+
+_glances = lru_cache(maxsize=1024)(Glances)
+
+
+def _narrowed(part: type[_Part], base: type[_Part], places: Set[str], start: str = "") -> type[Any]:
+    """``base`` with those members of ``part`` that are among the ``places``."""
+    members: list[tuple[str, Any, Any]] = []
+    kept = {field.name for field in fields(base)}
+    for field in fields(part):
+        name = start + field.name
+        if isinstance(field.default, _Part):
+            if any(place.startswith(f"{name}.") for place in places):
+                inner = _narrowed(type(field.default), _Part, places, f"{name}.")
+                members.append((field.name, inner, inner()))
+        elif name in places and field.name not in kept:
+            members.append((field.name, field.type, field.default))
+    return msgspec.defstruct(part.__name__, members, bases=(base,), frozen=True, gc=False)
 
 
 def _names(part: type[_Part], start: str = "") -> Iterator[str]:
     """What can be read of a part, under its dotted names."""
-    defaults = dict(zip(reversed(part.__struct_fields__), reversed(part.__struct_defaults__), strict=False))
-    for name in part.__struct_fields__:
-        inner = defaults.get(name)
-        if isinstance(inner, _Part):
-            yield from _names(type(inner), f"{start}{name}.")
+    for field in fields(part):
+        if isinstance(field.default, _Part):
+            yield from _names(type(field.default), f"{start}{field.name}.")
         else:
-            yield start + name
+            yield start + field.name
 
 
-_NAMES: Final = frozenset(_names(Glance))
+_PLACES: Final = frozenset(_names(_Whole))

@@ -15,7 +15,7 @@ from firstseen.kql.ast import And, Exists, Is, MatchAll, Node, Not, Or, Range
 from firstseen.kql.demands import demanded
 from firstseen.kql.needles import is_common, needles
 from firstseen.record.fields import field_type
-from firstseen.record.glance import Glance, Path, key_of
+from firstseen.record.glance import Glance, Path, glances_at
 from firstseen.record.view import is_verbatim, reads_of
 from firstseen.rules.actions import ACTION
 from firstseen.rules.rule import NewTerms, Rule
@@ -87,7 +87,7 @@ def _shown(fields: Iterable[str]) -> frozenset[Path] | None:
     """The places of a record that these fields take their values from, if a glance shows them all."""
     found = [reads_of(field) for field in fields]
     paths = frozenset(path for each in found if each is not None for path in each)
-    return paths if None not in found and key_of(paths) is not None else None
+    return paths if None not in found and glances_at(paths) is not None else None
 
 
 class Kept:
@@ -110,7 +110,7 @@ class Kept:
 class Asked:
     """Some of the rules, which are to be asked of a record."""
 
-    __slots__ = ("_fewer", "_kept", "_key_of", "_marked", "_veiled", "rules")
+    __slots__ = ("_fewer", "_kept", "_marked", "_veiled", "glances", "rules")
 
     def __init__(self, rules: Sequence[Rule], kept: Kept) -> None:
         self.rules = rules
@@ -121,7 +121,8 @@ class Asked:
         self._veiled = frozenset(rule for rule, each in zip(rules, traits, strict=True) if each.terms is None)
         asked = [each.asked for each in traits if each.asked is not None]
         terms = [each.terms for each in traits if each.terms is not None]
-        self._key_of = key_of(frozenset().union(*asked, *terms)) if len(asked) == len(traits) else None
+        self.glances = glances_at(frozenset().union(*asked, *terms)) if len(asked) == len(traits) else None
+        """How to glance at records, where that tells which others are like them."""
 
     def within(self, data: bytes | bytearray, start: int, stop: int) -> Asked:
         """Those of the rules that the record in ``data[start:stop]`` may match, by the marks that it bears."""
@@ -140,16 +141,11 @@ class Asked:
             self._fewer[unlikely] = fewer
         return fewer
 
-    @property
-    def compares(self) -> bool:
-        """Whether a glance at a record tells which others are like it."""
-        return self._key_of is not None
-
     def likeness(self, seen: Glance) -> Likeness:
-        """What kind of record it is; only for rules that can be compared by."""
-        if self._key_of is None:
+        """What kind of record it is that one of these rules' ``glances`` has shown."""
+        if self.glances is None:
             raise AssertionError("these rules go by more than a glance shows")
-        return Likeness(self._kept.known, (self, self._key_of(seen)), self._veiled)
+        return Likeness(self._kept.known, (self, self.glances.key(seen)), self._veiled)
 
 
 def _is_mark(field: str) -> bool:
