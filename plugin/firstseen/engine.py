@@ -25,7 +25,7 @@ from firstseen.rules.alike import Asked, Likeness, Match
 from firstseen.rules.rule import EveryMatch, NewTerms, Rule, Threshold
 from firstseen.rules.ruleset import RuleSet
 from firstseen.running import NO_POLICY, Health, Policy, Running, by_rule
-from firstseen.seen import NOTHING, Earlier, Glanced, Inspection, Seen, are_of_a_type
+from firstseen.seen import NOTHING, SETTLED, Earlier, Glanced, Inspection, Seen, are_of_a_type
 from firstseen.store.base import Claim, Claims, Wanted
 
 log = logging.getLogger(__name__)
@@ -178,7 +178,7 @@ class Engine:
             ):
                 return Glanced([match.rule for match in matches[number:]], claims)
             self._alerts(running, alerts=False)
-        return Glanced((), claims)
+        return Glanced((), claims) if claims else SETTLED
 
     def _is_known(
         self, running: Running, terms: tuple[str, ...], occurrence: Occurrence, earlier: Earlier, claims: list[Claim]

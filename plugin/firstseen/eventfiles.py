@@ -195,9 +195,8 @@ def events_in(text: bytes, place: str) -> Iterator[bytes]:
         raise InputError(f"{place}: this is no JSON: {error}") from None
     except RecursionError:
         raise InputError(f"{place}: this is nested too deep to be an event") from None
-    for number, each in enumerate(found, 1):
-        raw = bytes(each).strip()
-        if not raw.startswith(b"{"):
+    for number, raw in enumerate(map(bytes, found), 1):
+        if raw[:1] != b"{":
             raise InputError(f"{place}: element {number} is no JSON object")
         yield raw
 

@@ -33,7 +33,7 @@ from firstseen.record.splice import labelled_entry
 from firstseen.record.view import Mode as ViewMode
 from firstseen.rules.actions import Group, Hit
 from firstseen.rules.alike import Asked
-from firstseen.seen import Earlier, Glanced
+from firstseen.seen import UNSEEN, Earlier, Glanced
 from firstseen.steps import Steps, WaitingSteps, finished
 from firstseen.store.base import Claim, NotReservedError, Reservation, SharedStore
 
@@ -191,8 +191,10 @@ class Pipeline:
     ) -> Edit | None:
         """One record, decoded and shown to the rules; its claims are added to ``claims``, or to those ``earlier``."""
         data = content.entries.data
-        glanced = Glanced(None if asked is None else asked.rules, ())
-        if asked is not None and mode != "ecs":
+        glanced = UNSEEN
+        if asked is not None and mode == "ecs":
+            glanced = Glanced(asked.rules, ())
+        elif asked is not None:
             glanced = self._engine.glance(memoryview(data)[span.record : span.stop], asked, now_ms, earlier)
             claims.extend(glanced.claims)
             if not glanced.rules:

@@ -36,6 +36,12 @@ class Glanced(NamedTuple):
     likeness: Likeness | None = None
 
 
+UNSEEN = Glanced(None, ())
+"""There was no glance: all rules are to be asked."""
+
+SETTLED = Glanced((), ())
+"""There is no more to do."""
+
 Earlier = dict[tuple[bytes, tuple[TermValue, ...]], Claim]
 """The last claim of each term of each history (`RuleState.key`)."""
 

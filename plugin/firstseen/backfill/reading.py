@@ -21,7 +21,7 @@ from firstseen.record.enrichment import UNENRICHED, Enrichment
 from firstseen.rules.actions import Group, Hit
 from firstseen.rules.alike import Asked
 from firstseen.rules.ruleset import RuleSet
-from firstseen.seen import Earlier, Glanced
+from firstseen.seen import UNSEEN, Earlier
 from firstseen.store.base import Entry, RuleState
 
 DONE = -1
@@ -160,7 +160,7 @@ class Reader:
 
     def _inspect(self, event: bytes, asked: Asked | None) -> None:
         self._report.totals.candidates += 1
-        glanced = Glanced(None, ())
+        glanced = UNSEEN
         if asked is not None:
             glanced = self._engine.glance(event, asked, None, self._earlier, json=True)
             if not glanced.rules:
