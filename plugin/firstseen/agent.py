@@ -12,8 +12,9 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from firstseen.engine import Engine
 from firstseen.errors import FirstseenError, ProtocolError, QuarantineFullError, StoreError
@@ -40,8 +41,7 @@ MOST_HELD = 32 << 20
 """Bytes that chunks on their way take beside their own, inflated mostly, at which no other one is inflated."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Passage:
+class _Passage(Struct, frozen=True):
     """One chunk on its way: settled once, through its ticket, with all that came after it and are the same.
 
     ``since_s`` is when it came, by the steady clock.

@@ -16,11 +16,11 @@ Anything else that escapes is a bug of ours and ends the process: the sender sti
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """One thing that is wrong, and where: printed as ``file:line: what``."""
 
     file: str

@@ -15,12 +15,12 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
 import msgspec
 from isal import igzip, isal_zlib
+from msgspec import Struct
 
 from firstseen.errors import InputError
 
@@ -32,8 +32,7 @@ _gzip_file = cast(Callable[..., object], igzip.GzipFile)
 _Broken = cast(type[Exception], isal_zlib.error)
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """``raw`` is the event's JSON object on one line; ``source`` and ``number`` (from 1) say where it stood."""
 
     raw: bytes

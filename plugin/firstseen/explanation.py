@@ -6,9 +6,10 @@ Nothing is changed by looking: every event is judged alone and at its own time, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct
 
 from firstseen.detect.matches import Moment, history_of, identity_of, law_of, occurrence_of, terms_of
 from firstseen.detect.new_terms import Sighting
@@ -42,8 +43,7 @@ class Outcome(StrEnum):
     ALERT = "alert"
 
 
-@dataclass(frozen=True, slots=True)
-class Needles:
+class Needles(Struct, frozen=True):
     """The needles of a rule that are in the bytes of the event, and those that are not.
 
     ``escaped`` tells of an escape that could hide any of them; such an event is looked at all the same.
@@ -54,16 +54,14 @@ class Needles:
     escaped: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Excepting:
+class Excepting(Struct, frozen=True):
     """An exception that holds, and what it says of the event."""
 
     item: ExceptionItem
     trace: Trace
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What the state says of one list of terms: what it remembers, whether that makes an alert, and why."""
 
     terms: tuple[TermValue, ...]
@@ -72,8 +70,7 @@ class Answer:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class RuleExplained:
+class RuleExplained(Struct, frozen=True):
     """One rule on one event. ``needles`` is None for a rule that has none and looks at every record.
 
     ``unavailable`` are the fields that it asks for and that no record of this kind can have here, and why. ``began`` is
@@ -124,8 +121,7 @@ class RuleExplained:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Struct, frozen=True):
     """One event, the ``number``-th of its ``source``, and every rule on it; ``state`` tells whether one was asked."""
 
     source: str

@@ -9,14 +9,14 @@ With what is on its way added on the right they do at any moment.
 
 from __future__ import annotations
 
-import dataclasses
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 
-@dataclass(slots=True)
-class Counts:
+class Counts(Struct):
     """Totals since the agent started; one writer, the event loop.
 
     Of the chunks that came in, some are *repeated*: they had come before, and their records are not counted again. One
@@ -62,7 +62,7 @@ class Counts:
 
     def as_dict(self) -> dict[str, int]:
         """Every total by its name."""
-        return dataclasses.asdict(self)
+        return asdict(self)
 
 
 BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -91,8 +91,7 @@ class Histogram:
         return sum(self.counts)
 
 
-@dataclass(frozen=True, slots=True)
-class Durations:
+class Durations(Struct, frozen=True):
     """How long things took, in seconds, one value a chunk; one writer, the event loop.
 
     ``processing`` from a chunk's arrival until it is known what leaves, ``delivery`` from there until downstream has

@@ -11,8 +11,9 @@ import contextlib
 import hashlib
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from firstseen.detect.label import is_for_people
 from firstseen.detect.matches import Moment
@@ -50,8 +51,7 @@ MOST_RESERVATIONS = 8
 """How often a chunk is begun again because what it claims is not what it has reserved, until it is refused."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What becomes of a chunk: the frames to deliver, the claims to confirm after that, and its number of records.
 
     ``held`` is how many bytes the frames take beside the chunk's own. A chunk without frames is delivered as it is.

@@ -14,9 +14,10 @@ import json
 import os
 import re
 import threading
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec import Struct
 
 from firstseen.errors import FirstseenError, QuarantineFullError
 from firstseen.packing import Buffer
@@ -28,8 +29,7 @@ _NAME = re.compile(rf"[0-9a-f]{{32}}({re.escape(CONTENT)}|{re.escape(NOTE)})({re
 """The names that are given here."""
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True):
     """Who sent the chunk, under which tag, when it came (milliseconds since the epoch), and why it is kept."""
 
     peer: str

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from firstseen.detect.breaker import Breaker
 from firstseen.detect.label import Standing
@@ -27,8 +28,7 @@ Histories = Mapping[str, Mapping[bytes, int]]
 """By the id of a rule and the key of the history: when it began."""
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """What the operator says of rules: for how long they learn, and until when they are in shadow.
 
     Rules are named by patterns, ids or names with ``*`` for any text, of which the first that fits counts.
@@ -60,8 +60,7 @@ class Policy:
 NO_POLICY = Policy()
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(Struct):
     """What came of a rule's matches since the agent started; as in `firstseen.metrics.Counts`.
 
     Those in shadow and the degraded ones are among the alerts. Matches = alerts + suppressed + learning.
@@ -75,8 +74,7 @@ class Tally:
     degraded: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(Struct, frozen=True):
     """How one rule does. Times are milliseconds since the epoch.
 
     ``status`` is how an alert would be meant now, but degraded as long as the rule's breaker is ``tripped``: it

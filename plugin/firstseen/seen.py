@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from firstseen.detect.matches import Moment
 from firstseen.model import TermValue
@@ -14,8 +15,7 @@ from firstseen.rules.rule import Rule
 from firstseen.store.base import Claim
 
 
-@dataclass(frozen=True, slots=True)
-class Inspection:
+class Inspection(Struct, frozen=True):
     """What the rules say of a record: its labels, and the claims to confirm once they are delivered."""
 
     labels: Sequence[Mapping[str, Any]]
@@ -46,8 +46,7 @@ Earlier = dict[tuple[bytes, tuple[TermValue, ...]], Claim]
 """The last claim of each term of each history (`RuleState.key`)."""
 
 
-@dataclass(slots=True)
-class Seen:
+class Seen(Struct):
     """One event while the rules look at it, and what they have said of it."""
 
     view: View

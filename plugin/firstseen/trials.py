@@ -8,12 +8,12 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from firstseen.detect.matches import Moment
 from firstseen.engine import Engine
@@ -31,8 +31,7 @@ EPOCH_MS = round(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)
 MAP_SIZE = 1 << 28
 
 
-@dataclass(frozen=True, slots=True)
-class Mismatch:
+class Mismatch(Struct, frozen=True):
     """A step that came to something else: ``line`` is where it stands, ``what`` went wrong, and both sides of it."""
 
     line: int | None

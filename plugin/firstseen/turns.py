@@ -11,8 +11,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+from msgspec import Struct
 
 from firstseen.errors import FirstseenError
 from firstseen.steps import WaitingSteps
@@ -23,8 +24,7 @@ SLICE_S = 0.01
 Result = TypeVar("Result")
 
 
-@dataclass(slots=True, eq=False)
-class _Work(Generic[Result]):
+class _Work(Struct, Generic[Result], eq=False):
     steps: WaitingSteps[Result]
     done: Callable[[Result], None]
     failed: Callable[[FirstseenError], None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 import msgpack
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from firstseen.detect.matches import Moment
 from firstseen.engine import Engine
@@ -94,7 +94,7 @@ NEWS = rule_set(
     ),
 ).rules
 EVERY, OFTEN = (
-    dataclasses.replace(rule, id=rule_id(number), kind=kind)
+    replace(rule, id=rule_id(number), kind=kind)
     for rule, number, kind in zip(
         NEWS[1:3], (7, 8), (EveryMatch(), Threshold(("user.name",), 3, cardinality=None)), strict=True
     )

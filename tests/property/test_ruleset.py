@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import tempfile
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from zlib import crc32
 import msgpack
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from firstseen.kql import ast, compile_query, needles, render
 from firstseen.kql.scalars import text_of
@@ -176,7 +176,7 @@ def chosen(number: int, among: Sequence[Any]) -> Any:
 
 def rule(tree: ast.Node, number: int):
     query = render(tree)
-    return dataclasses.replace(
+    return replace(
         BASE,
         id=str(number),
         query=query,

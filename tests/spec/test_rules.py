@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from firstseen.errors import RuleError
@@ -41,8 +41,8 @@ def shown(value: object) -> object:
             return sorted(needle.decode() for needle in value)
         case tuple():
             return [shown(each) for each in value]
-        case _ if dataclasses.is_dataclass(value):
-            return {field.name: shown(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        case msgspec.Struct():
+            return {name: shown(each) for name, each in msgspec.structs.asdict(value).items()}
         case _:
             return value
 

@@ -1,4 +1,3 @@
-import dataclasses
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,6 +5,7 @@ from typing import Any
 
 import msgpack
 import pytest
+from msgspec.structs import replace
 
 from firstseen.detect.matches import MAX_TERMS, Moment
 from firstseen.engine import Engine
@@ -165,7 +165,7 @@ def test_a_rule_that_fails_on_a_record_does_not_stop_the_others(state: Fixture) 
         rule_text("event.action: L*", ["user.name"], rule_id=rule_id(2)),
     )
     broken, sound = engine.rules.rules
-    engine.use(RuleSet([dataclasses.replace(broken, predicate=lambda view: 1 // 0), sound]))
+    engine.use(RuleSet([replace(broken, predicate=lambda view: 1 // 0), sound]))
 
     assert state.labels(engine, document(user={"name": "a"}), LIVE) == [["a"]]
     assert state.counts.rule_errors == 1
@@ -248,7 +248,7 @@ def test_an_alert_that_was_let_through_is_so_when_its_delivery_failed(state: Fix
 
 def rule_of(kind: Kind, suppression: Suppression | None = None) -> Rule:
     (rule,) = rule_set(rule_text("event.action: Look", ["user.name"], look_back="now-6m")).rules
-    return dataclasses.replace(rule, kind=kind, suppression=suppression)
+    return replace(rule, kind=kind, suppression=suppression)
 
 
 def numbered(number: int, **more: Any) -> dict[str, Any]:
@@ -393,7 +393,7 @@ def test_a_rule_that_fails_is_told_of_when_the_record_is_looked_at(
         raise ZeroDivisionError
 
     (rule,) = rule_set(rule_text("event.action: Look", ["host.name"])).rules
-    engine = state.running(dataclasses.replace(rule, predicate=fail))
+    engine = state.running(replace(rule, predicate=fail))
     record = document(host={"name": "h"})
 
     assert len(list(engine.wanted(record, LIVE, lambda: "digest"))) == 1
@@ -439,7 +439,7 @@ def test_what_a_rule_fails_on_is_not_learned(state: Fixture) -> None:
         raise ZeroDivisionError
 
     (rule,) = rule_set(rule_text()).rules
-    engine = state.running(dataclasses.replace(rule, predicate=fails))
+    engine = state.running(replace(rule, predicate=fails))
     asked = engine.rules.some([(0,)])
 
     for number in range(2):

@@ -1,5 +1,3 @@
-import dataclasses
-
 from firstseen.metrics import BOUNDS_S, Counts, Durations, Histogram
 
 
@@ -16,7 +14,7 @@ def test_every_total_is_told_by_its_name() -> None:
     counts = Counts(records_in=3)
 
     assert counts.as_dict()["records_in"] == 3
-    assert list(counts.as_dict()) == [field.name for field in dataclasses.fields(Counts)]
+    assert list(counts.as_dict()) == list(Counts.__struct_fields__)
 
 
 def test_a_histogram_counts_each_value_under_the_first_bound_that_holds_it() -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from firstseen.backfill.gathering import add_to
 from firstseen.backfill.reading import Report, Totals
@@ -37,8 +38,7 @@ class Fillable(Protocol):
         """What was kept under ``name``."""
 
 
-@dataclass(slots=True)
-class Outcome:
+class Outcome(Struct):
     """What came of it. Of the terms ``new`` were not in the state before."""
 
     totals: Totals = field(default_factory=Totals)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from firstseen.backfill.blocks import read_blocks
 from firstseen.backfill.gathering import UNDATED, Gatherer, Span
@@ -48,8 +49,7 @@ class Part(NamedTuple):
 Task = Sequence[Part]
 
 
-@dataclass(slots=True)
-class Totals:
+class Totals(Struct):
     """How much was read, and what it came to.
 
     ``stored`` are bytes as they lie on disk, ``content`` is what they hold, in bytes. Of the ``matches``, some tell
@@ -70,12 +70,11 @@ class Totals:
 
     def add(self, more: Totals) -> None:
         """Add ``more`` to these."""
-        for name in Totals.__slots__:
+        for name in Totals.__struct_fields__:
             setattr(self, name, getattr(self, name) + getattr(more, name))
 
 
-@dataclass(slots=True)
-class Report:
+class Report(Struct):
     """What was found since the report before, and with it how far each file was read: a position, or `DONE`.
 
     ``unreadable`` says which files are broken, and where.

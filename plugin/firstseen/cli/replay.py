@@ -7,12 +7,12 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
+from msgspec import Struct, field
 
 from firstseen.cli import EXIT_FAILED
 from firstseen.cli.pastlogs import moment_of, now_ms, set_up, time_of
@@ -97,8 +97,7 @@ def _by_time(events: Iterable[Event]) -> Iterator[Event]:
     return (event for _, _, event in dated)
 
 
-@dataclass
-class _Summary:
+class _Summary(Struct):
     """What is told at the end."""
 
     counts: Counts = field(default_factory=Counts)

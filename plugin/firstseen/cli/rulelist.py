@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
+from msgspec.structs import asdict
 
 from firstseen import config
 from firstseen.geoip import GeoIp, databases
@@ -139,9 +139,9 @@ def _listed(
 def as_json(listing: Listing) -> list[dict[str, Any]]:
     """One object a rule file, in the shape that ``docs/commands.md`` tells of."""
     return [
-        dataclasses.asdict(listed.report)
+        asdict(listed.report)
         | {
-            "exceptions": [dataclasses.asdict(item) for item in listed.exceptions],
+            "exceptions": [asdict(item) for item in listed.exceptions],
             "unavailable": dict(listed.unavailable),
         }
         | ({"history": _history(listed.health)} if listing.with_histories else {})

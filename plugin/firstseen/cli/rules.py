@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import json
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
 import click
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from firstseen.cli import EXIT_CONFIG, EXIT_FAILED, rulelist
 from firstseen.cli.whichstate import reader_of, state_options
@@ -52,8 +52,7 @@ def list_rules(
     click.echo(json.dumps(rulelist.as_json(listing), indent=2) if output == "json" else rulelist.as_text(listing))
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
+class _Outcome(Struct, frozen=True):
     """One test of one file, and what came of it."""
 
     file: TestFile
@@ -143,11 +142,11 @@ def _as_json(outcomes: Sequence[_Outcome], problems: Sequence[Problem]) -> objec
                 "name": outcome.test.name,
                 "line": outcome.test.line,
                 "seconds": round(outcome.seconds, 6),
-                "mismatches": [dataclasses.asdict(mismatch) for mismatch in outcome.mismatches],
+                "mismatches": [asdict(mismatch) for mismatch in outcome.mismatches],
             }
             for outcome in outcomes
         ],
-        "problems": [dataclasses.asdict(problem) for problem in problems],
+        "problems": [asdict(problem) for problem in problems],
     }
 
 

@@ -8,10 +8,10 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict
 from typing import Any, BinaryIO
 
 import click
+from msgspec.structs import asdict
 
 from firstseen.cli import EXIT_FAILED
 from firstseen.cli.whichstate import placed

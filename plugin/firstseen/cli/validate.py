@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from msgspec.structs import asdict
 
 from firstseen import config
 from firstseen.cli import EXIT_CONFIG
@@ -35,10 +35,10 @@ def command(ctx: click.Context, file: Path, output: str) -> None:
     reports, exceptions = rules.reports, rules.exceptions
     if output == "json":
         told = {
-            "problems": [dataclasses.asdict(problem) for problem in problems],
-            "rules": [dataclasses.asdict(report) for report in reports],
-            "exceptions": [dataclasses.asdict(item) for item in exceptions],
-            "unused": [dataclasses.asdict(problem) for problem in unused],
+            "problems": [asdict(problem) for problem in problems],
+            "rules": [asdict(report) for report in reports],
+            "exceptions": [asdict(item) for item in exceptions],
+            "unused": [asdict(problem) for problem in unused],
         }
         click.echo(json.dumps(told))
     else:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import cast
 
 import zstandard
 from isal import isal_zlib
+from msgspec import Struct
 
 from firstseen.errors import ProtocolError
 from firstseen.packing import Buffer
@@ -75,8 +75,7 @@ _ZSTD_LEVEL = 1
 _Broken = cast(type[Exception], isal_zlib.error)
 
 
-@dataclass(frozen=True, slots=True)
-class Plain:
+class Plain(Struct, frozen=True):
     """Inflated entries, and how many gzip members or zstd frames they came in (skippable frames count)."""
 
     data: bytearray

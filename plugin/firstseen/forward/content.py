@@ -7,7 +7,7 @@ is lost downstream would be acked there all the same.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from firstseen.errors import ProtocolError
 from firstseen.forward.compression import Algorithm, algorithm, inflating, travels
@@ -17,8 +17,7 @@ from firstseen.forward.messages import Chunk, Mode
 from firstseen.steps import Steps, finished
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(Struct, frozen=True):
     """The ``entries`` of ``chunk``; ``algorithm`` compressed them, in ``members`` pieces (0 where nothing did).
 
     In Message mode the one entry is a time and a record without an array around them. ``found`` are the log groups;

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import msgpack
+from msgspec.structs import replace
 
 from firstseen.forward.compression import Algorithm, algorithm, deflate, inflate
 from firstseen.forward.entries import Entries, behind, walk

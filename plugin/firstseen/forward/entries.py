@@ -12,11 +12,11 @@ import struct
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise, repeat
 from typing import TypeVar
 
 import msgpack
+from msgspec import Struct
 
 from firstseen.errors import ProtocolError
 from firstseen.forward.times import read_event_time
@@ -113,8 +113,7 @@ class Walk:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class Entries:
+class Entries(Struct, frozen=True):
     """The entries that fill ``data[start:stop]``; ``offsets`` are those of `Walk`, counted from ``start``."""
 
     data: bytes | bytearray

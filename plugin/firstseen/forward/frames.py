@@ -8,7 +8,9 @@ as soon as their header is there.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from firstseen.errors import ProtocolError
 from firstseen.forward.entries import MAX_ENTRIES, SLICE, SMALLEST_ENTRY, Walk
@@ -22,8 +24,7 @@ FIRST_SLICE = 1 << 12
 """Bytes walked first: a small frame is not charged for what follows it in the buffer."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Opening:
+class _Opening(Struct, frozen=True):
     """What the start of a frame says; offsets count from the frame's first byte."""
 
     elements: int

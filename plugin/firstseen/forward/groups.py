@@ -11,8 +11,9 @@ import re
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from firstseen.forward.entries import Entries
 from firstseen.forward.times import event_time, read_event_time
@@ -32,8 +33,7 @@ _MARKER_TIMES = re.compile(rb"\x00\xff\xff\xff(?=[\xfe\xff]\x00\x00\x00\x00)")
 """The same of both markers, found also where one hit overlaps another."""
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """One group; offsets are into the entries' data.
 
     ``opening`` is the (start, stop) of the start marker; the records lie from there to ``stop``. ``closing`` is the
@@ -113,8 +113,7 @@ Kept: TypeAlias = tuple[int, int, Buffer]
 """The start and stop of an entry, or of a run of entries without a gap, and the bytes to write for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bracketed:
+class Bracketed(Struct, frozen=True):
     """Entries to write one behind the other; ``added`` of them are markers that were not among those kept."""
 
     pieces: Sequence[Buffer]

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import msgpack
+from msgspec import Struct
 
 from firstseen.errors import ProtocolError
 from firstseen.packing import Buffer, Kind, read_head
@@ -39,8 +39,7 @@ MODES = {
 """The mode by the type of the second element; any other type breaks the protocol."""
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Struct, frozen=True):
     """The options that mean something to us; all others pass through unread.
 
     ``chunk`` is the chunk id's own msgpack bytes, header and all, so that the ack echoes it exactly. ``compressed`` is
@@ -61,8 +60,7 @@ NO_OPTIONS = Options()
 """What a frame without an option element, or with nil for one, says."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(Struct, frozen=True):
     """One frame, found and not decoded: ``data[start:stop]``.
 
     ``elements`` is the length of the frame's array and ``carrier`` the offset of its second element. ``body`` to

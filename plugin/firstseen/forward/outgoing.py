@@ -9,9 +9,9 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 
 import msgpack
+from msgspec import Struct
 
 from firstseen.forward.messages import Chunk, Mode, option_pairs, text
 from firstseen.packing import Buffer, Kind, array_header, bin_header, map_header, read_head, resized, str_header
@@ -25,8 +25,7 @@ RandomBytes = Callable[[int], bytes]
 """Gives so many random bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(Struct, frozen=True):
     """``pieces`` make one frame when written one behind the other; ``chunk`` is the id that its ack must carry.
 
     ``chunk`` is None where no ack is expected. The id stays the same for every attempt to deliver the frame.
@@ -38,8 +37,7 @@ class Frame:
     chunk: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(Struct, frozen=True):
     """New content of a chunk's entries: ``pieces`` hold ``count`` entries, as the chunk names it if ``compressed``.
 
     ``shortened`` says that there are fewer than before, so that the sender's ``size`` hint is wrong now.

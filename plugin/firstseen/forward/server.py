@@ -6,7 +6,7 @@ is in `error`, the chunks before it are still returned, and every byte after it 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from firstseen.errors import ProtocolError
 from firstseen.forward.buffers import SMALLEST, Pool, Slab
@@ -25,8 +25,7 @@ def ack(chunk_id: bytes) -> bytes:
     return b"\x81\xa3ack" + chunk_id
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(Struct, frozen=True):
     """A chunk and the memory it lies in: call ``slab.release`` once the bytes are not needed any more."""
 
     chunk: Chunk

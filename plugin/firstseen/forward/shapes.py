@@ -8,7 +8,9 @@ that take a chunk's place come from the chunk's own, so that a chunk that comes 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from firstseen.errors import ProtocolError
 from firstseen.forward.compression import deflate, travels
@@ -40,8 +42,7 @@ SPARE = 256
 """Bytes kept free in a frame for what its header and its options may grow by."""
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(Struct, frozen=True):
     """The entry at ``start`` to ``stop`` becomes ``entry``; empty bytes take it out.
 
     It leaves under a tag of its own where there is one, unless it is not to be set ``apart``.
@@ -53,8 +54,7 @@ class Edit:
     apart: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Shaper:
+class Shaper(Struct, frozen=True):
     """Makes frames of at most ``max_frame`` bytes, or of one entry that is larger.
 
     ``tag_prefix`` is put in front of the tag of edited entries to be set apart, which then leave on their own;

@@ -16,48 +16,57 @@ a rule say what they ask, so that a rule is one tree. They are printed for peopl
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import Literal as OneOf
 from typing import assert_never
+
+from msgspec import Struct
+from msgspec.structs import astuple
 
 Span = tuple[int, int]
 RangeOperator = OneOf["<", "<=", ">", ">="]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Spanned:
-    span: Span = field(default=(0, 0), compare=False, repr=False)
+class _Spanned(Struct, frozen=True, kw_only=True):
+    span: Span = (0, 0)
+
+    def _meaning(self) -> tuple[object, ...]:
+        return astuple(self)[:-1]  # fields that are given by name only come last
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self._meaning() == other._meaning()
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._meaning()))
+
+    def __repr__(self) -> str:
+        parts = (f"{name}={value!r}" for name, value in zip(self.__struct_fields__, self._meaning(), strict=False))
+        return f"{type(self).__name__}({', '.join(parts)})"
 
 
-@dataclass(frozen=True, slots=True)
-class Literal(_Spanned):
+class Literal(_Spanned, frozen=True):
     """A text to compare with. Numbers are texts too: the type of the field decides what they mean."""
 
     text: str
     quoted: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern(_Spanned):
+class Pattern(_Spanned, frozen=True):
     """A text with wildcards: ``pieces`` are what stands between the stars, so ``a*b`` is ``("a", "b")``."""
 
     pieces: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Boolean(_Spanned):
+class Boolean(_Spanned, frozen=True):
     """An unquoted, lower-case ``true`` or ``false``."""
 
     value: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Null(_Spanned):
+class Null(_Spanned, frozen=True):
     """An unquoted, lower-case ``null``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Glob(_Spanned):
+class Glob(_Spanned, frozen=True):
     """A text as Elasticsearch's ``wildcard`` query takes it: the whole value has to fit.
 
     ``*`` is any run of characters, ``?`` is one, and a backslash takes the next character as it is; one at the end is
@@ -68,16 +77,14 @@ class Glob(_Spanned):
     caseless: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Members(_Spanned):
+class Members(_Spanned, frozen=True):
     """A list called ``name``: a value is in it that equals one of ``texts``, each taken as a quoted literal is."""
 
     name: str
     texts: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Addresses(_Spanned):
+class Addresses(_Spanned, frozen=True):
     """A list called ``name``, of addresses: a value is in it that is an address inside one of ``ranges``.
 
     A range is spelt as an address, as a network (``192.0.2.0/24``) or from its first to its last address
@@ -94,49 +101,42 @@ FieldName = str | Pattern
 """A field as the query names it: a name, or a pattern over names. A star in a quoted name is part of the name."""
 
 
-@dataclass(frozen=True, slots=True)
-class MatchAll(_Spanned):
+class MatchAll(_Spanned, frozen=True):
     """Every record: the empty query, ``*`` or ``*:*``."""
 
 
-@dataclass(frozen=True, slots=True)
-class And(_Spanned):
+class And(_Spanned, frozen=True):
     """All of ``children``."""
 
     children: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Or(_Spanned):
+class Or(_Spanned, frozen=True):
     """At least one of ``children``."""
 
     children: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Not(_Spanned):
+class Not(_Spanned, frozen=True):
     """Whatever ``child`` does not match; a missing field is no match, so its negation is one."""
 
     child: Node
 
 
-@dataclass(frozen=True, slots=True)
-class Is(_Spanned):
+class Is(_Spanned, frozen=True):
     """``field: value``: some value of the field equals ``value`` or fits it."""
 
     field: FieldName
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
-class Exists(_Spanned):
+class Exists(_Spanned, frozen=True):
     """``field: *``: the field has a value."""
 
     field: FieldName
 
 
-@dataclass(frozen=True, slots=True)
-class Range(_Spanned):
+class Range(_Spanned, frozen=True):
     """``field < value`` and its like: some value of the field lies on that side of ``value``."""
 
     field: FieldName
@@ -144,16 +144,14 @@ class Range(_Spanned):
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
-class Nested(_Spanned):
+class Nested(_Spanned, frozen=True):
     """``path: { child }``: one object under ``path`` fulfils ``child``, whose fields are relative to ``path``."""
 
     path: FieldName
     child: Node
 
 
-@dataclass(frozen=True, slots=True)
-class FreeText(_Spanned):
+class FreeText(_Spanned, frozen=True):
     """A value without a field."""
 
     value: Value

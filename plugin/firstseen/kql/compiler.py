@@ -8,9 +8,10 @@ would reject never matches; ``remarks`` tells of those.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import assert_never
+
+from msgspec import Struct
 
 from firstseen.errors import KqlError
 from firstseen.kql.addresses import Networks, address_of, range_of
@@ -66,8 +67,7 @@ def compile_within(scope: Scope, node: Node, query: str) -> Predicate:
     return _Compiler(query, scope).compile(node)
 
 
-@dataclass(frozen=True, slots=True)
-class _Compiler:
+class _Compiler(Struct, frozen=True):
     query: str
     scope: Scope
 

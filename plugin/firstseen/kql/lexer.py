@@ -13,8 +13,9 @@ read twice.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TypeVar
+
+from msgspec import Struct
 
 from firstseen.errors import KqlError
 
@@ -54,8 +55,7 @@ _TRIMMED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(Struct, frozen=True):
     """A field or a value as written, escapes resolved: ``pieces`` are the texts between its unescaped stars.
 
     A word without a star has one piece. Unquoted words are trimmed, quoted ones are not and have no stars.

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from firstseen.kql.ast import And, Glob, Is, Literal, Members, Nested, Node, Or, Pattern
 from firstseen.kql.globs import pieces_of
@@ -58,14 +59,12 @@ def is_common(field: str) -> bool:
     return _COMMONNESS.get(field) == _COMMON
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(Struct, frozen=True):
     needles: frozenset[bytes]
     cost: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Search:
+class _Search(Struct, frozen=True):
     verbatim: Callable[[str], bool]
     scope: Scope
 

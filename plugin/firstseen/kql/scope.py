@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+
+class Scope(Struct, frozen=True):
     """The names at one place of a query. ``path`` is that of the nested objects around, empty at the top."""
 
     field_type: Callable[[str], str]

@@ -7,9 +7,10 @@ at. A property test holds both against `firstseen.kql.naive`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, assert_never
+
+from msgspec import Struct
 
 from firstseen.kql.ast import (
     And,
@@ -38,8 +39,7 @@ Tracer = Callable[[Fields], "Trace"]
 _NAMES_KEPT = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """A field that was looked at, by its full name: whether it is there, and the values it has."""
 
     field: str
@@ -47,8 +47,7 @@ class Found:
     values: tuple[Scalar, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(Struct, frozen=True):
     """What one part of a query says of a record.
 
     ``children`` are those of ``node``, in order; where that is a block of nested objects, they are what is inside, once
@@ -101,8 +100,7 @@ def compile_trace(node: Node, query: str, field_type: Callable[[str], str]) -> T
     return _Tracing(query, Scope(field_type)).of(node)
 
 
-@dataclass(frozen=True, slots=True)
-class _Tracing:
+class _Tracing(Struct, frozen=True):
     query: str
     scope: Scope
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from firstseen.logs import Value, event
 
@@ -22,8 +23,7 @@ MOST = 256
 _Key: TypeAlias = tuple[int | str, ...]
 
 
-@dataclass(slots=True)
-class _Told:
+class _Told(Struct):
     """One complaint that was told: how often it came ``again`` since, and what it said the last time."""
 
     timer: asyncio.TimerHandle

@@ -10,8 +10,9 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Hashable
-from dataclasses import replace
 from typing import Protocol, cast
+
+from msgspec.structs import replace
 
 from firstseen.errors import ProtocolError
 from firstseen.forward.buffers import Pool

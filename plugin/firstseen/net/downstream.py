@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import cast
+
+from msgspec import Struct
 
 from firstseen.errors import ProtocolError
 from firstseen.forward.client import AckReader, Unsettled
@@ -35,8 +36,7 @@ def unchanged(frame: Frame) -> Frame:
     return frame
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """Where to, and how.
 
     ``ack_timeout_s`` is how long an ack may take once its frame is on its way, ``max_age_s`` how long a connection is
@@ -114,8 +114,7 @@ async def _over_tcp(target: Target, connection: Downstream, loop: asyncio.Abstra
         raise ProtocolError(what) from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Sent:
+class _Sent(Struct, frozen=True):
     """A frame on its way: ``end`` is how many bytes the connection has carried once its last byte is out."""
 
     parcel: Parcel

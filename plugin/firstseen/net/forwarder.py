@@ -13,8 +13,9 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
 from itertools import chain
+
+from msgspec import Struct
 
 from firstseen.logs import event
 from firstseen.net.delivery import Delivery, Parcel
@@ -37,8 +38,7 @@ class _Bond:
         self.parcels = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(Struct, frozen=True):
     """How deliveries to one server go, over all of its lanes. Times are by the loop's clock, None for never.
 
     ``connections`` are open; ``in_flight`` parcels are on their way to it, the oldest since ``oldest_s``. The others

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Protocol, cast
 
 import h11
+from msgspec import Struct, field
 
 LONGEST_HEAD = 16 << 10
 """Bytes of a request."""
@@ -29,8 +29,7 @@ LINGER_S = 1.0
 READING = ("GET", "HEAD")
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """What is asked for: ``path`` without its query, and ``headers`` by their names in small letters."""
 
     method: str
@@ -38,8 +37,7 @@ class Request:
     headers: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """What is answered. Where it says ``closes``, it is the last one on its connection."""
 
     status: int

@@ -6,14 +6,14 @@ import asyncio
 import os
 import socket
 import struct
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _CREDENTIALS = struct.Struct("3i")
 """What Linux knows of the process at the other end of a unix socket: pid, uid, gid."""
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(Struct, frozen=True):
     """``origin`` is what stays the same when the peer connects again: its host, or the unix socket it came through.
 
     ``place`` tells this connection from others: a port, or a process. ``secure`` says that it speaks TLS.

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+
+from msgspec import Struct
 
 from firstseen.rules.rule import ExceptionItem
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """The rules that an exception is for: those named by ``rules``, ids or names with ``*`` for any text, or by a list.
 
     ``rules`` is None for every rule. ``list_id`` is the exception list that it is on, "" for none; a rule names the
@@ -33,8 +33,7 @@ class Scope:
         return any(names(selector, rule_id, name) for selector in self.rules)
 
 
-@dataclass(frozen=True, slots=True)
-class Exempting:
+class Exempting(Struct, frozen=True):
     """An exception, and the rules it is for; ``plain`` tells the form it is written in.
 
     ``remark`` is what somebody should know of it, if anything.
@@ -58,8 +57,7 @@ class ItemStatus(StrEnum):
     """It names a rule that is not there."""
 
 
-@dataclass(frozen=True, slots=True)
-class ItemReport:
+class ItemReport(Struct, frozen=True):
     """One exception, how many ``rules`` it is for, and what is to be said of it, if anything."""
 
     name: str

@@ -11,8 +11,9 @@ The cases are in ``tests/spec/rules``.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from firstseen import toml
 from firstseen.errors import Problem, RuleError
@@ -64,8 +65,7 @@ def load_rules(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Surroundings:
+class _Surroundings(Struct, frozen=True):
     """What a rule meets that is not in its file."""
 
     exceptions: Sequence[Exempting]
@@ -77,8 +77,7 @@ class _Surroundings:
         return any(each.scope.list_id == list_id for each in self.exceptions)
 
 
-@dataclass(frozen=True, slots=True)
-class _Loaded:
+class _Loaded(Struct, frozen=True):
     report: Report
     rule: Rule | None
     lists: Collection[str]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypedDict
+
+from msgspec import Struct
 
 from firstseen.kql.ast import Node
 from firstseen.model import Fields
@@ -35,8 +36,7 @@ class Threat(TypedDict):
     technique: Sequence[Technique]
 
 
-@dataclass(frozen=True, slots=True)
-class NewTerms:
+class NewTerms(Struct, frozen=True):
     """A match whose values of ``fields`` had no other match in the last ``silence_ms`` is news.
 
     That is the history ``window_ms`` less the rule's look-back; ``window`` is the history as the rule writes it.
@@ -48,16 +48,14 @@ class NewTerms:
     silence_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Cardinality:
+class Cardinality(Struct, frozen=True):
     """At least ``count`` different values of ``field``."""
 
     field: str
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Threshold:
+class Threshold(Struct, frozen=True):
     """``count`` matches with the same values of ``fields`` within the rule's look-back; of all matches without fields.
 
     With ``cardinality`` they must have that many different values of its field as well.
@@ -68,8 +66,7 @@ class Threshold:
     cardinality: Cardinality | None
 
 
-@dataclass(frozen=True, slots=True)
-class EveryMatch:
+class EveryMatch(Struct, frozen=True):
     """Every match is an alert: what Elastic calls a query rule."""
 
     fields: tuple[str, ...] = ()
@@ -78,8 +75,7 @@ class EveryMatch:
 Kind = NewTerms | Threshold | EveryMatch
 
 
-@dataclass(frozen=True, slots=True)
-class Suppression:
+class Suppression(Struct, frozen=True):
     """Of the alerts with the same values of ``fields``, one within ``duration_ms`` is enough.
 
     An event without one of the fields is in the group of those that lack it, or with ``missing_alone`` an alert of its
@@ -91,8 +87,7 @@ class Suppression:
     missing_alone: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SeverityMapping:
+class SeverityMapping(Struct, frozen=True):
     """A match with the value ``value`` in ``field`` has this severity."""
 
     field: str
@@ -100,8 +95,7 @@ class SeverityMapping:
     severity: str
 
 
-@dataclass(frozen=True, slots=True)
-class Overrides:
+class Overrides(Struct, frozen=True):
     """What an alert takes from its event instead of the rule, where the event has it.
 
     The highest of the ``severities`` that apply; the highest score from 0 to 100 in ``risk_score_field``; the name in
@@ -113,8 +107,7 @@ class Overrides:
     name_field: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ExceptionItem:
+class ExceptionItem(Struct, frozen=True):
     """Events that fulfil ``node`` are no matches, until ``expires_ms`` if that is set.
 
     ``name`` is what people call it, ``line`` of ``file`` where it is written.
@@ -133,8 +126,7 @@ class ExceptionItem:
         return self.expires_ms is None or now_ms < self.expires_ms
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Rule:
+class Rule(Struct, frozen=True, eq=False):
     """A rule that runs. Compared by identity: two rules with one id are never loaded together.
 
     ``node`` is everything that it asks of an event: ``asked``, its query and filters, and that none of the
@@ -186,8 +178,7 @@ class Status(StrEnum):
     """Does not run: its file says that it should not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """One rule file. ``reason`` is empty for a rule that is loaded without remark."""
 
     id: str

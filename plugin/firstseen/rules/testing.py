@@ -23,10 +23,11 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from firstseen import toml
 from firstseen.errors import RuleError
@@ -46,16 +47,14 @@ _SOURCES = ("record", "json", "file", "use")
 _STEP_KEYS = frozenset((*_SOURCES, "set", "unset", "at", "after", "repeat", "every", "same", "alerts"))
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
+class Expected(Struct, frozen=True):
     """What an event should come to: so many alerts, and in ``said`` a part of what each of them says, if it matters."""
 
     count: int
     said: Sequence[Mapping[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """Records that come one after the other, ``repeat`` times, ``every_ms`` apart; and what they come to in all.
 
     ``at_ms`` is when the first one comes, ``after_ms`` how long after the step before; with neither it keeps its own
@@ -72,8 +71,7 @@ class Step:
     line: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class RuleTest:
+class RuleTest(Struct, frozen=True):
     """One test: on a state of its own, these steps."""
 
     name: str
@@ -81,8 +79,7 @@ class RuleTest:
     steps: Sequence[Step]
 
 
-@dataclass(frozen=True, slots=True)
-class TestFile:
+class TestFile(Struct, frozen=True):
     """The tests in ``path``, of the rule in the file ``rule``."""
 
     __test__ = False

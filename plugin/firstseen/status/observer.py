@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from firstseen import __version__
 from firstseen.engine import Engine
@@ -31,8 +32,7 @@ PATIENCE_S = 10.0
 """How much longer than an ack may take the oldest message may wait, before it says something of the servers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Agency:
+class Agency(Struct, frozen=True):
     """The parts of a running agent that are looked at; ``ack_timeout_s`` is how long an ack of a server may take."""
 
     counts: Counts

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from firstseen.notation import in_units
 from firstseen.status.report import Reason
@@ -26,8 +27,7 @@ CODES: Mapping[str, str] = MappingProxyType(
 """Every reason there is, and what it means."""
 
 
-@dataclass(frozen=True, slots=True)
-class Signs:
+class Signs(Struct, frozen=True):
     """What readiness is judged by. ``stage`` is "starting", "running" or "stopping".
 
     ``problem`` is the state's, ``unreachable_s`` for how long no server can be reached, ``reached`` whether one ever

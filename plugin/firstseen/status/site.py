@@ -13,11 +13,11 @@ import hmac
 import ipaddress
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
 import msgspec
+from msgspec.structs import replace
 
 from firstseen.config import Http
 from firstseen.net.http import Request, Response, refusal

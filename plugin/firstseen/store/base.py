@@ -15,8 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
+
+from msgspec import Struct, field
 
 from firstseen.detect.law import Law, Occurrence
 from firstseen.detect.new_terms import Sighting
@@ -29,8 +30,7 @@ Memory = Sighting | Bucket | Window
 """What is remembered of one rule's terms, by the law of the rule."""
 
 
-@dataclass(frozen=True, slots=True)
-class RuleState:
+class RuleState(Struct, frozen=True):
     """One history of one rule: ``key`` (`firstseen.detect.keys.rule_state`) changes when the rule's meaning does.
 
     ``reach_ms`` is for how long what it remembers may decide (`firstseen.detect.law.Law`); None where nobody knows.
@@ -42,8 +42,7 @@ class RuleState:
     reach_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Claim:
+class Claim(Struct, frozen=True, eq=False):
     """One event's sighting of one rule's terms, from `Store.claim` to its confirmation or release, exactly one of them.
 
     ``before`` is what was remembered, or on its way to be, when the event came; None if nothing was. ``alone`` says
@@ -94,8 +93,7 @@ class History(NamedTuple):
     since_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Stats:
+class Stats(Struct, frozen=True):
     """How large the state is: terms, bytes in use by data, bytes of the file, and the bound of both.
 
     The file does not shrink; what it holds beyond ``used_bytes`` is written over before it grows.

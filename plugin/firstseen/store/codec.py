@@ -22,10 +22,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import astuple
 from typing import Any, assert_never
 
 import msgpack
+from msgspec.structs import astuple
 
 from firstseen.detect.new_terms import Sighting
 from firstseen.detect.suppression import Window

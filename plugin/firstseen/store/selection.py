@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from firstseen.detect.keys import state_key
 from firstseen.model import TermValue
@@ -45,8 +46,7 @@ def globbed(pattern: str) -> Matches:
     return lambda text: re.fullmatch(expression, text, re.DOTALL) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """What is looked for: of these rules (None: all), with such a term, last seen in [``since_ms``, ``until_ms``].
 
     ``holding`` is what `StateReader.entries` takes it for.
@@ -92,8 +92,7 @@ class Selection:
         return self.term is None or any(self.term(spelled(term)) for term in entry.terms)
 
 
-@dataclass(slots=True)
-class Extent:
+class Extent(Struct):
     """How much there is of one history: terms, and the earliest and the latest sighting."""
 
     entries: int = 0

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from firstseen.detect.keys import RULE_KEY_SIZE
 from firstseen.store.base import History, RuleState, Swept
@@ -31,8 +32,7 @@ def kept_ms(reach_ms: int) -> int:
 NOTHING_SWEPT = Swept(0, 0)
 
 
-@dataclass(slots=True)
-class Sweep:
+class Sweep(Struct):
     """Where the walk is: `begin` where it `begins`, then `expired` and `passed`, page by page from ``start`` on."""
 
     start: bytes = b""

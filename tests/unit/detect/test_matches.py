@@ -1,6 +1,5 @@
-import dataclasses
-
 import pytest
+from msgspec.structs import replace
 
 from firstseen.detect.law import Occurrence
 from firstseen.detect.matches import Moment, history_of, identity_of, law_of, occurrence_of, terms_of
@@ -17,7 +16,7 @@ PAST = Moment(arrival=None, entry=7)
 
 def rule(kind: Kind | None = None, suppression: Suppression | None = None) -> Rule:
     (loaded,) = rule_set(rule_text("event.action: Look", ["user.name"])).rules
-    return dataclasses.replace(loaded, kind=kind or loaded.kind, suppression=suppression)
+    return replace(loaded, kind=kind or loaded.kind, suppression=suppression)
 
 
 def view(**fields: object) -> View:
@@ -57,7 +56,7 @@ def test_each_kind_has_a_history_of_its_own() -> None:
         (rule(EveryMatch()), {"user": {"name": "a"}}, []),
         (rule(EveryMatch(), BY_USER), {"user": {"name": "a"}}, [("a",)]),
         (rule(EveryMatch(), BY_USER), {}, [(None,)]),
-        (rule(EveryMatch(), dataclasses.replace(BY_USER, missing_alone=True)), {}, []),
+        (rule(EveryMatch(), replace(BY_USER, missing_alone=True)), {}, []),
     ],
 )
 def test_the_terms_of_an_event(asked: Rule, fields: dict[str, object], terms: list[object]) -> None:

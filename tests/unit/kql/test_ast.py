@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
 from firstseen.kql.ast import (
@@ -37,7 +35,7 @@ def test_spans_take_no_part_in_comparison():
 
 
 def test_nodes_are_frozen():
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         A.field = "b"
 
 

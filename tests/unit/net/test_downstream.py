@@ -4,7 +4,6 @@ import os
 import socket
 import threading
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import msgpack
 import pytest
 import uvloop
+from msgspec.structs import replace
 
 from firstseen.errors import ProtocolError
 from firstseen.forward.handshake import ClientHandshake, ClientKeys, ServerHandshake, ServerKeys

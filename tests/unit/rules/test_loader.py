@@ -1,8 +1,8 @@
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from msgspec.structs import asdict
 
 from firstseen.errors import RuleError
 from firstseen.rules.loader import load_rules

@@ -8,8 +8,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from msgspec import Struct, field
 
 from firstseen.errors import StoreError
 from firstseen.store.ledger import Outcome, resolve
@@ -27,8 +28,7 @@ class Way(Protocol):
         """The answers to ``commands``. Raises `StoreError`; some may have been done then."""
 
 
-@dataclass(slots=True)
-class Round:
+class Round(Struct):
     """Commands that are sent together, and who takes their answers, in order."""
 
     commands: list[tuple[Part, ...]] = field(default_factory=list)
