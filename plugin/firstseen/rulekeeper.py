@@ -139,6 +139,7 @@ class RuleKeeper:
         problems: list[str] = []
         try:
             self._geoip.reopen()
+            self._engine.rules.forget()  # should they stay
         except GeoIpError as error:
             problems.append(str(located(self._config, error.setting, error.what)))
         rules: RuleSet | None = None

@@ -3,6 +3,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+import msgpack
 import pytest
 
 from firstseen import config
@@ -103,6 +104,20 @@ def until(day: int) -> str:
 
 def logged(caplog) -> list[str]:
     return [record.getMessage() for record in caplog.records]
+
+
+def test_what_was_learned_of_records_is_forgotten_with_the_databases_that_say_where_they_come_from(bench):
+    keeper = bench.start()
+    asked = bench.engine.rules.some([(0,)])
+    seen = asked.glances.at(msgpack.packb({"eventName": "explain", "eventSource": "a", "eventID": "e-1"}))
+    asked.likeness(seen).learn([])
+    bench.write("rules/a.toml", "broken")
+
+    keeper.reload()
+
+    assert keeper.failed_reloads == 1
+    assert bench.engine.rules.some([(0,)]) is asked, "the rules are the same as before"
+    assert asked.likeness(seen).recalled() is None
 
 
 def test_an_exception_ends_while_the_agent_runs(bench, caplog):

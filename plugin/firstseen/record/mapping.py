@@ -161,11 +161,23 @@ FIELDS: Final[tuple[Field, ...]] = (
     _moved("source.address", "sourceIPAddress"),
     _taken("source.ip", endpoints.source_ip, "sourceIPAddress"),
     *(
-        Field(f"source.geo.{name}", partial(geography.source_geo, name=name), verbatim=False, needs="city")
+        Field(
+            f"source.geo.{name}",
+            partial(geography.source_geo, name=name),
+            verbatim=False,
+            needs="city",
+            reads=_paths("sourceIPAddress"),
+        )
         for name in geography.GEO_FIELDS
     ),
     *(
-        Field(f"source.as.{name}", partial(geography.source_network, name=name), verbatim=False, needs="asn")
+        Field(
+            f"source.as.{name}",
+            partial(geography.source_network, name=name),
+            verbatim=False,
+            needs="asn",
+            reads=_paths("sourceIPAddress"),
+        )
         for name in geography.NETWORK_FIELDS
     ),
     _moved("user_agent.original", "userAgent"),

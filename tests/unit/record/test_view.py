@@ -182,7 +182,7 @@ def test_keys_that_an_action_stands_behind():
         ("event.dataset", ()),
         ("not.in.the.table", ()),
         ("aws.cloudtrail.resources.arn", (("resources",),)),
-        ("source.geo.city_name", None),
+        ("source.geo.city_name", (("sourceIPAddress",),)),
         ("@timestamp", None),
         ("event", None),
         ("event.*", None),

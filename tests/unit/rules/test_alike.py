@@ -64,7 +64,7 @@ def test_other_rules_know_nothing_of_it() -> None:
         ("event.action: GetUser", ["aws.cloudtrail.request_parameters"], True),
         ("event.ingested > now-1d", [ARN], False),
         ("@timestamp > now-1d", [ARN], False),
-        ("source.geo.country_name: *", [ARN], False),
+        ("source.geo.country_name: *", ["source.as.organization.name"], True),
         ("aws.cloudtrail.user_identity.*: a", [ARN], False),
         ("anything", [ARN], False),
         ("user.changes: { name: a }", [ARN], False),
