@@ -27,3 +27,7 @@ def finished(steps: WaitingSteps[Result]) -> Result:
         except StopIteration as done:
             result: Result = done.value
             return result
+
+
+def nothing() -> None:
+    """What is called between steps where nobody has to be served."""

@@ -79,13 +79,17 @@ class Document:
 
 def load(path: Path) -> Document:
     """Read a file; raises `TomlError`."""
+    return parse(read(path), str(path))
+
+
+def read(path: Path) -> bytes:
+    """What is in the file, unread; raises `TomlError`."""
     try:
-        raw = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError as error:
         raise TomlError(Problem(str(path), None, "no such file")) from error
     except OSError as error:
         raise TomlError(Problem(str(path), None, f"cannot be read: {error.strerror}")) from error
-    return parse(raw, str(path))
 
 
 def parse(raw: bytes, file: str) -> Document:

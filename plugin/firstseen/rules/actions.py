@@ -12,6 +12,7 @@ from itertools import repeat
 from operator import add, itemgetter
 from struct import Struct
 from typing import Final, NamedTuple
+from weakref import proxy
 
 import msgpack
 from ahocorasick_rs import BytesAhoCorasick
@@ -125,7 +126,7 @@ class _Known(dict[tuple[bytes], Group]):
 
     def __init__(self, actions: Actions) -> None:
         super().__init__()
-        self._actions = actions
+        self._actions: Actions = proxy(actions)  # which hold this: with it they would outlive their rules
 
     def __missing__(self, key: tuple[bytes]) -> Group:
         if len(self) >= _KEPT:

@@ -8,7 +8,8 @@ would be found.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence, Set
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
+from types import MappingProxyType
 from typing import NamedTuple
 
 from firstseen.kql.ast import And, Exists, Is, MatchAll, Node, Not, Or, Range
@@ -95,9 +96,13 @@ class Kept:
 
     __slots__ = ("_traits", "known")
 
-    def __init__(self) -> None:
+    def __init__(self, traits: Mapping[Rule, Traits] = MappingProxyType({})) -> None:
         self.known: dict[Hashable, Sequence[Match]] = {}
-        self._traits: dict[Rule, Traits] = {}
+        self._traits = dict(traits)
+
+    def of(self, rules: Iterable[Rule]) -> Mapping[Rule, Traits]:
+        """What is known of these of its rules by itself."""
+        return {rule: self._traits[rule] for rule in rules if rule in self._traits}
 
     def traits(self, rule: Rule) -> Traits:
         """See `traits_of`."""
@@ -110,10 +115,11 @@ class Kept:
 class Asked:
     """Some of the rules, which are to be asked of a record."""
 
-    __slots__ = ("_fewer", "_kept", "_marked", "_veiled", "glances", "rules")
+    __slots__ = ("_fewer", "_kept", "_marked", "_name", "_veiled", "glances", "rules")
 
     def __init__(self, rules: Sequence[Rule], kept: Kept) -> None:
         self.rules = rules
+        self._name = object()  # in keys: what is kept must not hold what it is kept by, or rules outlive their set
         self._kept = kept
         traits = [kept.traits(rule) for rule in rules]
         self._marked = [(rule, each.marks) for rule, each in zip(rules, traits, strict=True) if each.marks]
@@ -145,7 +151,7 @@ class Asked:
         """What kind of record it is that one of these rules' ``glances`` has shown."""
         if self.glances is None:
             raise AssertionError("these rules go by more than a glance shows")
-        return Likeness(self._kept.known, (self, self.glances.key(seen)), self._veiled)
+        return Likeness(self._kept.known, (self._name, self.glances.key(seen)), self._veiled)
 
 
 def _is_mark(field: str) -> bool:

@@ -82,6 +82,8 @@ def assembled(
 
 def at(rule: Rule, now_ms: int) -> Rule:
     """``rule`` with the exceptions that hold at ``now_ms``; the same rule where these have not changed."""
+    if not rule.exceptions:
+        return rule
     node = excepting(rule.asked, [item for item in rule.exceptions if item.holds(now_ms)])
     if node == rule.node:
         return rule

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from firstseen.kql import naive
 from firstseen.kql.demands import demanded
@@ -15,6 +15,7 @@ from firstseen.rules.assembly import at
 from firstseen.rules.exceptions import ItemReport
 from firstseen.rules.rule import Report, Rule
 from firstseen.rules.scanner import Scanner, Sought
+from firstseen.steps import nothing
 
 _MOST_ASKED = 4_096
 """Different groups of rules of which is kept what they have in common."""
@@ -26,23 +27,37 @@ _MOST_TOGETHER = 64
 class RuleSet:
     """The rules that run, and the ``reports`` on all rule files, in the order in which they were named.
 
-    ``exceptions`` are the reports on all exceptions.
+    ``exceptions`` are the reports on all exceptions. What was found out of rules that are in the set ``before`` as well
+    is taken from there.
     """
 
     __slots__ = ("_actions", "_any_action", "_kept", "_some", "exceptions", "reports", "rules", "scanner")
 
     def __init__(
-        self, rules: Iterable[Rule], reports: Iterable[Report] = (), exceptions: Iterable[ItemReport] = ()
+        self,
+        rules: Iterable[Rule],
+        reports: Iterable[Report] = (),
+        exceptions: Iterable[ItemReport] = (),
+        before: RuleSet | None = None,
     ) -> None:
         self.rules: Sequence[Rule] = tuple(rules)
         self.reports: Sequence[Report] = tuple(reports)
         self.exceptions: Sequence[ItemReport] = tuple(exceptions)
-        demands = [demanded(rule.node, ACTION) for rule in self.rules]
-        self.scanner = Scanner(map(Sought, (rule.needles for rule in self.rules), demands))
-        self._actions = Actions({number: each for number, each in enumerate(demands) if each is not None})
         self._some: dict[frozenset[Group], Asked | None] = {}
-        self._kept = Kept()
-        self._any_action = tuple(number for number, each in enumerate(demands) if each is None)
+        self._kept: Kept = Kept() if before is None else Kept(before._kept.of(self.rules))
+        same = before if before is not None and before.rules == self.rules else None
+        demands = [] if same else [demanded(rule.node, ACTION) for rule in self.rules]
+        self.scanner: Scanner = (
+            same.scanner if same else Scanner(map(Sought, (rule.needles for rule in self.rules), demands))
+        )
+        self._actions: Actions = (
+            same._actions
+            if same
+            else Actions({number: each for number, each in enumerate(demands) if each is not None})
+        )
+        self._any_action: Group = (
+            same._any_action if same else tuple(number for number, each in enumerate(demands) if each is None)
+        )
 
     def forget(self) -> None:
         """Keep nothing of the records that came: the databases that say where addresses are have changed."""
@@ -55,7 +70,17 @@ class RuleSet:
 
     def at(self, now_ms: int) -> RuleSet:
         """These rules with the exceptions that hold at ``now_ms``; the reports on exceptions are kept as they were."""
-        return RuleSet([at(rule, now_ms) for rule in self.rules], self.reports, self.exceptions)
+        return RuleSet([at(rule, now_ms) for rule in self.rules], self.reports, self.exceptions, self)
+
+    def get_ready(self, between: Callable[[], None] = nothing) -> None:
+        """Find out now what else is found out of each rule when the first record comes that it may match.
+
+        That takes a good part of a millisecond each, which records would have to wait for. ``between`` is called after
+        each of them.
+        """
+        for rule in self.rules:
+            self._kept.traits(rule)
+            between()
 
     def matches(self, view: Fields, asked: Iterable[Rule] | None = None) -> list[Rule]:
         """Those of the rules that match, in order; of ``asked``, where it is known that no other does."""

@@ -5,7 +5,8 @@ import pytest
 from msgspec.structs import asdict
 
 from firstseen.errors import RuleError
-from firstseen.rules.loader import load_rules
+from firstseen.rules.loader import Known, load_rules
+from firstseen.toml import parse
 from support.rulefiles import BASE, BASES, changed
 
 ROOT = Path(__file__).parents[3]
@@ -203,3 +204,76 @@ def test_a_rule_that_is_loaded_again_means_the_same(tmp_path):
     first, second = (load_rules([path]).rules[0] for _ in range(2))
     assert first is not second
     assert (first.node, first.meaning, first.needles) == (second.node, second.meaning, second.needles)
+
+
+def same(one, other):
+    """What two rule sets say, but for what is compiled."""
+    plain = [[{**asdict(rule), "predicate": None} for rule in rules.rules] for rules in (one, other)]
+    return plain[0] == plain[1] and one.reports == other.reports and one.exceptions == other.exceptions
+
+
+def test_what_is_known_is_not_compiled_again(tmp_path, monkeypatch):
+    for number in (1, 2, 3):
+        write(tmp_path / f"{number}.toml", number)
+    known = Known()
+    first = load_rules([tmp_path], known=known)
+    assert known.rules is first
+    compiled = []
+    monkeypatch.setattr(
+        "firstseen.rules.loader.toml.parse", lambda raw, file: compiled.append(file) or parse(raw, file)
+    )
+    write(tmp_path / "2.toml", 2, ("CreateUser", "DeleteUser"))
+    second = load_rules([tmp_path], known=known)
+    assert compiled == [str(tmp_path / "2.toml")]
+    assert [one is other for one, other in zip(first.rules, second.rules, strict=True)] == [True, False, True]
+    assert same(second, load_rules([tmp_path]))
+    (tmp_path / "1.toml").unlink()
+    assert [rule.file for rule in load_rules([tmp_path], known=known).rules] == [
+        str(tmp_path / f"{n}.toml") for n in "23"
+    ]
+
+
+@pytest.mark.parametrize("what", ["added", "changed", "expired", "list"])
+def test_a_known_rule_meets_other_exceptions(tmp_path, what):
+    rules, exceptions = tmp_path / "rules", tmp_path / "exceptions.toml"
+    write(rules / "1.toml", 1, ("query = ", 'exceptions_list = [{list_id = "jobs"}]\nquery = '))
+    text = '[[exception]]\nname = "x"\nquery = "user.name: ada"\nexpires = 1970-01-02T00:00:00Z\n'
+    exceptions.write_text("" if what == "added" else text)
+    known = Known()
+    first = load_rules([rules], [exceptions], known=known)
+    if what == "added":
+        exceptions.write_text(text)
+    elif what == "changed":
+        exceptions.write_text(text.replace("ada", "bob"))
+    elif what == "list":
+        exceptions.write_text(
+            "[[exceptions]]\ncontainer = {list_id = 'jobs'}\n[[exceptions.items]]\nname = 'x'\n"
+            "entries = [{field = 'user.name', operator = 'included', type = 'match', value = 'a'}]\n"
+        )
+    now_ms = 2 * 86_400_000 if what == "expired" else 0
+    second = load_rules([rules], [exceptions], now_ms=now_ms, known=known)
+    assert same(second, load_rules([rules], [exceptions], now_ms=now_ms))
+    assert not same(first, second)
+
+
+def test_a_known_rule_is_judged_by_what_there_is_now(tmp_path):
+    write(tmp_path / "1.toml", 1, ('event.action: "CreateUser"', "source.as.number: 64496"))
+    known = Known()
+    assert load_rules([tmp_path], known=known).rules
+    lacks = load_rules(
+        [tmp_path], known=known, unavailable=lambda field: "a database" if "source.as" in field else None
+    )
+    assert not lacks.rules
+    assert load_rules([tmp_path], known=known).rules
+
+
+def test_nothing_is_kept_of_a_set_with_a_problem(tmp_path):
+    write(tmp_path / "1.toml", 1)
+    known = Known()
+    first = load_rules([tmp_path], known=known)
+    (tmp_path / "2.toml").write_text("[rule]\n")
+    with pytest.raises(RuleError):
+        load_rules([tmp_path], known=known)
+    assert known.rules is first
+    (tmp_path / "2.toml").unlink()
+    assert load_rules([tmp_path], known=known).rules == first.rules

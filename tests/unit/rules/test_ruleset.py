@@ -1,7 +1,12 @@
+import gc
+import json
+
 import pytest
 
+from firstseen.record.glance import glance_at
 from firstseen.rules.ruleset import RuleSet
 from support.documents import Document
+from support.rulebook import call
 from support.rulefiles import rule_of
 
 
@@ -65,3 +70,45 @@ def test_an_empty_set():
     empty = RuleSet([])
     assert (empty.rules, empty.reports, empty.matches(Document({}))) == ((), (), [])
     assert not empty.scanner.always
+
+
+def test_what_was_found_out_of_rules_stays_with_them(ruleset, tmp_path, monkeypatch):
+    ruleset.get_ready()
+    same = RuleSet(ruleset.rules, before=ruleset)
+    assert same.scanner is ruleset.scanner
+    found = []
+    monkeypatch.setattr("firstseen.rules.alike.traits_of", found.append)
+    added = rule_of("event.action: PutUser", tmp_path, 9)
+    more = RuleSet([*ruleset.rules[1:], added], before=same)
+    between = []
+    more.get_ready(lambda: between.append(None))
+    assert found == [added]
+    assert len(between) == 3
+    assert more.scanner is not ruleset.scanner
+    document = Document({"event.action": "PutUser", "user.name": "mary"})
+    assert more.matches(document) == more.matches_linear(document) == [ruleset.rules[1], added]
+
+
+def test_a_set_that_is_let_go_of_leaves_nothing_behind(tmp_path):
+    """What refers to itself would stay until all there is was searched, and everything would wait for that."""
+
+    def live():
+        rules = RuleSet([rule_of('event.action: "GetUser" and user.name: *', tmp_path)])
+        rules.scanner.hits(b'"eventName": "GetUser"', 0, 22)
+        asked = rules.some([(0,)])
+        asked.within(b'"eventName": "GetUser"', 0, 22)
+        seen = glance_at(json.dumps(call("arn:aws:iam::111122223333:user/ada", "e-1")).encode(), json=True)
+        asked.likeness(seen).learn([])
+        return asked
+
+    live()
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        live()
+        gc.collect()
+        left = [type(each).__name__ for each in gc.garbage if type(each).__module__.startswith("firstseen.rules")]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+    assert left == []
