@@ -19,15 +19,17 @@ from firstseen.errors import FirstseenError, StoreError
 
 NAME = "control"
 Answer = Mapping[str, Any]
+Asked = Mapping[str, Any]
 
 
 class Control:
     """Answers from `open` to `close`; ``commands`` are what may be asked for, by name. Lives in the event loop.
 
-    A command that raises a `FirstseenError` is answered with what that says.
+    Each gets what stands beside its name, as `ask` sent it. One that raises a `FirstseenError` is answered with what
+    that says.
     """
 
-    def __init__(self, folder: Path, commands: Mapping[str, Callable[[], Awaitable[Answer]]]) -> None:
+    def __init__(self, folder: Path, commands: Mapping[str, Callable[[Asked], Awaitable[Answer]]]) -> None:
         self._folder = folder
         self._commands = commands
         self._server: asyncio.Server | None = None
@@ -61,20 +63,22 @@ class Control:
             writer.close()
 
     async def _answer(self, line: bytes) -> Answer:
-        try:
-            command = self._commands.get(json.loads(line)["do"])
-        except (ValueError, KeyError, TypeError):
-            command = None
+        command, asked = None, {}
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            asked = json.loads(line)
+            command = self._commands.get(asked["do"])
         if command is None:
             return {"error": "the agent that runs here does not know what it is asked for; is it of another version?"}
         try:
-            return await command()
+            return await command(asked)
         except FirstseenError as error:
             return {"error": str(error)}
 
 
-def ask(folder: Path, command: str) -> Answer | None:
+def ask(folder: Path, command: str, **more: str) -> Answer | None:
     """What the agent that has the state in ``folder`` answers, waited for; None where there is none.
+
+    ``more`` is what the command is about.
 
     Raises `StoreError` with what it could not do, or where it ended meanwhile.
     """
@@ -85,7 +89,7 @@ def ask(folder: Path, command: str) -> Answer | None:
         except OSError:  # it does not run, or is none of ours: who takes the state itself finds out
             return None
         with contextlib.suppress(ConnectionError), connection.makefile("rwb") as file:
-            file.write(json.dumps({"do": command}).encode() + b"\n")
+            file.write(json.dumps({"do": command, **more}).encode() + b"\n")
             file.flush()
             line = file.readline()
             if line.endswith(b"\n"):

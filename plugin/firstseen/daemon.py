@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import logging
 import os
 import random
@@ -15,16 +16,18 @@ import resource
 import signal
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import uvloop
 
 from firstseen import __version__
 from firstseen.agent import Agent
+from firstseen.background import Background
 from firstseen.config import Config, Server
-from firstseen.control import Control
+from firstseen.control import Answer, Asked, Control
 from firstseen.engine import Engine
 from firstseen.errors import FirstseenError, ProtocolError, StoreError
 from firstseen.forward.buffers import Pool
@@ -33,24 +36,24 @@ from firstseen.forward.handshake import ClientHandshake, ClientKeys, ServerHands
 from firstseen.forward.outgoing import Frame
 from firstseen.forward.repeats import Repeats
 from firstseen.forward.shapes import Shaper
-from firstseen.geoip import GeoIp, databases
 from firstseen.logs import event, set_up
-from firstseen.metrics import Counts, Durations
+from firstseen.metrics import Counts, Durations, Reloads
 from firstseen.net.clients import Clients
 from firstseen.net.complaints import Complaints
 from firstseen.net.downstream import Target, unchanged
 from firstseen.net.forwarder import Forwarder
 from firstseen.net.lane import Backoff
 from firstseen.net.listener import Listener
-from firstseen.net.tls import contexts
 from firstseen.notation import Endpoint
 from firstseen.notify import Notifier
 from firstseen.pipeline import Pipeline
+from firstseen.provisions import Provisions, provide
 from firstseen.pruner import Pruner
 from firstseen.quarantine import Quarantine
 from firstseen.record.view import Mode
-from firstseen.rulekeeper import RuleKeeper, configured_policy, configured_rules, tell_of
-from firstseen.rules.ruleset import RuleSet
+from firstseen.reloading import Reloading
+from firstseen.rulekeeper import RuleKeeper, tell_of
+from firstseen.rules.loader import Known
 from firstseen.states import open_state
 from firstseen.status.latest import Latest
 from firstseen.status.observer import Agency
@@ -71,12 +74,16 @@ CLOSING_S = 15.0
 
 def run(config: Config) -> int:
     """Run the agent until it is told to stop; the exit code. Raises `FirstseenError` where it cannot start."""
-    set_up(config.log.level, config.log.format)
+    _set_up_logs(config)
     _have_files_for_everybody()
-    geoip = databases(config)
-    rules = configured_rules(config, _now_ms(), geoip)
-    tell_of(rules, configured_policy(config))
-    return uvloop.run(_serve(config, rules, geoip))
+    known = Known()
+    provisions = provide(config, _now_ms(), known)
+    tell_of(provisions.rules, provisions.policy)
+    return uvloop.run(_serve(provisions, known))
+
+
+def _set_up_logs(config: Config) -> None:
+    set_up(config.log.level, config.log.format)
 
 
 def _have_files_for_everybody() -> None:
@@ -96,16 +103,16 @@ def _tell_of_trouble(problem: StoreError | None) -> None:
         event(log, logging.ERROR, "state_not_written", reason=str(problem))
 
 
-async def _serve(config: Config, rules: RuleSet, geoip: GeoIp) -> int:
-    counts, durations = Counts(), Durations()
+async def _serve(provisions: Provisions, known: Known) -> int:
+    config, rules, tls = provisions.config, provisions.rules, provisions.tls
+    counts, durations, reloads = Counts(), Durations(), Reloads(loaded_ms=provisions.now_ms)
     stopping = asyncio.Event()
     faults = _watch_for_faults(stopping)
-    tls = contexts(config)
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
         store, shared, pruning, on_disk = open_state(config, _tell_of_trouble)
         stack.callback(store.close)
-        engine = Engine(rules, store, counts, _now_ms, geoip, configured_policy(config))
+        engine = Engine(rules, store, counts, _now_ms, provisions.geoip, provisions.policy)
         forwarder = _forwarder(config, tls.client, counts)
         clients, latest = Clients(loop.time), Latest()
         agent = Agent(
@@ -121,14 +128,16 @@ async def _serve(config: Config, rules: RuleSet, geoip: GeoIp) -> int:
             lags=clients.lags,
         )
         listener = _listener(config, agent, counts, clients)
-        keeper = RuleKeeper(config, engine, geoip, _now_ms, loop.call_later)
+        background = Background(loop.call_soon_threadsafe)
+        stack.callback(background.close)
+        keeper = RuleKeeper(engine, _now_ms, loop.call_later, background.run)
         notifier = Notifier.of(os.environ, os.getpid(), loop.call_later)
         stack.callback(notifier.close)
         agency = Agency(
             counts=counts,
             durations=durations,
             engine=engine,
-            keeper=keeper,
+            reloads=reloads,
             store=store,
             forwarder=forwarder,
             listener=listener,
@@ -146,23 +155,27 @@ async def _serve(config: Config, rules: RuleSet, geoip: GeoIp) -> int:
             pruner = Pruner(pruning, counts, _now_ms, loop.call_later, loop.call_soon_threadsafe)
             pruner.start()
             stack.callback(pruner.stop)
-        upkeep = None
-        if on_disk is not None:
-            upkeep = Upkeep(config, on_disk)
-            await _open_control(stack, Control(config.state.path, {"compact": upkeep.compact}))
-
-        def reload() -> None:
-            notifier.reloading()
-            if upkeep is not None:
-                upkeep.reload()  # before the rules: a new one may need the room
-            keeper.reload()
-            notifier.ready(_in_short(keeper, engine))
-
-        _on_signals(stopping, listener.give_up, reload)
+        upkeep = None if on_disk is None else Upkeep(config.state.map_size, on_disk)
+        reloading = Reloading(
+            config,
+            engine=engine,
+            keeper=keeper,
+            upkeep=upkeep,
+            aside=background,
+            reloads=reloads,
+            known=known,
+            now_ms=_now_ms,
+            begun=notifier.reloading,
+            over=lambda: notifier.ready(_in_short(reloads, engine)),
+            set_up_logs=_set_up_logs,
+        )
+        await _open_control(stack, _control(config, reloading, upkeep))
+        _on_signals(stopping, listener.give_up, reloading.reload)
         status.enter("running")
+        _stay_put()
         listening = {"listen": addresses, "http": status.address}
         event(log, logging.INFO, "ready", version=__version__, rules=len(rules.rules), **listening)
-        notifier.ready(_in_short(keeper, engine))
+        notifier.ready(_in_short(reloads, engine))
         await stopping.wait()
         if faults:
             return EXIT_FAILED
@@ -175,6 +188,21 @@ async def _serve(config: Config, rules: RuleSet, geoip: GeoIp) -> int:
     return 0
 
 
+def _stay_put() -> None:
+    """What is there at the start stays: looking through it for garbage, again and again, would stop everything."""
+    gc.collect()
+    gc.freeze()
+
+
+def _control(config: Config, reloading: Reloading, upkeep: Upkeep | None) -> Control:
+    commands: dict[str, Callable[[Asked], Awaitable[Answer]]] = {
+        "foretell": lambda asked: reloading.foretell(Path(str(asked.get("file") or config.path)))
+    }
+    if upkeep is not None:
+        commands["compact"] = lambda _: upkeep.compact()
+    return Control(config.state.path, commands)
+
+
 async def _open_control(stack: AsyncExitStack, control: Control) -> None:
     try:
         await control.open()
@@ -184,10 +212,10 @@ async def _open_control(stack: AsyncExitStack, control: Control) -> None:
         stack.callback(control.close)
 
 
-def _in_short(keeper: RuleKeeper, engine: Engine) -> str:
+def _in_short(reloads: Reloads, engine: Engine) -> str:
     """How the agent does, for whoever asks the service manager."""
-    if keeper.problems:
-        return f"something old is kept: {keeper.problems[0]}"
+    if reloads.problems:
+        return f"something old is kept: {reloads.problems[0]}"
     return f"{len(engine.rules.rules)} rules run"
 
 

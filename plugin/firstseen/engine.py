@@ -24,8 +24,9 @@ from firstseen.record.view import Mode, View, views
 from firstseen.rules.alike import Asked, Likeness, Match
 from firstseen.rules.rule import EveryMatch, NewTerms, Rule, Threshold
 from firstseen.rules.ruleset import RuleSet
-from firstseen.running import NO_POLICY, Health, Policy, Running, by_rule
+from firstseen.running import NO_POLICY, Health, Lineup, Policy, Running, by_rule
 from firstseen.seen import NOTHING, SETTLED, Earlier, Glanced, Inspection, Seen, are_of_a_type
+from firstseen.steps import nothing
 from firstseen.store.base import Claim, Claims, Wanted
 
 log = logging.getLogger(__name__)
@@ -50,30 +51,54 @@ class Engine:
         self._store = store
         self._counts = counts
         self._now_ms = now_ms
-        self._running: dict[str, Running] = {}
+        self._running: Mapping[str, Running] = {}
         self._enrichment = enrichment
         self._policy = policy
         self.on_trip: Callable[[], None] | None = None
         self.rules = rules
-        self.use(rules)
+        self.use(self.lineup(rules))
 
-    def use(self, rules: RuleSet) -> None:
-        """Run these rules from the next record on. Raises `StoreError` if their state cannot be registered."""
+    def lineup(
+        self,
+        rules: RuleSet,
+        policy: Policy | None = None,
+        enrichment: Enrichment | None = None,
+        between: Callable[[], None] = nothing,
+    ) -> Lineup:
+        """Get these rules ready to run, with another policy or enrichment where one is given. In any thread.
+
+        ``between`` is called after each rule. Raises `StoreError` if their state cannot be registered. What runs is as
+        it was.
+        """
         now_ms = self._now_ms()
-        running = {rule.id: Running(rule, self._policy) for rule in rules.rules}
+        policy = self._policy if policy is None else policy
+        running = {rule.id: Running(rule, policy) for rule in rules.rules}
         for each in running.values():
             if each.keeps_history:
                 self._store.register(each.state, now_ms)
+            between()
         known = by_rule(self._store.rules())
-        for rule_id, each in running.items():
+        for each in running.values():
             each.look_up(known)
+        enrichment = self._enrichment if enrichment is None else enrichment
+        return Lineup(rules, policy, enrichment, running, now_ms)
+
+    def use(self, lineup: Lineup) -> None:
+        """Run these rules from the next record on."""
+        now_ms = self._now_ms()
+        for rule_id, each in lineup.running.items():
             before = self._running.get(rule_id)
             if before is not None:
                 each.succeed(before, now_ms)
             if before is None or before.state.key != each.state.key:
-                each.tell_change(just_now=each.since_ms == now_ms)
+                each.tell_change(just_now=each.since_ms == lineup.now_ms)
             each.tend(now_ms)
-        self.rules, self._running = rules, running
+        self.rules, self._running = lineup.rules, lineup.running
+        self._policy, self._enrichment = lineup.policy, lineup.enrichment
+
+    def running(self) -> Sequence[Running]:
+        """The rules that run, each with its history."""
+        return list(self._running.values())
 
     def tend(self) -> None:
         """Tell of what is over: that a rule learns or is in shadow, that it raises too many alerts."""

@@ -59,13 +59,7 @@ class GeoIp:
 
     def __init__(self, city: Path | None = None, asn: Path | None = None) -> None:
         paths: dict[Database, Path | None] = {"city": city, "asn": asn}
-        self._paths = {database: path for database, path in paths.items() if path is not None}
-        self._tables: dict[Database, _Table] = {}
-        self.reopen()
-
-    def reopen(self) -> None:
-        """Read the files anew. Raises `GeoIpError` if one of them cannot be used; those that were open stay then."""
-        self._tables = {database: _Table(database, path) for database, path in self._paths.items()}
+        self._tables = {database: _Table(database, path) for database, path in paths.items() if path is not None}
 
     def has(self, database: Database) -> bool:
         """Whether there is such a database."""

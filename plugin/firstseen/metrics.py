@@ -65,6 +65,19 @@ class Counts(Struct):
         return asdict(self)
 
 
+class Reloads(Struct):
+    """How often what is configured was loaded anew, and what came of it; one writer, the event loop.
+
+    ``total`` counts those that are over, ``failed`` those of them after which something is as it was because something
+    was wrong. ``problems`` is that, of the last one. ``loaded_ms`` is when what is in use was loaded.
+    """
+
+    total: int = 0
+    failed: int = 0
+    problems: Sequence[str] = ()
+    loaded_ms: int = 0
+
+
 BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Seconds: from what one small chunk takes to what a sender may wait for before it sends again."""
 

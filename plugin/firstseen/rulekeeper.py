@@ -1,23 +1,24 @@
-"""Keeps the engine on the rules that hold: loads them anew when told to, and lets what has an end end at its moment."""
+"""Keeps the engine on the rules that hold, and lets what has an end end at its moment."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Protocol
 
-from firstseen.config import Config, located
+from firstseen.config import Config
 from firstseen.engine import Engine
-from firstseen.errors import FirstseenError, RuleError, StoreError
-from firstseen.geoip import GeoIp, GeoIpError
+from firstseen.errors import StoreError
 from firstseen.logs import event
 from firstseen.record.enrichment import UNENRICHED, Enrichment
 from firstseen.record.view import unavailable
-from firstseen.rules.loader import load_rules
+from firstseen.rules.loader import Known, load_rules
 from firstseen.rules.requirements import Unavailable, everything_is_available
-from firstseen.rules.rule import Status
+from firstseen.rules.rule import ExceptionItem, Status
 from firstseen.rules.ruleset import RuleSet
-from firstseen.running import NO_POLICY, Policy
+from firstseen.running import NO_POLICY, Lineup, Policy
+from firstseen.steps import nothing
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +26,18 @@ LONGEST_WAIT_S = 3_600.0
 """What ends much later is looked at again before: clocks are set, and machines sleep."""
 
 
-def configured_rules(config: Config, now_ms: int, enrichment: Enrichment) -> RuleSet:
+def configured_rules(
+    config: Config,
+    now_ms: int,
+    enrichment: Enrichment,
+    known: Known | None = None,
+    between: Callable[[], None] = nothing,
+) -> RuleSet:
     """The rules that ``config`` names, with the exceptions that hold at ``now_ms``; raises `RuleError`.
 
     What ``enrichment`` does not know, no CloudTrail record has. Documents of others may have it all the same: its lack
     hinders no rule that needs what CloudTrail never has, and none where all that is read are such documents.
+    What is ``known`` of them saves work, and ``between`` is called between them: see `load_rules`.
     """
     return load_rules(
         config.rules.paths,
@@ -37,6 +45,8 @@ def configured_rules(config: Config, now_ms: int, enrichment: Enrichment) -> Rul
         now_ms=now_ms,
         unavailable=configured_lacks(config, enrichment),
         elsewhere=not_in_cloudtrail,
+        known=known,
+        between=between,
     )
 
 
@@ -101,65 +111,33 @@ class Timer(Protocol):
 
 
 class RuleKeeper:
-    """Lives in the event loop; ``call_later`` is the loop's, with seconds and a function to call then.
+    """Lets what has an end end at its moment. Lives in the event loop; ``call_later`` is the loop's.
 
-    ``geoip`` are the databases that the engine has; they are opened anew when the rules are loaded anew.
+    That takes seconds and a function to call then. ``background`` does what takes long, and calls what it is given with
+    what came of it: see `firstseen.background.Background.run`.
     """
 
     def __init__(
         self,
-        config: Config,
         engine: Engine,
-        geoip: GeoIp,
         now_ms: Callable[[], int],
         call_later: Callable[[float, Callable[[], None]], Timer],
+        background: Callable[[Callable[[], Lineup], Callable[[Future[Lineup]], None]], None],
     ) -> None:
-        self._config = config
         self._engine = engine
-        self._geoip = geoip
         self._now_ms = now_ms
         self._call_later = call_later
+        self._background = background
         self._looked_at_ms = now_ms()
         self._timer: Timer | None = None
-        self._policy = configured_policy(config)
-        self.reloads = 0
-        """How often everything was loaded anew, or should have been."""
-        self.failed_reloads = 0
-        self.problems: Sequence[str] = ()
-        """What was wrong the last time: something old is kept."""
-        self.loaded_ms = self._looked_at_ms
-        """When the rules that run were loaded."""
         engine.on_trip = self._watch
         self._watch()
 
-    def reload(self) -> None:
-        """Load databases, rules and exceptions anew; if one of them is broken, all of the old ones of its sort stay."""
-        now_ms = self._now_ms()
-        self.reloads += 1
-        problems: list[str] = []
-        try:
-            self._geoip.reopen()
-            self._engine.rules.forget()  # should they stay
-        except GeoIpError as error:
-            problems.append(str(located(self._config, error.setting, error.what)))
-        rules: RuleSet | None = None
-        try:
-            rules = configured_rules(self._config, now_ms, self._geoip)
-            self._engine.use(rules)
-        except FirstseenError as error:
-            rules = None
-            problems += map(str, error.problems if isinstance(error, RuleError) else (error,))
-        self.problems = problems
-        self.failed_reloads += bool(problems)
-        for problem in problems:
-            event(log, logging.ERROR, "reload_problem", problem=problem)
-        if rules is None:
-            event(log, logging.ERROR, "reload_failed", kept=len(self._engine.rules.rules))
-            return
-        self._looked_at_ms = self.loaded_ms = now_ms
+    def use(self, lineup: Lineup, as_of_ms: int) -> None:
+        """Run these rules from now on; their exceptions are those that held at ``as_of_ms``."""
+        self._engine.use(lineup)
+        self._looked_at_ms = as_of_ms
         self._watch()
-        tell_of(rules, self._policy)
-        event(log, logging.INFO, "reloaded", rules=len(rules.rules))
 
     def _watch(self) -> None:
         """Look when next something ends, or some time before: an exception, learning, shadow, a flood of alerts."""
@@ -174,23 +152,35 @@ class RuleKeeper:
         self._timer = self._call_later(min(seconds, LONGEST_WAIT_S), self._look)
 
     def _look(self) -> None:
-        now_ms = self._now_ms()
         self._engine.tend()
-        rules = self._engine.rules
+        now_ms, rules = self._now_ms(), self._engine.rules
         expired = {
             item
             for rule in rules.rules
             for item in rule.exceptions
             if item.expires_ms is not None and self._looked_at_ms < item.expires_ms <= now_ms
         }
+        if not expired:
+            self._looked_at_ms = max(self._looked_at_ms, now_ms)
+            self._watch()
+            return
+
+        def end(ready: Future[Lineup]) -> None:
+            self._end(rules, now_ms, sorted(expired, key=lambda item: (item.file, item.line or 0)), ready)
+
+        self._background(lambda: self._engine.lineup(rules.at(now_ms)), end)
+
+    def _end(self, rules: RuleSet, as_of_ms: int, expired: Sequence[ExceptionItem], ready: Future[Lineup]) -> None:
+        """Exceptions are over, and the rules without them ready to run, in the place of ``rules``."""
         try:
-            if expired:
-                self._engine.use(rules.at(now_ms))
+            lineup = ready.result()
         except StoreError as error:
             event(log, logging.ERROR, "expiry_failed", reason=str(error))
             self._wait(1.0)
             return
-        for item in sorted(expired, key=lambda item: (item.file, item.line or 0)):
+        if self._engine.rules is not rules:  # loaded anew meanwhile: what is over in those is looked at again
+            self._watch()
+            return
+        for item in expired:
             event(log, logging.WARNING, "exception_expired", exception=item.name, file=item.file, line=item.line)
-        self._looked_at_ms = max(self._looked_at_ms, now_ms)
-        self._watch()
+        self.use(lineup, max(self._looked_at_ms, as_of_ms))

@@ -17,9 +17,11 @@ from firstseen.detect.label import Standing
 from firstseen.detect.matches import history_of, law_of
 from firstseen.logs import event
 from firstseen.notation import Until, in_units
+from firstseen.record.enrichment import Enrichment
 from firstseen.record.instant import LAST_MS, iso
 from firstseen.rules.exceptions import names
 from firstseen.rules.rule import NewTerms, Rule
+from firstseen.rules.ruleset import RuleSet
 from firstseen.store.base import RuleState
 
 log = logging.getLogger(__name__)
@@ -241,6 +243,16 @@ class Running:
 
     def _tell(self, level: int, name: str, **fields: Any) -> None:
         event(log, level, name, rule=self.rule.id, name=self.rule.name, **fields)
+
+
+class Lineup(Struct, frozen=True):
+    """Rules that can run at once: their histories are registered, which was at ``now_ms``."""
+
+    rules: RuleSet
+    policy: Policy
+    enrichment: Enrichment
+    running: Mapping[str, Running]
+    now_ms: int
 
 
 def by_rule(known: Iterable[tuple[RuleState, int]]) -> Histories:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Protocol
 
-from firstseen import config
-from firstseen.config import Config
-from firstseen.errors import ConfigError, StoreError
+from firstseen.errors import StoreError
 from firstseen.logs import event
 from firstseen.notation import Size
 from firstseen.store.compaction import Sizes
@@ -29,31 +27,30 @@ class Room(Protocol):
 
 
 class Upkeep:
-    """Called in the event loop. ``configured`` is the configuration that the state was opened with."""
+    """Called in the event loop. The state was opened with the bound ``size``."""
 
-    def __init__(self, configured: Config, room: Room) -> None:
-        self._path = configured.path
+    def __init__(self, size: Size, room: Room) -> None:
         self._room = room
-        self._size = configured.state.map_size
+        self._size = size
 
-    def reload(self) -> None:
-        """Take ``state.map_size`` from the configuration as it is now; the log says what came of it."""
-        try:
-            size = config.load(self._path).state.map_size
-        except ConfigError as error:
-            for problem in error.problems:
-                event(log, logging.ERROR, "reload_problem", problem=str(problem))
+    def resize(self, size: Size, then: Callable[[str | None], None]) -> None:
+        """Bound the state by ``size``; ``then`` is called in the loop, with what was wrong if it could not be."""
+        if size == self._size:
+            then(None)
             return
-        if size != self._size:
-            self._room.resize(size.bytes).add_done_callback(lambda resized: self._resized(size, resized))
+        loop = asyncio.get_running_loop()
+        self._room.resize(size.bytes).add_done_callback(
+            lambda resized: loop.call_soon_threadsafe(self._resized, size, then, resized)
+        )
 
-    def _resized(self, size: Size, resized: Future[None]) -> None:
+    def _resized(self, size: Size, then: Callable[[str | None], None], resized: Future[None]) -> None:
         error = resized.exception()
         if error is not None:
-            event(log, logging.ERROR, "state_not_resized", map_size=str(size), reason=str(error))
+            then(str(error))
             return
         event(log, logging.INFO, "state_resized", map_size=str(size), before=str(self._size))
         self._size = size
+        then(None)
 
     async def compact(self) -> Mapping[str, int]:
         """Compact it; the bytes of its file before and after. Raises `StoreError`."""

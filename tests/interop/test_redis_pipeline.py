@@ -93,7 +93,7 @@ def test_rules_that_change_while_it_waits(fleet: Fleet) -> None:
     first = one.process(call(ADA, "e-1"))
     steps = other.pipeline.steps(chunk_of(forward(call(ADA, "e-2"))), NOW_MS)
     next(step for step in steps if step is not None)
-    other.engine.use(rule_set(rule_text(), rule_text(rule_id=rule_id(2))))
+    other.engine.use(other.engine.lineup(rule_set(rule_text(), rule_text(rule_id=rule_id(2)))))
     one.engine.release(first.claims)
     outcome = finished(steps)
     assert len(outcome.claims) == 2

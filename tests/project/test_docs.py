@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from firstseen import cli
 from firstseen.cli import COMMANDS, main
-from firstseen.config import sample, settings
+from firstseen.config import AT_RELOAD, sample, settings
 from firstseen.status.families import FAMILIES, Family
 from firstseen.status.readiness import CODES
 from firstseen.status.report import Status
@@ -43,6 +43,12 @@ def test_no_setting_is_documented_that_does_not_exist() -> None:
     named = set(re.findall(r"^\| `([a-z]+\.[^ ]+)` \|", page, re.MULTILINE))
 
     assert named == {f"{setting.section}.{setting.key}" for setting in settings()}
+
+
+@pytest.mark.parametrize("setting", sorted(AT_RELOAD))
+def test_every_setting_that_a_reload_takes_is_named(setting: str) -> None:
+    section = (ROOT / "docs/operations.md").read_text().partition("## Reload")[2].partition("\n## ")[0]
+    assert f"`{setting}`" in section
 
 
 def test_every_file_in_conf_is_documented_and_no_other() -> None:

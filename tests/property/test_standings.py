@@ -103,7 +103,7 @@ def _play(store: LmdbStore, rules: RuleSet, policy: Policy, events: list[tuple[i
         else:
             store.confirm(inspection.claims).result()
         if then == "reload":
-            engine.use(rules)
+            engine.use(engine.lineup(rules))
         if then == "restart":
             engine = Engine(rules, store, counts, lambda: clock[0], policy=policy)
             engines.append(engine)

@@ -11,14 +11,14 @@ from firstseen import config
 from firstseen.engine import Engine
 from firstseen.forward.buffers import Pool
 from firstseen.geoip import GeoIp
-from firstseen.metrics import Counts, Durations
+from firstseen.metrics import Counts, Durations, Reloads
 from firstseen.net.clients import Clients
 from firstseen.net.downstream import Target
 from firstseen.net.forwarder import Forwarder
 from firstseen.net.lane import Backoff
 from firstseen.net.listener import Listener
 from firstseen.notation import Endpoint
-from firstseen.rulekeeper import RuleKeeper, configured_policy, configured_rules
+from firstseen.rulekeeper import configured_policy, configured_rules
 from firstseen.status.latest import Latest
 from firstseen.status.observer import Agency
 from firstseen.store.lmdb import LmdbStore
@@ -52,13 +52,12 @@ async def agency(folder: Path, settings: str = "", rule: str | None = None) -> A
         paused=lambda: None,
     )
     servers = [Target(Endpoint("192.0.2.1:24224"), True, 60.0)]
-    keeper = RuleKeeper(given, engine, GeoIp(), now_ms, asyncio.get_running_loop().call_later)
     try:
         yield Agency(
             counts=counts,
             durations=Durations(),
             engine=engine,
-            keeper=keeper,
+            reloads=Reloads(loaded_ms=NOW_MS),
             store=store,
             forwarder=Forwarder(servers, [], lambda: Backoff(lambda: 1.0), lambda count: None),
             listener=listener,

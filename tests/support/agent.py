@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -91,6 +91,12 @@ class AgentProcess:
         with self._news:
             self.events.append({"event": "end"})
             self._news.notify_all()
+
+    def wait_until(self, true: Callable[[], bool]) -> None:
+        """Until ``true()``, which is asked at each line of the log; fails if the process ends before."""
+        with self._news:
+            self._news.wait_for(lambda: true() or any(e["event"] == "end" for e in self.events), TIMEOUT_S)
+            assert true(), self.events
 
     def wait_for(self, name: str, since: int = 0, **fields: object) -> dict[str, Any]:
         """The first event of that name with those fields, waited for; fails if the process ends before it.

@@ -72,6 +72,12 @@ class Source:
                 acks.append(self.ack())
         return acks + [self.ack() for _ in range(sent - len(acks))]
 
+    def drop(self) -> None:
+        """Close, also where another thread waits for an ack: that one is told that there is none."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
     def close(self) -> None:
         self.socket.close()
 

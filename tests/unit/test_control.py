@@ -13,23 +13,27 @@ from firstseen.control import NAME, Control, ask
 from firstseen.errors import StoreError
 
 
-async def double() -> Mapping[str, Any]:
+async def double(_: Mapping[str, Any]) -> Mapping[str, Any]:
     await asyncio.sleep(0)
     return {"double": 2}
 
 
-async def fail() -> Mapping[str, Any]:
+async def repeat(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"said": asked["word"]}
+
+
+async def fail(_: Mapping[str, Any]) -> Mapping[str, Any]:
     raise StoreError("there is no room")
 
 
-COMMANDS = {"double": double, "fail": fail}
+COMMANDS = {"double": double, "fail": fail, "repeat": repeat}
 
 
-async def answered(folder: Path, command: str) -> Mapping[str, Any] | None:
+async def answered(folder: Path, command: str, **more: str) -> Mapping[str, Any] | None:
     control = Control(folder, COMMANDS)
     await control.open()
     try:
-        return await asyncio.to_thread(ask, folder, command)
+        return await asyncio.to_thread(ask, folder, command, **more)
     finally:
         control.close()
 
@@ -37,6 +41,10 @@ async def answered(folder: Path, command: str) -> Mapping[str, Any] | None:
 def test_what_is_asked_for_is_done_and_answered(tmp_path: Path) -> None:
     assert asyncio.run(answered(tmp_path, "double")) == {"double": 2}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_gets_what_it_is_about(tmp_path: Path) -> None:
+    assert asyncio.run(answered(tmp_path, "repeat", word="ä b")) == {"said": "ä b"}
 
 
 def test_what_could_not_be_done_is_said(tmp_path: Path) -> None:
@@ -91,7 +99,7 @@ def test_an_agent_that_ends_meanwhile(tmp_path: Path) -> None:
     async def end() -> Mapping[str, Any] | None:
         serving: asyncio.Queue[asyncio.Task[Any] | None] = asyncio.Queue()
 
-        async def wait() -> Mapping[str, Any]:
+        async def wait(_: Mapping[str, Any]) -> Mapping[str, Any]:
             serving.put_nowait(asyncio.current_task())
             await asyncio.sleep(60)
             return {}

@@ -165,7 +165,7 @@ def test_a_rule_that_fails_on_a_record_does_not_stop_the_others(state: Fixture) 
         rule_text("event.action: L*", ["user.name"], rule_id=rule_id(2)),
     )
     broken, sound = engine.rules.rules
-    engine.use(RuleSet([replace(broken, predicate=lambda view: 1 // 0), sound]))
+    engine.use(engine.lineup(RuleSet([replace(broken, predicate=lambda view: 1 // 0), sound])))
 
     assert state.labels(engine, document(user={"name": "a"}), LIVE) == [["a"]]
     assert state.counts.rule_errors == 1
@@ -187,8 +187,8 @@ def test_a_changed_rule_is_told_of_and_keeps_its_history(state: Fixture, caplog:
     state.labels(engine, document(user={"name": "a"}), LIVE)
     assert events(caplog) == []
 
-    engine.use(rule_set(new))
-    engine.use(rule_set(new))
+    engine.use(engine.lineup(rule_set(new)))
+    engine.use(engine.lineup(rule_set(new)))
     (line,) = events(caplog, "rule_changed")
     assert (line["level"], line["histories_before"]) == ("warning", ["2026-09-21T14:13:20.000Z"])
     assert [health.others_ms for health in engine.health()] == [[NOW_MS]]
@@ -204,7 +204,7 @@ def test_what_came_of_a_rule_stays_when_it_is_loaded_anew(state: Fixture) -> Non
     engine = state.engine(text)
     for name in "aab":
         state.labels(engine, document(user={"name": name}), LIVE)
-    engine.use(rule_set(text))
+    engine.use(engine.lineup(rule_set(text)))
 
     (health,) = engine.health()
     assert (health.matches, health.alerts, health.suppressed, health.status) == (3, 2, 1, "open")

@@ -428,7 +428,7 @@ def test_an_event_without_an_id_is_known_by_its_bytes(bench: Bench) -> None:
 def test_a_rule_without_a_needle_sees_every_record(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "state")
     rules = rule_set(rule_text("event.outcome: success", ["event.action"], rule_id=rule_id(1)))
-    bench.engine.use(rules)
+    bench.engine.use(bench.engine.lineup(rules))
 
     ((_, entries, _),) = bench.take(forward(call(ADA, "e-1"), OTHER, call(ADA, "e-2", "AssumeRole")))
     bench.store.close()

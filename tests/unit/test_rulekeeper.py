@@ -1,93 +1,22 @@
 import json
 import logging
-from collections.abc import Callable
-from pathlib import Path
 
-import msgpack
 import pytest
 
 from firstseen import config
 from firstseen.detect.matches import Moment
-from firstseen.engine import Engine
-from firstseen.errors import RuleError, StoreError
-from firstseen.geoip import GeoIp
-from firstseen.metrics import Counts
+from firstseen.errors import ConfigError, StoreError
 from firstseen.rulekeeper import (
     LONGEST_WAIT_S,
-    RuleKeeper,
     configured_policy,
-    configured_rules,
     not_in_cloudtrail,
     tell_of,
     unused_patterns,
 )
-from firstseen.store.lmdb import LmdbStore
-from support.documents import Document
+from support.keeping import Bench
 from support.rulebook import rule_text
 
 DAY_MS = 86_400_000
-CALL = Document({"event.action": "explain", "user.name": "ada"})
-
-
-class Timers:
-    """A loop's timers, of which the test says when they are due; and its clock."""
-
-    def __init__(self) -> None:
-        self.now_ms = 0
-        self.set: list[tuple[float, Callable[[], None], Timer]] = []
-
-    def call_later(self, seconds: float, call: Callable[[], None]) -> "Timer":
-        timer = Timer()
-        self.set.append((seconds, call, timer))
-        return timer
-
-    @property
-    def waiting(self) -> list[float]:
-        return [seconds for seconds, _, timer in self.set if not timer.cancelled]
-
-    def pass_by(self, milliseconds: int) -> None:
-        """Let time pass, and call what is set."""
-        self.now_ms += milliseconds
-        (call,) = [call for _, call, timer in self.set if not timer.cancelled]
-        self.set.clear()
-        call()
-
-
-class Timer:
-    def __init__(self) -> None:
-        self.cancelled = False
-
-    def cancel(self) -> None:
-        self.cancelled = True
-
-
-class Bench:
-    """A configuration on disk, and the engine that runs its rules."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        (folder / "rules").mkdir()
-        (folder / "exceptions").mkdir()
-        self.configure()
-        self.write("rules/a.toml", rule_text("event.action: explain", ["user.name"]))
-        self.timers = Timers()
-        self.store = LmdbStore.open(folder / "state", 1 << 22, durable=False)
-
-    def configure(self, more: str = "") -> None:
-        self.write("firstseen.toml", f'[rules]\npaths = ["rules"]\nexceptions = ["exceptions"]\n{more}')
-
-    def write(self, name: str, text: str) -> None:
-        (self.folder / name).write_text(text)
-
-    def start(self) -> RuleKeeper:
-        settings = config.load(self.folder / "firstseen.toml")
-        rules = configured_rules(settings, self.timers.now_ms, GeoIp())
-        policy = configured_policy(settings)
-        self.engine = Engine(rules, self.store, Counts(), lambda: self.timers.now_ms, policy=policy)
-        return RuleKeeper(settings, self.engine, GeoIp(), lambda: self.timers.now_ms, self.timers.call_later)
-
-    def matches(self) -> bool:
-        return bool(self.engine.rules.matches(CALL))
 
 
 @pytest.fixture
@@ -104,20 +33,6 @@ def until(day: int) -> str:
 
 def logged(caplog) -> list[str]:
     return [record.getMessage() for record in caplog.records]
-
-
-def test_what_was_learned_of_records_is_forgotten_with_the_databases_that_say_where_they_come_from(bench):
-    keeper = bench.start()
-    asked = bench.engine.rules.some([(0,)])
-    seen = asked.glances.at(msgpack.packb({"eventName": "explain", "eventSource": "a", "eventID": "e-1"}))
-    asked.likeness(seen).learn([])
-    bench.write("rules/a.toml", "broken")
-
-    keeper.reload()
-
-    assert keeper.failed_reloads == 1
-    assert bench.engine.rules.some([(0,)]) is asked, "the rules are the same as before"
-    assert asked.likeness(seen).recalled() is None
 
 
 def test_an_exception_ends_while_the_agent_runs(bench, caplog):
@@ -150,37 +65,6 @@ def test_the_history_goes_on_when_an_exception_ends(bench):
     bench.timers.pass_by(DAY_MS)
     assert bench.matches()
     assert len(list(bench.store.rules())) == 1
-
-
-def test_rules_and_exceptions_are_loaded_anew(bench, caplog):
-    caplog.set_level(logging.INFO)
-    bench.write("exceptions/a.toml", until(9))
-    keeper = bench.start()
-    bench.write("exceptions/a.toml", until(1) + '[[exception]]\nname = "z"\nrules = ["gone"]\nquery = "a: 1"\n')
-    bench.timers.now_ms = DAY_MS
-    keeper.reload()
-    assert bench.matches()
-    assert [line.split()[0] for line in logged(caplog)] == ["exception_expired", "exception_unused", "reloaded"]
-    assert len(bench.timers.waiting) == 1
-
-
-def test_what_is_loaded_anew_ends_at_its_own_moment(bench):
-    bench.write("exceptions/a.toml", until(9))
-    keeper = bench.start()
-    bench.timers.now_ms = DAY_MS - 60_000
-    bench.write("exceptions/a.toml", until(2))
-    keeper.reload()
-    assert bench.timers.waiting == [60.0]
-
-
-def test_a_broken_exception_keeps_the_old_ones(bench, caplog):
-    bench.write("exceptions/a.toml", until(9))
-    keeper = bench.start()
-    bench.write("exceptions/a.toml", "[[exception]]\n")
-    bench.write("rules/a.toml", rule_text("event.action: ("))
-    keeper.reload()
-    assert not bench.matches()
-    assert [line.split()[0] for line in logged(caplog)] == ["reload_problem", "reload_problem", "reload_failed"]
 
 
 def test_a_state_that_cannot_be_written_is_tried_again(bench, caplog, monkeypatch):
@@ -227,23 +111,6 @@ def test_the_end_of_a_flood_is_waited_for(bench, caplog):
     assert [line.split()[0] for line in logged(caplog)] == ["breaker_tripped", "breaker_recovered"]
 
 
-def test_rules_that_are_loaded_anew_learn_if_they_are_new(bench, caplog):
-    caplog.set_level(logging.INFO)
-    bench.configure('[state]\nlearning_period = "10m"\n')
-    keeper = bench.start()
-    bench.timers.now_ms = 60_000
-    bench.write("rules/b.toml", rule_text("event.action: explain", ["user.name"], rule_id="b"))
-    keeper.reload()
-    assert [health.learning_until_ms for health in bench.engine.health()] == [600_000, 660_000]
-    bench.write("rules/a.toml", rule_text("event.action: (explain or resolve)", ["user.name"]))
-    bench.timers.now_ms = 120_000
-    keeper.reload()
-    assert [health.learning_until_ms for health in bench.engine.health()] == [720_000, 660_000]
-    assert bench.timers.waiting == [540.0]
-    names = [line.split()[0] for line in logged(caplog)]
-    assert names == ["rule_learning"] * 2 + ["reloaded", "rule_changed", "rule_learning", "reloaded"]
-
-
 def test_settings_of_rules_that_are_not_there_are_told_of(bench, caplog):
     bench.configure('learning = {"A rule*" = "1d", gone = "2d"}\nshadow = {lost = true}\n')
     bench.start()
@@ -267,7 +134,7 @@ def test_what_does_not_run_is_told_of(bench, caplog):
 
 def test_broken_rules_are_an_error_at_the_start(bench):
     bench.write("exceptions/a.toml", json.dumps("x"))
-    with pytest.raises(RuleError):
+    with pytest.raises(ConfigError):
         bench.start()
 
 
@@ -285,19 +152,3 @@ def test_what_cloudtrail_never_has_is_told_apart_from_what_it_lacks_here():
     assert not_in_cloudtrail("azure.name") == "azure.name is not a field of CloudTrail"
     assert not_in_cloudtrail("source.as.number") is None
     assert not_in_cloudtrail("event.action") is None
-
-
-def test_reloads_and_what_was_wrong_with_them_are_counted(bench):
-    keeper = bench.start()
-    assert (keeper.reloads, keeper.failed_reloads, keeper.problems, keeper.loaded_ms) == (0, 0, (), 0)
-
-    bench.timers.now_ms = 1_000
-    bench.write("rules/a.toml", rule_text("event.action: ("))
-    keeper.reload()
-    assert (keeper.reloads, keeper.failed_reloads, keeper.loaded_ms) == (1, 1, 0)
-    (problem,) = keeper.problems
-    assert "rules/a.toml:" in problem
-
-    bench.write("rules/a.toml", rule_text("event.action: x"))
-    keeper.reload()
-    assert (keeper.reloads, keeper.failed_reloads, keeper.problems, keeper.loaded_ms) == (2, 1, [], 1_000)

@@ -4,12 +4,11 @@ import asyncio
 import json
 import logging
 from concurrent.futures import Future
-from pathlib import Path
 
 import pytest
 
-from firstseen import config
 from firstseen.errors import StoreError
+from firstseen.notation import Size
 from firstseen.store.compaction import Sizes
 from firstseen.upkeep import Upkeep
 
@@ -38,20 +37,13 @@ class Room:
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "firstseen.toml"
-    path.write_text('[state]\nmap_size = "1MiB"\n')
-    return path
-
-
-@pytest.fixture
 def room() -> Room:
     return Room()
 
 
 @pytest.fixture
-def upkeep(file: Path, room: Room) -> Upkeep:
-    return Upkeep(config.load(file), room)
+def upkeep(room: Room) -> Upkeep:
+    return Upkeep(Size("1MiB"), room)
 
 
 @pytest.fixture
@@ -64,34 +56,34 @@ def events(told: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in told.records]
 
 
-def test_another_size_is_taken_once(upkeep, room, file, told):
-    upkeep.reload()
+def resized(upkeep: Upkeep, size: str) -> str | None:
+    """What was wrong, if anything."""
+
+    async def ask() -> str | None:
+        done = asyncio.get_running_loop().create_future()
+        upkeep.resize(Size(size), done.set_result)
+        return await done
+
+    return asyncio.run(ask())
+
+
+def test_another_size_is_taken_once(upkeep, room, told):
+    assert resized(upkeep, "1MiB") is None
     assert room.sizes == []
-    file.write_text('[state]\nmap_size = "2MiB"\n')
-    upkeep.reload()
-    upkeep.reload()
+    assert resized(upkeep, "2MiB") is None
+    assert resized(upkeep, "2MiB") is None
     assert room.sizes == [2 << 20]
     assert events(told) == ["state_resized"]
-    file.write_text("")
-    upkeep.reload()
-    assert room.sizes == [2 << 20, 1 << 30]
 
 
-def test_a_size_that_cannot_be_taken_is_tried_again(upkeep, room, file, told):
-    file.write_text('[state]\nmap_size = "2MiB"\n')
+def test_a_size_that_cannot_be_taken_is_tried_again(upkeep, room, told):
     room.error = StoreError("no room")
-    upkeep.reload()
+    assert resized(upkeep, "2MiB") == "no room"
+    assert events(told) == []
     room.error = None
-    upkeep.reload()
+    assert resized(upkeep, "2MiB") is None
     assert room.sizes == [2 << 20, 2 << 20]
-    assert events(told) == ["state_not_resized", "state_resized"]
-
-
-def test_a_configuration_with_a_problem_changes_nothing(upkeep, room, file, told):
-    file.write_text('[state]\nmap_size = "2 apples"\npaht = "x"\n')
-    upkeep.reload()
-    assert room.sizes == []
-    assert events(told) == ["reload_problem", "reload_problem"]
+    assert events(told) == ["state_resized"]
 
 
 def test_compacting_tells_the_sizes(upkeep, told):

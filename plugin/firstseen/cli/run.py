@@ -15,6 +15,6 @@ from firstseen import config, daemon
 def command(ctx: click.Context, file: Path) -> None:
     """Take records over Forward, label what is new, pass everything on.
 
-    SIGTERM drains. SIGHUP loads the rules anew, and takes state.map_size from the configuration.
+    SIGTERM drains. SIGHUP loads configuration, rules and databases anew, all of it or nothing.
     """
     ctx.exit(daemon.run(config.load(file)))

@@ -1,87 +1,142 @@
-"""``firstseen validate``: is this configuration one that the agent would start with?"""
+"""``firstseen validate``: is this configuration one that the agent would start with, and what would a reload change?"""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import click
 from msgspec.structs import asdict
 
 from firstseen import config
+from firstseen.changes import changes, last_known, running_now
 from firstseen.cli import EXIT_CONFIG
-from firstseen.errors import ConfigError, Problem, RuleError, StoreError
-from firstseen.geoip import databases
-from firstseen.net import tls
-from firstseen.record.enrichment import UNENRICHED, Enrichment
-from firstseen.rulekeeper import configured_policy, configured_rules, unused_patterns
+from firstseen.config import Config
+from firstseen.control import ask
+from firstseen.errors import ConfigError, Problem
+from firstseen.provisions import Provisions, ProvisionsError, provide
+from firstseen.rulekeeper import unused_patterns
 from firstseen.rules.ruleset import RuleSet
-from firstseen.states import configured, require
+from firstseen.running import Running
+from firstseen.states import configured, read_if_there
 
 
 @click.command("validate")
 @click.option("-c", "--config", "file", required=True, type=click.Path(path_type=Path), help="The configuration file.")
+@click.option("--changes", "wants_changes", is_flag=True, help="Tell what a reload would change, and change nothing.")
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_context
-def command(ctx: click.Context, file: Path, output: str) -> None:
+def command(ctx: click.Context, file: Path, wants_changes: bool, output: str) -> None:
     """Check the configuration and the certificates, databases, rules and exceptions that it names.
 
     One line per problem, exit 78 if there is any. Rules that cannot run in this version, exceptions without effect, and
     settings of rules that are not there, are told of, and are no problem. Nothing is asked of the servers it names.
+
+    With --changes the agent that runs on the state of this configuration is asked what it would do at SIGHUP; where
+    none runs, that is compared with what the state knows.
     """
-    problems, rules, unused = _checked(file)
-    reports, exceptions = rules.reports, rules.exceptions
+    problems, found = _checked(file)
+    rules = RuleSet([]) if found is None else found.rules
+    unused = _unused(found)
+    reload = _foretold(found, problems) if wants_changes else None
+    refused = [] if reload is None else [each for each in reload["refused"] if each not in map(str, problems)]
     if output == "json":
         told = {
             "problems": [asdict(problem) for problem in problems],
-            "rules": [asdict(report) for report in reports],
-            "exceptions": [asdict(item) for item in exceptions],
+            "rules": [asdict(report) for report in rules.reports],
+            "exceptions": [asdict(item) for item in rules.exceptions],
             "unused": [asdict(problem) for problem in unused],
         }
-        click.echo(json.dumps(told))
+        click.echo(json.dumps(told if reload is None else told | {"reload": reload}))
     else:
-        for problem in problems:
-            click.echo(str(problem))
-        for report in reports:
-            if report.status != "loaded":
-                click.echo(f"{report.file}: {report.status.replace('_', ' ')}: {report.reason}")
-        for item in exceptions:
-            if item.reason:
-                click.echo(f"{item.file}:{item.line}: exception {item.status}: {item.name}: {item.reason}")
-        for problem in unused:
-            click.echo(str(problem))
-        if not problems:
-            loaded = sum(report.status in ("loaded", "flagged") for report in reports)
-            click.echo(f"{file}: no problems; {loaded} of {len(reports)} rules run")
-    ctx.exit(EXIT_CONFIG if problems else 0)
+        for line in _lines(file, problems, rules, unused):
+            click.echo(line)
+        if reload is not None:
+            click.echo("\n".join(_of_reload(reload, refused)))
+    ctx.exit(EXIT_CONFIG if problems or refused else 0)
 
 
-def _checked(file: Path) -> tuple[Sequence[Problem], RuleSet, Sequence[Problem]]:
-    """All that is wrong with the configuration and what it names, its rules, and settings of rules it does not have."""
-    problems: list[Problem] = []
-    rules = RuleSet([])
+def _lines(file: Path, problems: Sequence[Problem], rules: RuleSet, unused: Sequence[Problem]) -> Iterator[str]:
+    yield from map(str, problems)
+    for report in rules.reports:
+        if report.status != "loaded":
+            yield f"{report.file}: {report.status.replace('_', ' ')}: {report.reason}"
+    for item in rules.exceptions:
+        if item.reason:
+            yield f"{item.file}:{item.line}: exception {item.status}: {item.name}: {item.reason}"
+    yield from map(str, unused)
+    if not problems:
+        loaded = sum(report.status in ("loaded", "flagged") for report in rules.reports)
+        yield f"{file}: no problems; {loaded} of {len(rules.reports)} rules run"
+
+
+def _of_reload(told: Mapping[str, Any], refused: Sequence[str]) -> Iterator[str]:
+    """What a reload would do, in the words of its lines in the log."""
+    yield from refused
+    against = _AGAINST[told["against"]]
+    if told["refused"]:
+        yield f"reload refused: all stays as it is ({against})"
+        return
+    found = told["changes"]
+    for name, more in _OF_RULES.items():
+        for rule in found[name]:
+            yield f"rule {name}: {rule['name']} ({rule['id']}){more}"
+    yield from (f"setting taken: {name}" for name in found["taken"])
+    yield from (f"setting waits: {name}: it is taken at the next start" for name in found["waits"])
+    counts = ", ".join(f"{len(names)} {name}" for name, names in found.items())
+    yield f"reload: {told['rules']} rules; {counts} ({against})"
+
+
+_OF_RULES = {
+    "added": "",
+    "removed": "",
+    "changed": ": it begins a new history",
+    "edited": ": its history goes on",
+}
+_AGAINST = {
+    "agent": "as the agent says that runs here",
+    "state": "no agent runs here: compared with what the state knows, which is no settings",
+    "nothing": "no agent runs here, and there is no state yet",
+}
+
+
+def _foretold(found: Provisions | None, problems: Sequence[Problem]) -> dict[str, Any]:
+    """What a reload would come to, as `firstseen.reloading.Reloading.foretell` says. Raises `StoreError`."""
+    if found is None:
+        return {"against": "nothing", "refused": list(map(str, problems))}
+    told = ask(found.config.state.path, "foretell", file=str(found.config.path.resolve()))
+    if told is not None:
+        return {"against": "agent", **told}
+    reader = read_if_there(configured(found.config))
+    against = "nothing" if reader is None else "state"
+    if problems:
+        return {"against": against, "refused": list(map(str, problems))}
+    before = last_known(())
+    if reader is not None:
+        with closing(reader):
+            before = last_known(reader.rules())
+    running = [Running(rule, found.policy) for rule in found.rules.rules]
+    different = changes(before, running_now(found.config, running))
+    return {"against": against, "refused": [], "changes": different.as_dict(), "rules": len(running)}
+
+
+def _checked(file: Path) -> tuple[Sequence[Problem], Provisions | None]:
+    """All that is wrong with the configuration and what it names, and what could be read of it."""
     try:
-        settings = config.load(file)
+        return (), provide(config.load(file), time.time_ns() // 1_000_000)
+    except ProvisionsError as error:
+        return error.problems, error.found
     except ConfigError as error:
-        return error.problems, rules, ()
-    enrichment: Enrichment = UNENRICHED
-    try:
-        tls.contexts(settings)
-    except ConfigError as error:
-        problems += error.problems
-    try:
-        enrichment = databases(settings)
-    except ConfigError as error:
-        problems += error.problems
-    try:
-        require(configured(settings))
-    except StoreError as error:
-        problems.append(config.located(settings, "state.url", str(error)))
-    try:
-        rules = configured_rules(settings, time.time_ns() // 1_000_000, enrichment)
-    except RuleError as error:
-        return [*problems, *error.problems], rules, ()
-    unused = unused_patterns(rules, configured_policy(settings))
-    return problems, rules, [config.located(settings, setting, reason) for setting, reason in unused]
+        return error.problems, None
+
+
+def _unused(found: Provisions | None) -> Sequence[Problem]:
+    """Settings of rules that are not there."""
+    if found is None or not found.rules.reports:
+        return ()
+    settings: Config = found.config
+    return [config.located(settings, name, reason) for name, reason in unused_patterns(found.rules, found.policy)]

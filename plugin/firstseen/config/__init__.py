@@ -14,6 +14,7 @@ the shipped sample and the reference documentation come from that declaration; w
     environment  ``${NAME}`` in strings
     secret       keys and passwords, which never print
     sources      through which view the records of a tag are read
+    written      two configurations told apart: what a reload takes, and what waits for a restart
 """
 
 from firstseen.config.manual import Setting, sample, settings
@@ -31,8 +32,10 @@ from firstseen.config.sections import (
 from firstseen.config.sources import Sources, View
 from firstseen.config.state import State
 from firstseen.config.tables import ClientTls, Server, ServerTls, User
+from firstseen.config.written import AT_RELOAD, taken, written
 
 __all__ = [
+    "AT_RELOAD",
     "Alerts",
     "ClientTls",
     "Config",
@@ -53,4 +56,6 @@ __all__ = [
     "located",
     "sample",
     "settings",
+    "taken",
+    "written",
 ]

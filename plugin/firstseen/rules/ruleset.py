@@ -59,10 +59,6 @@ class RuleSet:
             same._any_action if same else tuple(number for number, each in enumerate(demands) if each is None)
         )
 
-    def forget(self) -> None:
-        """Keep nothing of the records that came: the databases that say where addresses are have changed."""
-        self._kept.known.clear()
-
     def next_expiry_ms(self, now_ms: int) -> int | None:
         """The first moment after ``now_ms`` at which an exception of one of the rules expires."""
         moments = (item.expires_ms for rule in self.rules for item in rule.exceptions)

@@ -227,11 +227,16 @@ FAMILIES: tuple[Family, ...] = (
         lambda told: told.rules.errors,
     ),
     Family(PREFIX + "rules_loaded", "gauge", "Rules by what became of their file.", ("status",), _rules_loaded),
-    _one("reloads_total", "counter", "How often rules were to be loaded anew.", lambda told: told.rules.reloads),
+    _one(
+        "reloads_total",
+        "counter",
+        "How often all that is configured was loaded anew, or should have been.",
+        lambda told: told.rules.reloads,
+    ),
     _one(
         "reloads_failed_total",
         "counter",
-        "How often something was wrong then, and the old was kept.",
+        "How often anything was wrong then, and all stayed as it was.",
         lambda told: told.rules.failed_reloads,
     ),
     _of_state("state_keys", "gauge", "Terms that are remembered.", lambda state: state.keys),

@@ -9,13 +9,12 @@ from msgspec import Struct
 
 from firstseen import __version__
 from firstseen.engine import Engine
-from firstseen.metrics import Counts, Durations
+from firstseen.metrics import Counts, Durations, Reloads
 from firstseen.net.clients import Client as Sender
 from firstseen.net.forwarder import Forwarder
 from firstseen.net.forwarder import Server as Receiver
 from firstseen.net.listener import Listener
 from firstseen.record.instant import iso
-from firstseen.rulekeeper import RuleKeeper
 from firstseen.rules.rule import Status as RuleStatus
 from firstseen.running import Health
 from firstseen.status import report
@@ -38,7 +37,7 @@ class Agency(Struct, frozen=True):
     counts: Counts
     durations: Durations
     engine: Engine
-    keeper: RuleKeeper
+    reloads: Reloads
     store: Store
     forwarder: Forwarder
     listener: Listener
@@ -74,7 +73,7 @@ class Observer:
                 reached=agency.forwarder.reached,
                 lag_s=_ago(agency.forwarder.oldest_s, now_s),
                 patience_s=agency.ack_timeout_s + PATIENCE_S,
-                rule_problems=agency.keeper.problems,
+                rule_problems=agency.reloads.problems,
                 rules=len(agency.engine.rules.rules),
             )
         )
@@ -153,7 +152,7 @@ class Observer:
         )
 
     def _rules(self, now_ms: int) -> report.Rules:
-        engine, keeper = self.agency.engine, self.agency.keeper
+        engine, reloads = self.agency.engine, self.agency.reloads
         running = tuple(_rule(health, now_ms) for health in engine.health())
         learning = [rule.learning_until for rule in running if rule.learning_until is not None]
         reports = engine.rules.reports
@@ -168,10 +167,10 @@ class Observer:
             learning=len(learning),
             learning_until=max(learning, default=None),
             errors=self.agency.counts.rule_errors,
-            loaded=iso(keeper.loaded_ms),
-            reloads=keeper.reloads,
-            failed_reloads=keeper.failed_reloads,
-            problems=tuple(keeper.problems),
+            loaded=iso(reloads.loaded_ms),
+            reloads=reloads.total,
+            failed_reloads=reloads.failed,
+            problems=tuple(reloads.problems),
         )
 
     def _state(self, rules: report.Rules) -> report.State | None:

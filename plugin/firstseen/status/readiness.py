@@ -20,7 +20,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "state_not_written": "Nothing can be remembered at present, and so nothing is acknowledged.",
         "downstream_unreachable": "No server downstream can be reached, for more than a moment or since the start.",
         "downstream_stuck": "No server downstream acknowledges what was sent, for longer than an ack may take.",
-        "rules_not_loaded": "The rules or databases could not be loaded anew: the old ones are kept.",
+        "rules_not_loaded": "What is configured could not be loaded anew: all is as it was.",
         "no_rules": "No rule runs.",
     }
 )
@@ -65,7 +65,7 @@ def _found(signs: Signs) -> Iterator[tuple[str, str]]:
     if signs.rule_problems:
         more = len(signs.rule_problems) - 1
         rest = f" (and {more} more)" if more else ""
-        yield "rules_not_loaded", f"the old rules are kept: {signs.rule_problems[0]}{rest}"
+        yield "rules_not_loaded", f"all is as it was before: {signs.rule_problems[0]}{rest}"
     if not signs.rules:
         yield "no_rules", "no rule runs: `firstseen rules list` says why"
 

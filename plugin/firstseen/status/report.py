@@ -125,8 +125,8 @@ class Rules(Part, frozen=True, kw_only=True):
     learning_until: Annotated[Text, Meta(description="When the last of them stops.")]
     errors: Annotated[int, Meta(description="How often a rule failed on an event and was skipped for it.")]
     loaded: Annotated[str, Meta(description="When they were loaded.")]
-    reloads: Annotated[int, Meta(description="How often they were loaded anew, or should have been.")]
-    failed_reloads: Annotated[int, Meta(description="How often something was wrong then, and the old was kept.")]
+    reloads: Annotated[int, Meta(description="How often all that is configured was loaded anew, or should have been.")]
+    failed_reloads: Annotated[int, Meta(description="How often anything was wrong then, and all stayed as it was.")]
     problems: Annotated[tuple[str, ...], Meta(description="What was wrong the last time.")]
 
 

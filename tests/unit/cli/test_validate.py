@@ -1,12 +1,21 @@
+import asyncio
 import builtins
 import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from firstseen.changes import Change, Changes
 from firstseen.cli import main
+from firstseen.control import Control
+from firstseen.rules.loader import load_rules
+from firstseen.running import Running
+from firstseen.store.lmdb import LmdbStore
 from support.mmdb import asn_database, city_database
 from support.rulebook import rule_text
 
@@ -162,3 +171,118 @@ def test_what_a_shared_state_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             "pip install 'firstseen[redis]'",
         ],
     )
+
+
+RULES = '[rules]\npaths = ["rules"]\n'
+
+
+def written(folder: Path, **rules: str) -> None:
+    """Rule files by their names, and no other."""
+    (folder / "rules").mkdir(exist_ok=True)
+    for file in (folder / "rules").iterdir():
+        file.unlink()
+    for name, text in rules.items():
+        (folder / f"rules/{name}.toml").write_text(text)
+
+
+def test_what_a_reload_would_change_where_there_is_no_state(tmp_path: Path) -> None:
+    written(tmp_path, a=rule_text(rule_id="a"))
+
+    result = validate(tmp_path, f'{RULES}[state]\npath = "state"\n', "--changes")
+
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[1:] == [
+        "rule added: A rule for tests (a)",
+        "reload: 1 rules; 1 added, 0 removed, 0 changed, 0 edited, 0 taken, 0 waits"
+        " (no agent runs here, and there is no state yet)",
+    ]
+    assert not (tmp_path / "state").exists()
+
+
+def test_what_a_reload_would_change_by_what_the_state_knows(tmp_path: Path) -> None:
+    written(tmp_path, a=rule_text(rule_id="a"), b=rule_text(rule_id="b"))
+    store = LmdbStore.open(tmp_path / "state", 1 << 22, durable=False)
+    for rule in load_rules([tmp_path / "rules"]).rules:
+        store.register(Running(rule).state, 0)
+    store.close()
+    written(tmp_path, a=rule_text("event.action: x", rule_id="a"), c=rule_text(rule_id="c"))
+
+    settings = f'{RULES}[state]\npath = "state"\n'
+    result = validate(tmp_path, settings, "--changes")
+    told = json.loads(validate(tmp_path, settings, "--changes", "--output", "json").stdout)["reload"]
+
+    assert [line for line in result.stdout.splitlines() if line.startswith("rule ")] == [
+        "rule added: A rule for tests (c)",
+        "rule removed: A rule for tests (b)",
+        "rule changed: A rule for tests (a): it begins a new history",
+    ]
+    assert (told["against"], told["refused"], told["rules"]) == ("state", [], 2)
+    assert told["changes"]["changed"] == [{"id": "a", "name": "A rule for tests"}]
+
+
+@contextmanager
+def an_agent(folder: Path, answer: Mapping[str, Any]) -> Iterator[list[Any]]:
+    """Somebody who has the state in ``folder``; yields what he was asked."""
+    asked: list[Any] = []
+    folder.mkdir()
+
+    async def foretell(request: Mapping[str, Any]) -> Mapping[str, Any]:
+        asked.append(request)
+        return answer
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    control = Control(folder, {"foretell": foretell})
+    asyncio.run_coroutine_threadsafe(control.open(), loop).result(60)
+    try:
+        yield asked
+    finally:
+        loop.call_soon_threadsafe(control.close)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def test_the_agent_that_runs_is_asked(tmp_path: Path) -> None:
+    written(tmp_path, a=rule_text(rule_id="a"))
+    found = Changes(edited=[Change("a", "A")], taken=["rules.shadow"], waits=["http.listen"])
+    with an_agent(tmp_path / "state", {"refused": [], "changes": found.as_dict(), "rules": 1}) as asked:
+        result = validate(tmp_path, f'{RULES}[state]\npath = "state"\n', "--changes")
+
+    assert asked == [{"do": "foretell", "file": str(tmp_path / "firstseen.toml")}]
+    assert (result.exit_code, result.stdout.splitlines()[1:]) == (
+        0,
+        [
+            "rule edited: A (a): its history goes on",
+            "setting taken: rules.shadow",
+            "setting waits: http.listen: it is taken at the next start",
+            "reload: 1 rules; 0 added, 0 removed, 0 changed, 1 edited, 1 taken, 1 waits"
+            " (as the agent says that runs here)",
+        ],
+    )
+
+
+def test_what_only_the_agent_finds_wrong_is_wrong(tmp_path: Path) -> None:
+    written(tmp_path, a=rule_text(rule_id="a"))
+    with an_agent(tmp_path / "state", {"refused": ["a.toml: cannot be read: Permission denied"]}):
+        result = validate(tmp_path, f'{RULES}[state]\npath = "state"\n', "--changes")
+
+    assert (result.exit_code, result.stdout.splitlines()[1:]) == (
+        78,
+        [
+            "a.toml: cannot be read: Permission denied",
+            "reload refused: all stays as it is (as the agent says that runs here)",
+        ],
+    )
+
+
+def test_what_is_wrong_would_be_refused(tmp_path: Path) -> None:
+    written(tmp_path, a=rule_text("event.action: ("))
+    broken = validate(tmp_path, f'{RULES}[state]\npath = "state"\n', "--changes")
+    unreadable = validate(tmp_path, "[rule]\n", "--changes")
+
+    for result in (broken, unreadable):
+        assert result.exit_code == 78
+        assert len(result.stdout.splitlines()) == 2
+        assert result.stdout.splitlines()[1].startswith("reload refused: all stays as it is")

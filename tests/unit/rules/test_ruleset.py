@@ -3,7 +3,6 @@ import json
 
 import pytest
 
-from firstseen.record.glance import glance_at
 from firstseen.rules.ruleset import RuleSet
 from support.documents import Document
 from support.rulebook import call
@@ -97,7 +96,7 @@ def test_a_set_that_is_let_go_of_leaves_nothing_behind(tmp_path):
         rules.scanner.hits(b'"eventName": "GetUser"', 0, 22)
         asked = rules.some([(0,)])
         asked.within(b'"eventName": "GetUser"', 0, 22)
-        seen = glance_at(json.dumps(call("arn:aws:iam::111122223333:user/ada", "e-1")).encode(), json=True)
+        seen = asked.glances.at(json.dumps(call("arn:aws:iam::111122223333:user/ada", "e-1")).encode(), json=True)
         asked.likeness(seen).learn([])
         return asked
 

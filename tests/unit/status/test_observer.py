@@ -112,8 +112,8 @@ def test_a_flood(tmp_path: Path) -> None:
 def test_rules_that_do_not_run_and_reloads_that_failed(tmp_path: Path) -> None:
     async def test() -> None:
         async with agency(tmp_path, rule=rule_text().replace('"kuery"', '"eql"')) as parts:
-            (tmp_path / "rules/b.toml").write_text("[rule]\n")
-            parts.keeper.reload()
+            parts.reloads.total = parts.reloads.failed = 1
+            parts.reloads.problems = ["b.toml: no rule"]
             told = Observer(parts, now_ms).observe()
 
         assert told.rules.running == ()
@@ -121,7 +121,8 @@ def test_rules_that_do_not_run_and_reloads_that_failed(tmp_path: Path) -> None:
         assert idle.status == "not_runnable"
         assert idle.reason
         assert (told.rules.reloads, told.rules.failed_reloads) == (1, 1)
-        assert told.rules.problems
+        assert told.rules.problems == ("b.toml: no rule",)
+        assert told.rules.loaded == "2026-09-21T14:13:20.000Z"
         assert {"rules_not_loaded", "no_rules"} <= {reason.code for reason in told.reasons}
 
     run(test)

@@ -38,11 +38,11 @@ def test_all_is_well() -> None:
             "no server downstream can be reached for 1m 15s",
         ),
         (replace(GOOD, lag_s=71.0), "downstream_stuck", "what is sent downstream waits for its ack for 1m 11s"),
-        (replace(GOOD, rule_problems=["a.toml:1: x"]), "rules_not_loaded", "the old rules are kept: a.toml:1: x"),
+        (replace(GOOD, rule_problems=["a.toml:1: x"]), "rules_not_loaded", "all is as it was before: a.toml:1: x"),
         (
             replace(GOOD, rule_problems=["x", "y", "z"]),
             "rules_not_loaded",
-            "the old rules are kept: x (and 2 more)",
+            "all is as it was before: x (and 2 more)",
         ),
         (replace(GOOD, rules=0), "no_rules", "no rule runs: `firstseen rules list` says why"),
     ],

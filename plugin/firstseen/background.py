@@ -1,0 +1,78 @@
+"""Work that takes long, in a thread beside the event loop, which goes on as if there was none.
+
+Both run Python, and only one of them can at a time: without more ado the loop would wait five milliseconds for its turn
+whenever it has sent or received something, which is a thousand times a second. So turns are short while there is work,
+and that stands still for most of the time: where the machine is busy, each turn is waited for all the same. And what is
+made is searched for garbage only while it is new, a little at a time: a search through all there is stops everything.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+TURN_S = 0.0002
+"""Seconds after which the thread lets the loop have its turn: a tenth of what a chunk takes at most times."""
+
+BURST_S = 0.002
+"""Seconds of work after which it stands still as soon as it may."""
+
+NEVER = 1 << 30
+
+REST = 2.0
+"""How many times as long it stands still then as it has worked."""
+
+
+class Background:
+    """Does one piece of work after the other; ``soon_from_anywhere`` calls a function in the loop, from any thread."""
+
+    def __init__(self, soon_from_anywhere: Callable[[Callable[[], None]], object]) -> None:
+        self._soon_from_anywhere = soon_from_anywhere
+        self._threads = ThreadPoolExecutor(1, "firstseen-background")
+        self._since_s = 0.0
+        self.closed = False
+        """Whether nothing is to come of anything any more."""
+
+    def run(self, work: Callable[[], Result], then: Callable[[Future[Result]], None]) -> None:
+        """Do ``work`` there, and call ``then`` in the loop with the future of it, which has ended.
+
+        Once this is closed, nothing is done, and nothing called.
+        """
+
+        def in_the_loop(ended: Future[Result]) -> None:
+            if not self.closed:
+                then(ended)
+
+        if not self.closed:
+            self._threads.submit(self._aside, work).add_done_callback(
+                lambda ended: self._soon_from_anywhere(lambda: in_the_loop(ended))
+            )
+
+    def give_way(self) -> None:
+        """For work to call every now and then: stands still for a while if it has worked for some time."""
+        worked_s = time.monotonic() - self._since_s
+        if worked_s >= BURST_S and not self.closed:
+            time.sleep(worked_s * REST)
+            self._since_s = time.monotonic()
+
+    def close(self) -> None:
+        """What has not begun is not done any more; what has is waited for, and comes to nothing."""
+        self.closed = True
+        self._threads.shutdown(cancel_futures=True)
+
+    def _aside(self, work: Callable[[], Result]) -> Result:
+        before_s, thresholds = sys.getswitchinterval(), gc.get_threshold()
+        sys.setswitchinterval(TURN_S)
+        gc.set_threshold(*thresholds[:2], NEVER)
+        self._since_s = time.monotonic()
+        try:
+            return work()
+        finally:
+            sys.setswitchinterval(before_s)
+            gc.set_threshold(*thresholds)

@@ -1,0 +1,77 @@
+"""What a configuration names: certificates, databases, rules; read together, with all that is wrong with any of it.
+
+The agent starts with it, takes it at a reload, and ``firstseen validate`` looks at it: what one refuses, all do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from firstseen import config
+from firstseen.config import Config
+from firstseen.errors import ConfigError, Problem, RuleError, StoreError
+from firstseen.geoip import GeoIp, databases
+from firstseen.net import tls
+from firstseen.net.tls import Contexts
+from firstseen.rulekeeper import configured_policy, configured_rules
+from firstseen.rules.loader import Known
+from firstseen.rules.ruleset import RuleSet
+from firstseen.running import Policy
+from firstseen.states import configured, require
+from firstseen.steps import nothing
+
+
+class ProvisionsError(ConfigError):
+    """Something is wrong with what is configured; ``found`` is what of it can be used, no rules where one cannot."""
+
+    def __init__(self, problems: Sequence[Problem], found: Provisions) -> None:
+        super().__init__(problems)
+        self.found = found
+
+
+class Provisions(Struct, frozen=True):
+    """What is configured; exceptions hold or not as of ``now_ms``."""
+
+    config: Config
+    tls: Contexts
+    geoip: GeoIp
+    rules: RuleSet
+    now_ms: int
+
+    @property
+    def policy(self) -> Policy:
+        """What the operator says of rules."""
+        return configured_policy(self.config)
+
+
+def provide(
+    settings: Config, now_ms: int, known: Known | None = None, between: Callable[[], None] = nothing
+) -> Provisions:
+    """Read all that a configuration names; raises `ProvisionsError`.
+
+    What is ``known`` of its rules saves work, and ``between`` is called between them.
+    """
+    problems: list[Problem] = []
+    contexts, geoip, rules = Contexts(None, None, None), GeoIp(), RuleSet([])
+    try:
+        contexts = tls.contexts(settings)
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        geoip = databases(settings)
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        require(configured(settings))
+    except StoreError as error:
+        problems.append(config.located(settings, "state.url", str(error)))
+    try:
+        rules = configured_rules(settings, now_ms, geoip, known, between)
+    except RuleError as error:
+        problems += error.problems
+    found = Provisions(settings, contexts, geoip, rules, now_ms)
+    if problems:
+        raise ProvisionsError(problems, found)
+    return found

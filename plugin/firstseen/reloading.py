@@ -1,0 +1,199 @@
+"""Loads anew what is configured while the agent runs: all of it, or nothing where something is wrong.
+
+What takes long, reading and compiling, happens beside the event loop; what is ready takes the place of what was there
+between two records. And the same, without the last step, tells beforehand what a reload would do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from msgspec import Struct
+
+from firstseen import config
+from firstseen.changes import Changes, changes, running_now
+from firstseen.config import Config, taken
+from firstseen.engine import Engine
+from firstseen.errors import ConfigError, FirstseenError
+from firstseen.logs import event
+from firstseen.metrics import Reloads
+from firstseen.net import tls
+from firstseen.provisions import Provisions, provide
+from firstseen.rulekeeper import RuleKeeper, tell_of
+from firstseen.rules.loader import Known
+from firstseen.running import Lineup, Running
+from firstseen.upkeep import Upkeep
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+
+class Aside(Protocol):
+    """See `firstseen.background.Background`."""
+
+    def run(self, work: Callable[[], Result], then: Callable[[Future[Result]], None]) -> None:
+        """Do ``work`` beside the loop, and call ``then`` in it with what came of that."""
+
+    def give_way(self) -> None:
+        """For work to call every now and then."""
+
+
+class Fresh(Struct, frozen=True):
+    """What was read anew: as it is ``written``, what it comes to as some of it waits for a restart, and the changes."""
+
+    written: Config
+    provisions: Provisions
+    changes: Changes
+
+
+class Reloading:
+    """Lives in the event loop. ``running`` is the configuration that the agent runs by; rules of it are ``known``.
+
+    ``begun`` is called when a reload begins and ``over`` when it has ended, which ``reloads`` tells of. ``set_up_logs``
+    is told of the configuration when it is another one. ``upkeep`` is None where the size of the state is no matter.
+    """
+
+    def __init__(
+        self,
+        running: Config,
+        *,
+        engine: Engine,
+        keeper: RuleKeeper,
+        upkeep: Upkeep | None,
+        aside: Aside,
+        reloads: Reloads,
+        known: Known,
+        now_ms: Callable[[], int],
+        begun: Callable[[], None],
+        over: Callable[[], None],
+        set_up_logs: Callable[[Config], None],
+    ) -> None:
+        self._running = running
+        self._engine = engine
+        self._keeper = keeper
+        self._upkeep = upkeep
+        self._aside = aside
+        self._reloads = reloads
+        self._known = known
+        self._now_ms = now_ms
+        self._begun = begun
+        self._over = over
+        self._set_up_logs = set_up_logs
+        self._busy = False
+        self._again = False
+
+    def reload(self) -> None:
+        """Begin a reload, or have another one follow where one is under way: that may have read what is old by now."""
+        if self._busy:
+            self._again = True
+            return
+        self._busy, self._again = True, False
+        self._begun()
+        self._aside.run(partial(self._read, self._running.path), self._when_read)
+
+    async def foretell(self, file: Path) -> Mapping[str, Any]:
+        """What a reload would come to now if ``file`` were the configuration, for JSON; nothing is changed.
+
+        ``refused`` is what is wrong; where nothing is, ``changes`` is what would be different, and ``rules`` how many
+        would run. Not known is what only doing it shows, such as a state that cannot be written.
+        """
+        read: asyncio.Future[Future[Fresh]] = asyncio.get_running_loop().create_future()
+        self._aside.run(partial(self._read, file), read.set_result)
+        try:
+            fresh = (await read).result()
+        except ConfigError as error:
+            return {"refused": [str(problem) for problem in error.problems]}
+        return {"refused": [], "changes": fresh.changes.as_dict(), "rules": len(fresh.provisions.rules.rules)}
+
+    def _read(self, file: Path) -> Fresh:
+        """Beside the loop. Raises `ConfigError`, with what is wrong with anything."""
+        written = config.load(file)
+        effective = taken(self._running, written)
+        if written != effective:  # what waits for a restart must be fit for one
+            tls.contexts(written)
+        provisions = provide(effective, self._now_ms(), self._known, self._aside.give_way)
+        provisions.rules.get_ready(self._aside.give_way)
+        running = [Running(rule, provisions.policy) for rule in provisions.rules.rules]
+        found = changes(running_now(self._running, self._engine.running()), running_now(written, running))
+        return Fresh(written, provisions, found)
+
+    def _when_read(self, ended: Future[Fresh]) -> None:
+        try:
+            fresh = ended.result()
+        except ConfigError as error:
+            self._failed([str(problem) for problem in error.problems])
+            return
+        if self._upkeep is None:
+            self._line_up(fresh)
+        else:  # before the rules: a new one may need the room
+            self._upkeep.resize(fresh.provisions.config.state.map_size, partial(self._when_resized, fresh))
+
+    def _when_resized(self, fresh: Fresh, problem: str | None) -> None:
+        if problem is None:
+            self._line_up(fresh)
+        else:
+            self._failed([str(config.located(fresh.written, "state.map_size", problem))])
+
+    def _line_up(self, fresh: Fresh) -> None:
+        found = fresh.provisions
+        self._aside.run(
+            lambda: self._engine.lineup(found.rules, found.policy, found.geoip, self._aside.give_way),
+            partial(self._when_lined_up, fresh),
+        )
+
+    def _when_lined_up(self, fresh: Fresh, ended: Future[Lineup]) -> None:
+        try:
+            lineup = ended.result()
+        except FirstseenError as error:  # the state cannot be written
+            self._failed([str(error)])
+            return
+        found = fresh.provisions
+        if self._running.log != found.config.log:
+            self._set_up_logs(found.config)
+        self._running = found.config
+        self._keeper.use(lineup, found.now_ms)
+        self._reloads.total += 1
+        self._reloads.problems = ()
+        self._reloads.loaded_ms = self._now_ms()
+        self._aside.run(partial(_tell, fresh), self._when_told)  # hundreds of lines take as long as hundreds of records
+
+    def _when_told(self, ended: Future[None]) -> None:
+        ended.result()
+        self._ended()
+
+    def _failed(self, problems: Sequence[str]) -> None:
+        """Something is wrong: all is as it was."""
+        self._reloads.total += 1
+        self._reloads.failed += 1
+        self._reloads.problems = problems
+        for problem in problems:
+            event(log, logging.ERROR, "reload_problem", problem=problem)
+        event(log, logging.ERROR, "reload_failed", kept=len(self._engine.rules.rules))
+        self._ended()
+
+    def _ended(self) -> None:
+        self._busy = False
+        self._over()
+        if self._again:
+            self.reload()
+
+
+def _tell(fresh: Fresh) -> None:
+    """What runs now and what is different, a line each; of rules with a new history the engine has told."""
+    rules, found = fresh.provisions.rules, fresh.changes
+    tell_of(rules, fresh.provisions.policy)
+    for name, which in (("rule_added", found.added), ("rule_removed", found.removed), ("rule_edited", found.edited)):
+        for rule in which:
+            event(log, logging.INFO, name, rule=rule.id, name=rule.name)
+    for setting in found.taken:
+        event(log, logging.INFO, "setting_taken", setting=setting)
+    for setting in found.waits:
+        event(log, logging.WARNING, "setting_waits", setting=setting, reason="it is taken at the next start")
+    event(log, logging.INFO, "reloaded", rules=len(rules.rules), **found.counts())

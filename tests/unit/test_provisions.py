@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import builtins
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firstseen import config
+from firstseen.provisions import ProvisionsError, provide
+from firstseen.rules.loader import Known
+from support.rulebook import rule_text
+
+
+def configured(folder: Path, more: str = "") -> config.Config:
+    file = folder / "firstseen.toml"
+    file.write_text(f'[rules]\npaths = ["rule.toml"]\n{more}')
+    return config.load(file)
+
+
+def test_all_that_is_named_is_there(tmp_path: Path) -> None:
+    (tmp_path / "rule.toml").write_text(rule_text())
+    known = Known()
+    between: list[None] = []
+    settings = configured(tmp_path, 'learning = {"*" = "1d"}\n')
+    found = provide(settings, 7, known, lambda: between.append(None))
+    assert (found.config, found.now_ms, len(found.rules.rules), len(between)) == (settings, 7, 1, 1)
+    assert found.tls == (None, None, None)
+    assert found.policy.learning == [("*", 86_400_000)]
+    assert provide(settings, 7, known).rules.rules == found.rules.rules
+
+
+def test_all_that_is_wrong_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without_redis(name: str, *more: Any) -> Any:
+        if name == "firstseen.store.redis.link":
+            raise ImportError(name)
+        return real(name, *more)
+
+    (tmp_path / "rule.toml").write_text("[rule]\n")
+    settings = configured(
+        tmp_path,
+        '[input]\nlisten = ["tls://127.0.0.1:0"]\ntls = {cert = "gone", key = "gone"}\n'
+        '[geoip]\nasn = "gone"\n[state]\nurl = "redis://127.0.0.1"\n',
+    )
+    with monkeypatch.context() as patched:
+        patched.setattr(builtins, "__import__", without_redis)
+        with pytest.raises(ProvisionsError) as caught:
+            provide(settings, 0)
+    told = [problem.what.partition(":")[0] for problem in caught.value.problems]
+    assert told[:3] == ["input.tls.cert", "geoip.asn", "state.url"]
+    assert {Path(problem.file).name for problem in caught.value.problems[3:]} == {"rule.toml"}
+    assert caught.value.found.rules.rules == ()
+    assert str(caught.value).count("\n") == len(caught.value.problems) - 1
+
+
+def test_what_can_be_used_is_there_beside_what_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "rule.toml").write_text(rule_text())
+    with pytest.raises(ProvisionsError) as caught:
+        provide(configured(tmp_path, '[geoip]\nasn = "gone"\n'), 0)
+    assert len(caught.value.found.rules.rules) == 1
