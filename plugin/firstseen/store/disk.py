@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -29,7 +30,7 @@ DATA, LOCK = "lmdb", "lock"
 NEW, OLD = "lmdb.new", "lmdb.old"
 """What is to take the place of ``DATA``, and what had it: see `settle`."""
 
-FILE = "data.mdb"
+FILE, LOCK_FILE = "data.mdb", "lock.mdb"
 META, TERMS, RULES = TABLE_NAMES = (b"meta", b"terms", b"rules")
 
 NO_STATE = "{} holds no state yet"
@@ -53,6 +54,25 @@ def sync_folder(path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def hand_over(folder: Path) -> None:
+    """Give what root made in the folder of a database to whom the folder of the state belongs.
+
+    Root fills states and looks at them; the agent, which is not root, has to go on with them.
+    """
+    if os.geteuid() or folder.is_symlink():  # whoever made a link knows whose it is
+        return
+    owner = folder.parent.stat()
+    # Where this root is none that may, of a container for instance, all stays as it is.
+    with contextlib.suppress(OSError):
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fchown(opened, owner.st_uid, owner.st_gid)
+            for name in (FILE, LOCK_FILE):
+                os.chown(name, owner.st_uid, owner.st_gid, dir_fd=opened, follow_symlinks=False)
+        finally:
+            os.close(opened)
 
 
 def settle(path: Path) -> None:
@@ -85,9 +105,11 @@ def read_only(path: Path) -> lmdb.Environment:
     _check(path)
     try:
         # A map size of 0 takes over the one that the writer set.
-        return lmdb.open(str(path / DATA), map_size=0, max_dbs=len(TABLE_NAMES), readonly=True, create=False)
+        env = lmdb.open(str(path / DATA), map_size=0, max_dbs=len(TABLE_NAMES), readonly=True, create=False)
     except lmdb.Error as error:
         raise StoreError(explanation(path, error)) from error
+    hand_over(path / DATA)
+    return env
 
 
 def writable(path: Path, map_size: int, *, durable: bool) -> lmdb.Environment:
@@ -99,7 +121,7 @@ def writable(path: Path, map_size: int, *, durable: bool) -> lmdb.Environment:
         with environment(path / NEW, map_size, durable=durable) as env:
             open_tables(path, env)
         sync_folder(path / NEW)
-        (path / DATA / "lock.mdb").unlink(missing_ok=True)
+        (path / DATA / LOCK_FILE).unlink(missing_ok=True)
         (path / NEW).rename(path / DATA)
         sync_folder(path)
     env = environment(path / DATA, map_size, durable=durable)
@@ -110,7 +132,7 @@ def writable(path: Path, map_size: int, *, durable: bool) -> lmdb.Environment:
 def environment(folder: Path, map_size: int, *, durable: bool) -> lmdb.Environment:
     """The environment in this folder, made where it is missing. Raises `lmdb.Error`."""
     # One spare transaction: every claim reads in one of its own, and renewing it costs half of making it.
-    return lmdb.open(
+    env = lmdb.open(
         str(folder),
         map_size=map_size,
         mode=0o700,
@@ -119,6 +141,8 @@ def environment(folder: Path, map_size: int, *, durable: bool) -> lmdb.Environme
         sync=durable,
         metasync=durable,
     )
+    hand_over(folder)
+    return env
 
 
 def _check(path: Path) -> None:

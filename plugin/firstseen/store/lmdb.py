@@ -134,7 +134,8 @@ class LmdbStore(Tables):
         except lmdb.Error as error:
             raise StoreError(explanation(path, error)) from error
         except OSError as error:
-            raise StoreError(f"{path} cannot hold the state: {error.strerror}") from error
+            which = "" if error.filename in (None, path, str(path)) else f"{Path(error.filename).name}: "
+            raise StoreError(f"{path} cannot hold the state: {which}{error.strerror}") from error
         return store
 
     def register(self, rule: RuleState, now_ms: int) -> int:

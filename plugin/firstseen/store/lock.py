@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -23,6 +24,10 @@ class OwnerLock:
         """Lock ``path``, creating it if need be. Raises `StoreError` where another process holds it."""
         # The file stays when the lock goes: unlinking it would let two processes lock two files of one name.
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if not os.geteuid():  # what root does with a state is not to keep its owner from it
+            folder = path.parent.stat()
+            with contextlib.suppress(OSError):  # where this root may not, all stays as it is
+                os.fchown(file, folder.st_uid, folder.st_gid)
         try:
             # flock, not lockf: it also keeps out a second store in this process, and closing another handle keeps it.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

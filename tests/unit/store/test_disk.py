@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import lmdb
 import pytest
 
 from firstseen.errors import StoreError
-from firstseen.store.disk import DATA, NEW, OLD, explanation, is_passing, is_there, settle
+from firstseen.store.disk import DATA, NEW, OLD, explanation, is_passing, is_there, read_only, settle, writable
 
 
 def make(path: Path, *names: str) -> None:
@@ -69,3 +70,52 @@ def test_whether_there_is_a_database(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_looked_into(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot be read: File name too long"):
         is_there(tmp_path / ("x" * 300))
+
+
+NOBODY = 65_534
+
+
+def owners(path: Path) -> dict[str, int]:
+    return {str(each.relative_to(path)): each.stat().st_uid for each in path.rglob("*")}
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may give something away")
+@pytest.mark.parametrize(("root", "owner"), [(True, NOBODY), (False, 0)])
+def test_what_root_makes_belongs_to_whom_the_folder_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: bool, owner: int
+) -> None:
+    os.chown(tmp_path, NOBODY, NOBODY)
+    if not root:
+        monkeypatch.setattr("os.geteuid", lambda: NOBODY)
+
+    with writable(tmp_path, 1 << 20, durable=False):
+        pass
+
+    assert owners(tmp_path) == dict.fromkeys([DATA, f"{DATA}/data.mdb", f"{DATA}/lock.mdb"], owner)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may give something away")
+def test_root_may_look_at_a_backup_without_keeping_it(tmp_path: Path) -> None:
+    os.chown(tmp_path, NOBODY, NOBODY)
+    with writable(tmp_path, 1 << 20, durable=False):
+        pass
+    (tmp_path / DATA / "lock.mdb").unlink()
+
+    with read_only(tmp_path):
+        assert owners(tmp_path)[f"{DATA}/lock.mdb"] == NOBODY
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may give something away")
+def test_what_a_link_leads_to_stays_whose_it_is(tmp_path: Path) -> None:
+    state, elsewhere = tmp_path / "state", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    state.mkdir()
+    with writable(elsewhere, 1 << 20, durable=False):
+        pass
+    (state / DATA).symlink_to(elsewhere / DATA)
+    os.chown(state, NOBODY, NOBODY)
+
+    with writable(state, 1 << 20, durable=False):
+        pass
+
+    assert set(owners(elsewhere).values()) == {0}

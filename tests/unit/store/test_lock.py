@@ -48,6 +48,20 @@ def test_the_file_names_its_owner_and_is_nobody_elses(path: Path) -> None:
     lock.release()
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may give something away")
+@pytest.mark.parametrize(("root", "owner"), [(True, 65_534), (False, 0)])
+def test_what_root_makes_belongs_to_whom_the_folder_does(
+    path: Path, monkeypatch: pytest.MonkeyPatch, root: bool, owner: int
+) -> None:
+    os.chown(path.parent, 65_534, 65_534)
+    if not root:
+        monkeypatch.setattr("os.geteuid", lambda: 65_534)
+
+    OwnerLock.take(path).release()
+
+    assert path.stat().st_uid == owner
+
+
 def test_a_second_owner_is_refused_and_told_who_is_the_first(path: Path) -> None:
     with other_owner(path) as owner, pytest.raises(StoreError) as refusal:
         OwnerLock.take(path)
