@@ -69,7 +69,7 @@ test-deb: $(VENV)/.ready-test deb ## that package installed, run, upgraded, remo
 
 test-container: $(VENV)/.ready-test ## the steps of the container's image carried out in directories, and the agent in them; as root, with debootstrap
 	sh tests/support/root.sh build/container/root.tar python3-venv,python3-pip
-	$(BIN)/pip wheel --quiet --disable-pip-version-check --wheel-dir build/container/wheels ".[geoip,user-agent]" "setuptools>=77"
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --wheel-dir build/container/wheels ".[geoip,redis,user-agent]" "setuptools>=77"
 	rm -f build/container/wheels/firstseen-*.whl
 	$(BIN)/python -m pytest -m container tests/container
 

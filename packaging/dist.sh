@@ -33,7 +33,7 @@ tar -C "$work/unpacked" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --gr
 # What is in an environment with nothing but the wheel and all that it may need.
 "$bin/python" -m venv --without-pip "$work/venv"
 "$bin/pip" --python "$work/venv/bin/python" install --quiet --disable-pip-version-check \
-    "$(ls "$output"/*.whl)[geoip,user-agent]"
+    "$(ls "$output"/*.whl)[geoip,redis,user-agent]"
 "$bin/cyclonedx-py" environment --output-reproducible --output-format JSON --output-file "$output/$name.cdx.json" \
     --mc-type application "$work/venv/bin/python"
 

@@ -28,7 +28,7 @@ venv=$root/opt/firstseen
 "$pip" wheel --quiet --disable-pip-version-check --no-deps --wheel-dir "$work/wheels" "$source"
 "$pip" --python "$venv/bin/python" install --quiet --disable-pip-version-check --no-compile --no-warn-script-location \
     --only-binary :all: --find-links "$work/wheels" \
-    "firstseen[geoip,user-agent]"
+    "firstseen[geoip,redis,user-agent]"
 site=$(echo "$venv"/lib/python3.*/site-packages)
 find "$venv/bin" -type f ! -name firstseen -delete
 sed -i '1s|.*|#!/opt/firstseen/bin/python -I|' "$venv/bin/firstseen"
