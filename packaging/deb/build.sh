@@ -34,6 +34,7 @@ find "$venv/bin" -type f ! -name firstseen -delete
 sed -i '1s|.*|#!/opt/firstseen/bin/python -I|' "$venv/bin/firstseen"
 sed -i -e '/^command/d' "$venv/pyvenv.cfg"
 rm -rf "$venv/include" "$venv/lib64"
+find "$site" -name '*.py' -exec chmod a-x {} +
 find "$site" -name direct_url.json -delete
 sed -i -e '/direct_url\.json/d' -e '/\.\.\/bin\//d' "$site"/*.dist-info/RECORD
 # Nobody but root may write there, so what is compiled is compiled now, and held by its content.
@@ -49,7 +50,7 @@ install -d "$root/usr/bin"
 ln -s /opt/firstseen/bin/firstseen "$root/usr/bin/firstseen"
 documents=$root/usr/share/doc/firstseen
 install -d "$documents/conf"
-install -m 644 "$source"/docs/*.md "$source/README.md" "$source/SECURITY.md" "$documents/"
+install -m 644 "$source"/docs/*.md "$source"/docs/*.svg "$source/README.md" "$source/SECURITY.md" "$documents/"
 cp -r "$source/conf/fluent-bit" "$source/conf/fluentd" "$documents/conf/"
 install -m 644 "$here/copyright" "$documents/copyright"
 gzip -9n < "$source/CHANGELOG.md" > "$documents/NEWS.gz"

@@ -3,11 +3,12 @@
 Run by `make test-deb`, which makes the package and the system that it is installed in: without them it is skipped.
 """
 
-import os
+import json
 import re
 import shutil
 import stat
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,73 +16,15 @@ import msgpack
 import pytest
 
 from firstseen.cli import COMMANDS
-from support.agent import AgentProcess
+from support.machine import CONFIG, Machine
 from support.peers import Sink, Source
 from support.rulebook import call
 
 ROOT = Path(__file__).parents[2]
-BUILD = ROOT / "build/deb"
-SYSTEM = BUILD / "root.tar"
-PACKAGES = sorted(BUILD.glob("firstseen_*.deb"))
 
-pytestmark = [
-    pytest.mark.deb,
-    pytest.mark.skipif(
-        not SYSTEM.exists() or not PACKAGES or os.getuid() != 0, reason="run by `make test-deb`, as root"
-    ),
-]
+pytestmark = pytest.mark.deb
 
 ADA, BOB = "arn:aws:iam::111122223333:user/ada", "arn:aws:iam::111122223333:user/bob"
-CONFIG = Path("etc/firstseen/firstseen.toml")
-
-
-class Machine:
-    """The system in ``folder``, and who is told what in it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def run(self, *command: str, code: int = 0) -> str:
-        done = subprocess.run(
-            ["chroot", str(self.folder), *command],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LANG": "C.UTF-8"},
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout
-
-    def install(self, package: Path) -> None:
-        shutil.copy(package, self.folder / "package.deb")
-        self.run("dpkg", "--force-confdef", "--force-confold", "--install", "/package.deb")
-        (self.folder / "package.deb").unlink()
-
-    def owner(self, path: str) -> str:
-        return self.run("stat", "--format=%U:%G %a", path).strip()
-
-    def agent(self) -> AgentProcess:
-        """The unit's command line, as the unit's user, with no service manager."""
-        unit = (self.folder / "usr/lib/systemd/system/firstseen.service").read_text()
-        setting = dict(re.findall(r"^(User|Group|ExecStart|Environment)=(.*)$", unit, re.MULTILINE))
-        assert setting["ExecStart"] == "/usr/bin/firstseen run -c ${FIRSTSEEN_CONFIG}"
-        assert setting["Environment"] == f"FIRSTSEEN_CONFIG=/{CONFIG}"
-        who = [f"--userspec={setting['User']}:{setting['Group']}", f"--groups={setting['Group']}"]
-        program = Path("/usr/bin/firstseen")
-        self.run(
-            *("setpriv", "--reuid=firstseen", "--regid=firstseen", "--init-groups"),
-            str(program),
-            "validate",
-            "-c",
-            f"/{CONFIG}",
-        )
-        return AgentProcess(Path("/") / CONFIG, through=["chroot", *who, str(self.folder)], program=program)
-
-
-@pytest.fixture(scope="module")
-def package() -> Path:
-    (package,) = PACKAGES
-    return package
 
 
 @pytest.fixture(scope="module")
@@ -99,16 +42,6 @@ def next_package(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     shutil.rmtree(folder / "root")
     (made,) = folder.glob("*.deb")
     return made
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
-    folder = tmp_path / "machine"
-    folder.mkdir()
-    subprocess.run(["tar", "-C", str(folder), "-xf", str(SYSTEM)], check=True)
-    tmp_path.chmod(0o755)
-    yield Machine(folder)
-    shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -180,6 +113,15 @@ def test_a_life(machine: Machine, sink: Sink, package: Path, next_package: Path)
     machine.run("dpkg", "--purge", "firstseen")
     assert leftovers(machine) == set()
     assert "firstseen" not in (machine.folder / "etc/passwd").read_text() + (machine.folder / "etc/group").read_text()
+
+
+def test_the_agent_goes_on_with_what_root_has_filled_in(machine: Machine, sink: Sink, package: Path) -> None:
+    machine.install(package)
+    configure(machine, sink)
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    (machine.folder / "root/past.json").write_text(json.dumps(call(ADA, "e-0") | {"eventTime": now}))
+    assert "1 terms are new" in machine.run("firstseen", "backfill", "-c", f"/{CONFIG}", "/root/past.json")
+    assert alerts(machine, sink, ADA, BOB) == 1
 
 
 def test_what_people_put_there_outlives_a_purge(machine: Machine, package: Path) -> None:

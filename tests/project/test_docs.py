@@ -4,7 +4,9 @@ import json
 import re
 import tomllib
 from pathlib import Path
+from xml.etree import ElementTree
 
+import click
 import msgspec
 import pytest
 from click.testing import CliRunner
@@ -76,7 +78,58 @@ def test_links_lead_somewhere(document: Path) -> None:
             assert (document.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("target", re.findall(r"^make ([a-z]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
+def anchors(document: Path) -> set[str]:
+    """What the headlines of a page are called in links, as GitHub makes it of them."""
+    text = re.sub(r"^```.*?^```$", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
+    lines = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", line.lower()).replace(" ", "-") for line in lines}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_to_headlines_that_are_there(document: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]*)\)", document.read_text()):
+        assert anchor in anchors(document.parent / target if target else document), f"{target}#{anchor}"
+
+
+CALLED = re.compile(rf"(?<![\w=-])firstseen ((?:{'|'.join(COMMANDS)})\b(?: [a-z]+\b)?)([^`\n|;&#]*)")
+
+
+def command_of(words: list[str]) -> click.Command:
+    """The command that is called with these words, or the command in it."""
+    command: click.Command = main
+    for word in words:
+        if isinstance(command, click.Group):
+            found = command.get_command(click.Context(command), word)
+            assert found is not None, f"there is no firstseen {' '.join(words)}"
+            command = found
+    return command
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_are_called_with_options_that_they_have(document: Path) -> None:
+    text = document.read_text().replace("\\\n", " ")
+    code = re.findall(r"^ *```[a-z]*\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+    spans = re.findall(r"`([^`\n]+)`", re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL))
+    assert {word for span in spans for word in re.findall(r"^firstseen ([a-z]+)\b", span)} <= set(COMMANDS)
+    for words, rest in CALLED.findall("\n".join([*code, *spans])):
+        command = command_of(words.split())
+        options = {name for option in command.params for name in option.opts} | {"--help", "-h"}
+        assert set(re.findall(r"(?<![\w-])(--?[a-z][a-z-]*)", rest)) <= options, f"firstseen {words}{rest}"
+
+
+@pytest.mark.parametrize("picture", sorted(ROOT.glob("docs/*.svg")), ids=lambda path: path.name)
+def test_pictures_are_whole_and_for_light_and_dark_and_for_those_who_do_not_see_them(picture: Path) -> None:
+    text = picture.read_text()
+    root = ElementTree.fromstring(text)
+
+    namespace = "{http://www.w3.org/2000/svg}"
+    assert [each.tag for each in root[:2]] == [f"{namespace}title", f"{namespace}desc"]
+    assert "prefers-color-scheme: dark" in text
+    assert set(re.findall(r"(?:href|src)=|url\(([^)]*)|@import", text)) <= {"#head", "#back"}
+    assert not [each for each in root.iter() if each.tag in (f"{namespace}script", f"{namespace}image")]
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"`make ([a-z-]+)`", (ROOT / "README.md").read_text()))))
 def test_what_the_readme_says_to_make_can_be_made(target: str) -> None:
     assert re.search(rf"^{target}:.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
 

@@ -53,6 +53,12 @@ class Program:
         self.wait_until(lambda: any(text in line for line in self.lines))
         return next(line for line in self.lines if text in line)
 
+    def tell(self, line: str) -> None:
+        """Writes that to its standard input."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n".encode())
+        self._process.stdin.flush()
+
     def stop(self) -> int:
         """SIGTERM, and the exit code."""
         self._process.terminate()
