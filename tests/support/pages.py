@@ -46,17 +46,22 @@ def section(page: str, title: str) -> str:
 
 
 class Reader(Program):
-    """A bash that does what a page says, in ``folder`` and in a network of its own; ``through`` is run around it.
+    """A bash that does what a page says, in ``folder``; ``through`` is run around it, in which that is ``inside``.
 
-    It ends at the first command that fails. What it left running is killed with it.
+    In a network of its own, unless it is not to be ``apart``. It ends at the first command that fails. What it left
+    running is killed with it.
     """
 
-    def __init__(self, folder: Path, *, through: Sequence[str] = (), inside: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, through: Sequence[str] = (), inside: Path | None = None, apart: bool = True
+    ) -> None:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         environment = os.environ | {"PATH": path, "HOME": str(inside or folder), "PYTHONUTF8": "1"}
         self._folder, self._inside = folder, inside or folder
         self._told = 0
-        super().__init__(["setsid", *APART, *through, "bash", "-e"], folder=folder, environment=environment)
+        super().__init__(
+            ["setsid", *(APART if apart else []), *through, "bash", "-e"], folder=folder, environment=environment
+        )
 
     def run(self, commands: str) -> str:
         """What they say, and whoever still runs says meanwhile, up to their end."""
