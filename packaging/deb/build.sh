@@ -5,6 +5,8 @@
 #
 # PIP is a pip that can install for another Python (22.3 or newer); OUTPUT is the directory for the package. The same sources
 # and the same versions of what they depend on give the same package, byte for byte.
+#
+# Whoever builds it for others answers for it: DEBFULLNAME and DEBEMAIL, as Debian's own tools know them, name its maintainer.
 set -eu
 
 pip=$(realpath "$1")
@@ -14,6 +16,7 @@ source=$(dirname "$(dirname "$here")")
 python=/usr/bin/python3
 
 version=${3:-$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' "$source/plugin/firstseen/__init__.py")}
+maintainer="${DEBFULLNAME:-$(sed -n 's/^author = //p' "$source/setup.cfg")} <${DEBEMAIL:-developers@firstseen.invalid}>"
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$source" log -1 --format=%ct)}
 export SOURCE_DATE_EPOCH
 umask 022
@@ -56,7 +59,7 @@ install -m 644 "$here/copyright" "$documents/copyright"
 gzip -9n < "$source/CHANGELOG.md" > "$documents/NEWS.gz"
 {
     printf 'firstseen (%s) stable; urgency=medium\n\n  * What has changed is in NEWS.gz.\n\n' "$version"
-    printf ' -- %s  %s\n' "$(sed -n 's/^Maintainer: //p' "$here/control")" "$(date -uRd "@$SOURCE_DATE_EPOCH")"
+    printf ' -- %s  %s\n' "$maintainer" "$(date -uRd "@$SOURCE_DATE_EPOCH")"
 } | gzip -9n > "$documents/changelog.gz"
 PYTHONPATH=$site PYTHONDONTWRITEBYTECODE=1 "$python" "$source/packaging/man.py" "$root/usr/share/man/man1"
 gzip -9n "$root"/usr/share/man/man1/*.1
@@ -83,6 +86,7 @@ libraries=$(cd "$work" && xargs dpkg-shlibdeps -O --warnings=0 < libraries | sed
 minor=$("$python" -c 'import sys; print(sys.version_info.minor)')
 sed -e "s|@VERSION@|$version|" \
     -e "s|@ARCHITECTURE@|$(dpkg --print-architecture)|" \
+    -e "s|@MAINTAINER@|$maintainer|" \
     -e "s|@LIBRARIES@|$libraries|" \
     -e "s|@PYTHON@|python3 (>= 3.$minor), python3 (<< 3.$((minor + 1)))|" \
     -e "s|@SIZE@|$(du -sk --exclude DEBIAN "$root" | cut -f1)|" \
