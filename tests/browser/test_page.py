@@ -172,7 +172,7 @@ def test_an_agent_that_is_not_ready_says_so_above_everything(tmp_path: Path, bro
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [400, 1400])
+@pytest.mark.parametrize("width", [400, 820, 1280])
 def test_it_fits_and_can_be_read(agents: Agents, browser: Browser, tmp_path: Path, width: int, dark: bool) -> None:
     agents.send(call(EVIL, "e-1"), call("arn:aws:sts::111122223333:assumed-role/" + "x" * 200, "e-2"))
     agents.send(call("arn:aws:iam::111122223333:user/ada", "e-3", "AssumeRole"))
@@ -182,6 +182,9 @@ def test_it_fits_and_can_be_read(agents: Agents, browser: Browser, tmp_path: Pat
 
     assert browser.value("document.documentElement.scrollWidth") <= width
     assert browser.value(CONTRAST) == []
+    assert browser.value(
+        "[...document.querySelectorAll('.ends code')].map((each) => each.getClientRects().length)"
+    ) == [1, 1]
     background = browser.value("getComputedStyle(document.body).backgroundColor")
     assert background == ("rgb(17, 21, 23)" if dark else "rgb(246, 247, 247)")
     browser.picture(tmp_path / "page.png")

@@ -14,6 +14,8 @@ from firstseen.status.report import Alert, Client, Rule, Server, Status
 from firstseen.status.view.words import NOTHING, ago, clock, length, moment, number, percent, rate, several, size
 
 LEAST_COLUMNS = 40
+NARROW = 72
+"""Columns up to which numbers are left out, so that names have room."""
 WIDE = 120
 """Columns from which on an alert and its reason are on one line."""
 WIDEST_TABLE = 120
@@ -24,8 +26,9 @@ MOST_REASONS = 3
 NEARLY_FULL = 0.8
 """Of the state or the memory, from where on it warns."""
 
-SEVERITIES = {"critical": "magenta bold", "high": "red", "medium": "yellow"}
-STANDINGS = {"open": "green", "learning": "cyan", "shadow": "blue", "degraded": "red bold"}
+# No blue: on black it can hardly be read.
+SEVERITIES = {"critical": "magenta bold", "high": "red bold", "medium": "yellow"}
+STANDINGS = {"open": "green", "learning": "cyan", "shadow": "magenta", "degraded": "red bold"}
 
 
 class Section:
@@ -38,6 +41,8 @@ class Section:
         self._listed = listed
         self.wanted = 1 + sum(map(len, listed))
         """The lines it takes if nothing is left out."""
+        self.least = 1 + len(listed[0])
+        """The lines without which it says nothing."""
 
     def lines(self, rows: int, columns: int) -> Iterator[Line]:
         """What there is room for in so many rows and columns."""
@@ -62,7 +67,7 @@ def picture(told: Status, columns: int, rows: int) -> list[Line]:
     table = min(columns, WIDEST_TABLE)
     parts = (_alerts(told, columns), _rules(told, table), _ends(told, table))
     gap = 1 if rows >= AIRY else 0
-    heights = _shared([part.wanted for part in parts], max(rows - len(head) - gap * len(parts), 0))
+    heights = _shared(parts, max(rows - len(head) - gap * len(parts), 0))
     lines = head
     for part, height in zip(parts, heights, strict=True):
         if height:
@@ -71,13 +76,16 @@ def picture(told: Status, columns: int, rows: int) -> list[Line]:
     return lines[:rows]
 
 
-def _shared(wanted: Sequence[int], rows: int) -> list[int]:
-    """Rows for each part: an equal share, and what one does not want is the others', those above first."""
-    given = [0] * len(wanted)
-    while rows and (hungry := [at for at, want in enumerate(wanted) if given[at] < want]):
+def _shared(parts: Sequence[Section], rows: int) -> list[int]:
+    """Rows for each part: what it needs, those above first, and of the rest an equal share, if it wants that."""
+    given = []
+    for part in parts:
+        given.append(part.least if part.least <= rows else 0)
+        rows -= given[-1]
+    while rows and (hungry := [at for at, part in enumerate(parts) if 0 < given[at] < part.wanted]):
         share = max(rows // len(hungry), 1)
         for at in hungry:
-            more = min(share, wanted[at] - given[at], rows)
+            more = min(share, parts[at].wanted - given[at], rows)
             given[at] += more
             rows -= more
     return given
@@ -103,7 +111,7 @@ def _reasons(told: Status) -> Iterator[Line]:
 
 
 def _figures(told: Status, columns: int) -> Iterator[Line]:
-    cells = 20 if columns < WIDE else 48
+    cells = max(columns - _DRAWN, 0) if columns < NARROW else 20 if columns < WIDE else 48
     records, matches, state = told.records, told.matches, told.state
     lost = f", {number(records.rejected)} rejected" if records.rejected else ""
     yield _figure(
@@ -138,6 +146,10 @@ def _figures(told: Status, columns: int) -> Iterator[Line]:
         _full(taken / bound_bytes, cells),
         f"{several(records.in_flight, 'record')}{lag}; {size(taken)} of {size(bound_bytes)}",
     )
+
+
+_DRAWN = 23
+"""Cells before what is drawn of a figure."""
 
 
 def _figure(name: str, value: str, drawn: Span, rest: str) -> Line:
@@ -192,28 +204,39 @@ def _rules(told: Status, columns: int) -> Section:
     said += [f"{number(rules.learning)} learning"] if rules.learning else []
     said += [f"{number(idle)} {'does' if idle == 1 else 'do'} not"] if idle else []
     said += [several(rules.errors, "error")] if rules.errors else []
-    name = columns - 2 - _STANDING - 4 * _COUNT
-    heading = "".join(flush_right(word, _COUNT) for word in ("matches", "alerts", "others", "known"))
-    listed = [[_rule(rule, name)] for rule in sorted(rules.running, key=_rank)]
+    counts = ("alerts", "known") if columns < NARROW else _COUNTS
+    standing = max((len(_standing(rule, columns)) for rule in rules.running), default=0) + 2
+    name = columns - 2 - standing - len(counts) * _COUNT
+    heading = "".join(flush_right(word, _COUNT) for word in counts)
+    listed = [
+        [[Span("  "), *_rule(rule, standing, name, columns), *_counted(rule, counts)]]
+        for rule in sorted(rules.running, key=_rank)
+    ]
     return Section("RULES", said, heading, listed or [_nothing("none runs")])
 
 
-_STANDING, _COUNT = 18, 8
+_COUNTS, _COUNT = ("matches", "alerts", "others", "known"), 8
 
 
 def _rank(rule: Rule) -> tuple[bool, int, bool, int, str]:
     return (not rule.breaker.tripped, -rule.open, rule.status == "open", -rule.matches, rule.name)
 
 
-def _rule(rule: Rule, name: int) -> Line:
-    left = f" {_largest_unit(rule.learning_seconds_left)} left" if rule.status == "learning" else ""
-    counts = (rule.matches, rule.open, rule.learning + rule.shadow + rule.degraded, rule.suppressed)
-    return [
-        Span("  "),
-        Span(fill(rule.status + left, _STANDING), STANDINGS.get(rule.status, "")),
-        Span(fill(rule.name, name)),
-        *(Span(flush_right(_count(count), _COUNT), "" if count else "dim") for count in counts),
-    ]
+def _standing(rule: Rule, columns: int) -> str:
+    left = rule.status == "learning" and columns >= NARROW
+    return f"{rule.status} {_largest_unit(rule.learning_seconds_left)} left" if left else rule.status
+
+
+def _rule(rule: Rule, standing: int, name: int, columns: int) -> Iterator[Span]:
+    yield Span(fill(_standing(rule, columns), standing), STANDINGS.get(rule.status, ""))
+    yield Span(fill(rule.name, name))
+
+
+def _counted(rule: Rule, counts: Sequence[str]) -> Iterator[Span]:
+    others = rule.learning + rule.shadow + rule.degraded
+    for count in counts:
+        value = {"matches": rule.matches, "alerts": rule.open, "others": others, "known": rule.suppressed}[count]
+        yield Span(flush_right(_count(value), _COUNT), "" if value else "dim")
 
 
 def _count(value: int) -> str:
@@ -227,40 +250,42 @@ def _largest_unit(seconds: float) -> str:
 
 
 def _ends(told: Status, columns: int) -> Section:
-    origin = columns - 7 - sum(_END_CELLS)
-    heading = "".join(flush_right(word, cells) for word, cells in zip(_END_COLUMNS, _END_CELLS, strict=True))
+    shown = ("lag", "last") if columns < NARROW else tuple(_END_CELLS)
+    origin = columns - 7 - sum(_END_CELLS[column] for column in shown)
+    heading = "".join(flush_right(column, _END_CELLS[column]) for column in shown)
     said = [f"{number(told.output.waiting)} waiting"] if told.output.waiting else []
-    clients = [_client(each, origin) for each in told.input.clients]
-    servers = [_server(each, origin) for each in told.output.servers]
+    clients = [_client(each, origin, shown) for each in told.input.clients]
+    servers = [_server(each, origin, shown) for each in told.output.servers]
     return Section("PEERS", said, heading, [*servers, *(clients or [_nothing("from nobody yet")])])
 
 
-_END_COLUMNS = ("conns", "on its way", "lag", "last")
-_END_CELLS = (7, 12, 9, 13)
+_END_CELLS = {"conns": 7, "on its way": 12, "lag": 9, "last": 13}
 
 
-def _server(server: Server, origin: int) -> Sequence[Line]:
+def _server(server: Server, origin: int, shown: Sequence[str]) -> Sequence[Line]:
     away = not server.connections and not server.standby
     mark = " standby" if server.standby else " AWAY" if away else ""
     line = [
         Span("  to   ", "dim"),
         Span(fill(f"{server.address}{mark}", origin), "red" if away else ""),
-        *_end(server.connections, server.in_flight, server.lag_seconds, server.last_delivery_seconds),
+        *_end(shown, server.connections, server.in_flight, server.lag_seconds, server.last_delivery_seconds),
     ]
     trouble = server.trouble if away or not server.delivered else ""
     return [line, [Span(f"       {cut(trouble, 200)}", "red")]] if trouble else [line]
 
 
-def _client(client: Client, origin: int) -> Sequence[Line]:
+def _client(client: Client, origin: int, shown: Sequence[str]) -> Sequence[Line]:
     return [
         [
             Span("  from ", "dim"),
             Span(fill(f"{client.origin}{' TLS' if client.tls else ''}", origin)),
-            *_end(client.connections, client.in_flight, client.lag_seconds, client.last_chunk_seconds),
+            *_end(shown, client.connections, client.in_flight, client.lag_seconds, client.last_chunk_seconds),
         ]
     ]
 
 
-def _end(connections: int, in_flight: int, lag_s: float | None, last_s: float | None) -> Iterator[Span]:
-    texts = (number(connections), number(in_flight), length(lag_s), ago(last_s))
-    yield from (Span(flush_right(text, cells)) for text, cells in zip(texts, _END_CELLS, strict=True))
+def _end(
+    shown: Sequence[str], connections: int, in_flight: int, lag_s: float | None, last_s: float | None
+) -> Iterator[Span]:
+    texts = zip(_END_CELLS, (number(connections), number(in_flight), length(lag_s), ago(last_s)), strict=True)
+    yield from (Span(flush_right(text, _END_CELLS[column])) for column, text in texts if column in shown)

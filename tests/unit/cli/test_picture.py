@@ -111,3 +111,31 @@ def test_a_server_that_is_away_is_told_of_with_its_trouble() -> None:
     assert line_with("192.0.2.1:24224 AWAY", lines)
     assert line_with("Connection refused", lines)
     assert line_with("192.0.2.1:24224 standby", lines)
+
+
+@pytest.mark.parametrize("columns", [40, 50, 71])
+def test_where_it_is_narrow_numbers_go_and_names_stay(columns: int) -> None:
+    told = status(
+        rules__running=[rule(1, name="First GetCallerIdentity", open=3), learning(2, 3)],
+        records_over_time={"step_seconds": 10, "values": [*[0] * 358, 5, 5]},
+        latest_alerts=[alert()],
+    )
+    lines = shown(told, columns)
+    assert line_with("records/s", lines).endswith("█")
+    assert line_with("First GetCa", lines).startswith("  open      First GetCa")
+    assert line_with("learning  ", lines).split()[0] == "learning"
+    assert line_with("RULES", lines).split()[-2:] == ["alerts", "known"]
+    assert line_with("  to   192.0.2", lines)
+    assert line_with("PEERS", lines).split() == ["PEERS", "lag", "last"]
+
+
+def test_the_standing_of_rules_takes_no_more_than_it_needs() -> None:
+    lines = shown(status(rules__running=[rule(1), rule(2, status="shadow")]))
+    assert line_with("Rule 1", lines).startswith("  open    Rule 1")
+
+
+def test_where_it_is_low_an_alert_goes_before_all_that_is_below() -> None:
+    lines = shown(status(latest_alerts=[alert(), alert(2)], rules__running=[rule(1)]), rows=8)
+    assert line_with("ada not seen", lines)
+    assert "1 more not shown" in line_with("LATEST ALERTS", lines)
+    assert not [line for line in lines if line.startswith(("RULES", "PEERS"))]

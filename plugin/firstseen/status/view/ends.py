@@ -38,7 +38,7 @@ def _senders(told: Status) -> Html:
     return element(
         "div",
         element("h3", "Records come from"),
-        table("Clients", columns, map(_client, clients))
+        table("Clients", columns, map(_client, clients), "ends")
         if clients
         else element("p", "Nobody has connected yet.", class_="empty"),
         *(element("p", note, class_="note") for note in notes),
@@ -69,7 +69,7 @@ def _servers(told: Status) -> Html:
     return element(
         "div",
         element("h3", "Records go to"),
-        table("Servers", columns, map(_server, told.output.servers)),
+        table("Servers", columns, map(_server, told.output.servers), "ends"),
         element("p", f"{several(waiting, 'message')} with no server.", class_="note") if waiting else None,
     )
 
