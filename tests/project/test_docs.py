@@ -3,6 +3,7 @@
 import json
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -71,6 +72,42 @@ def test_every_command_is_documented(command: str) -> None:
     assert f"## firstseen {command}" in (ROOT / "docs/commands.md").read_text()
 
 
+CALLED = re.compile(rf"(?<![\w=-])firstseen ((?:{'|'.join(COMMANDS)})\b(?: [a-z]+\b)?)([^`\n|;&#]*)")
+
+
+def command_of(words: list[str]) -> click.Command:
+    """The command that is called with these words, or the command in it."""
+    command: click.Command = main
+    for word in words:
+        if isinstance(command, click.Group):
+            found = command.get_command(click.Context(command), word)
+            assert found is not None, f"there is no firstseen {' '.join(words)}"
+            command = found
+    return command
+
+
+def leaves(command: click.Command, *words: str) -> Iterator[tuple[str, click.Command]]:
+    """The commands in it that do something themselves, with the words that call them."""
+    if not isinstance(command, click.Group):
+        yield " ".join(words), command
+        return
+    for word in command.list_commands(click.Context(command)):
+        yield from leaves(command_of([*words, word]), *words, word)
+
+
+@pytest.mark.parametrize(("called", "command"), [*leaves(main)], ids=str)
+def test_every_option_is_documented_with_its_command(called: str, command: click.Command) -> None:
+    page = (ROOT / "docs/commands.md").read_text()
+    general = page.partition("\n## ")[0]
+    first, _, second = called.partition(" ")
+    text = general + page.partition(f"\n## firstseen {first}\n")[2].partition("\n## ")[0]
+
+    assert second in text
+    for option in command.params:
+        if isinstance(option, click.Option):
+            assert any(f"{name}" in text for name in option.opts), option.opts
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", document.read_text()):
@@ -89,20 +126,6 @@ def anchors(document: Path) -> set[str]:
 def test_links_lead_to_headlines_that_are_there(document: Path) -> None:
     for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]*)\)", document.read_text()):
         assert anchor in anchors(document.parent / target if target else document), f"{target}#{anchor}"
-
-
-CALLED = re.compile(rf"(?<![\w=-])firstseen ((?:{'|'.join(COMMANDS)})\b(?: [a-z]+\b)?)([^`\n|;&#]*)")
-
-
-def command_of(words: list[str]) -> click.Command:
-    """The command that is called with these words, or the command in it."""
-    command: click.Command = main
-    for word in words:
-        if isinstance(command, click.Group):
-            found = command.get_command(click.Context(command), word)
-            assert found is not None, f"there is no firstseen {' '.join(words)}"
-            command = found
-    return command
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
