@@ -189,9 +189,12 @@ def _tell(fresh: Fresh) -> None:
     """What runs now and what is different, a line each; of rules with a new history the engine has told."""
     rules, found = fresh.provisions.rules, fresh.changes
     tell_of(rules, fresh.provisions.policy)
-    for name, which in (("rule_added", found.added), ("rule_removed", found.removed), ("rule_edited", found.edited)):
-        for rule in which:
-            event(log, logging.INFO, name, rule=rule.id, name=rule.name)
+    for rule in found.added:
+        event(log, logging.INFO, "rule_added", rule=rule.id, name=rule.name)
+    for rule in found.removed:
+        event(log, logging.INFO, "rule_removed", rule=rule.id, name=rule.name)
+    for rule in found.edited:
+        event(log, logging.INFO, "rule_edited", rule=rule.id, name=rule.name)
     for setting in found.taken:
         event(log, logging.INFO, "setting_taken", setting=setting)
     for setting in found.waits:
