@@ -34,6 +34,7 @@ from firstseen.record.splice import labelled_entry
 from firstseen.record.view import Mode as ViewMode
 from firstseen.rules.actions import Group, Hit
 from firstseen.rules.alike import Asked
+from firstseen.rules.scanner import Scanner
 from firstseen.seen import UNSEEN, Earlier, Glanced
 from firstseen.steps import Steps, WaitingSteps, finished
 from firstseen.store.base import Claim, NotReservedError, Reservation, SharedStore
@@ -219,29 +220,37 @@ class Pipeline:
 
     def _candidates(self, content: Content) -> Iterator[tuple[Span, Asked | None]]:
         """The records that some rule may match, and which rules that are; None for all of them."""
-        rules, entries = self._engine.rules, content.entries
-        scanner = rules.scanner
+        rules, data = self._engine.rules, content.entries.data
+        for span, groups in _hits(content, rules.scanner):
+            # Where the rules were loaded anew since this chunk was begun, what was sought is no guide any more.
+            asked = None if groups is None or self._engine.rules is not rules else rules.some(groups)
+            if asked is not None:
+                asked = asked.within(data, span.record, span.stop)
+                if not asked.rules:
+                    continue
+            yield span, asked
 
-        def search(start: int, behind: int) -> Sequence[Hit]:
-            return scanner.beginning(entries.data, start, behind, entries.stop)
 
-        if content.chunk.mode is Mode.MESSAGE:
-            if scanner.always or any(True for _ in entries.around_hits(search)):
-                yield message_span(entries.data, entries.start, entries.stop), None
-            return
-        found: Iterable[tuple[int, int, Collection[Group] | None]] = (
-            ((*each, None) for each in entries.every()) if scanner.always else entries.around_hits(search)
-        )
-        for start, stop, groups in found:
-            span = entry_span(entries.data, start, stop)
-            if span is not None:
-                # Where the rules were loaded anew since this chunk was begun, what was sought is no guide any more.
-                asked = None if groups is None or self._engine.rules is not rules else rules.some(groups)
-                if asked is not None:
-                    asked = asked.within(entries.data, span.record, span.stop)
-                    if not asked.rules:
-                        continue
-                yield span, asked
+def _hits(content: Content, scanner: Scanner) -> Iterator[tuple[Span, Collection[Group] | None]]:
+    """The records with something in them that rules seek, and which rules those are; None for all of them."""
+    entries = content.entries
+
+    def search(start: int, behind: int) -> Sequence[Hit]:
+        return scanner.beginning(entries.data, start, behind, entries.stop)
+
+    found: Iterable[tuple[int, int, Collection[Group] | None]] = (
+        ((*each, None) for each in entries.every()) if scanner.always else entries.around_hits(search)
+    )
+    if content.chunk.mode is Mode.MESSAGE:  # there is one record, and time and record are by themselves
+        groups = [each for _, _, each in found]
+        if groups:
+            span = message_span(entries.data, entries.start, entries.stop)
+            yield span, None if None in groups else {group for each in groups if each is not None for group in each}
+        return
+    for start, stop, each in found:
+        span_of_entry = entry_span(entries.data, start, stop)
+        if span_of_entry is not None:
+            yield span_of_entry, each
 
 
 def _moment(data: Buffer, span: Span, now_ms: int) -> Moment:
