@@ -20,8 +20,8 @@ from firstseen.engine import Engine
 from firstseen.errors import FirstseenError, ProtocolError, QuarantineFullError, StoreError
 from firstseen.forward.content import inflates
 from firstseen.forward.repeats import Arrival, Identity, Repeats, identity
+from firstseen.logs import complain
 from firstseen.metrics import Counts, Durations
-from firstseen.net.complaints import Complaints
 from firstseen.net.connection import Ticket
 from firstseen.net.delivery import Delivery
 from firstseen.net.forwarder import Forwarder
@@ -82,7 +82,6 @@ class Agent:
         self._durations = durations
         self._now_ms = now_ms
         self._lags = lags
-        self._complaints = Complaints(log)
         self._loop = asyncio.get_running_loop()
         self._turns: Turns[Outcome] = Turns(
             self._loop.call_soon, self._loop.call_soon_threadsafe, lambda: self._held < MOST_HELD
@@ -145,10 +144,6 @@ class Agent:
             )
         )
 
-    def close(self) -> None:
-        """Tell what is not told yet of chunks that were refused."""
-        self._complaints.close()
-
     def _came(self, records: int) -> None:
         self._counts.records_in += records
         self._counts.records_on_way += records
@@ -200,7 +195,7 @@ class Agent:
             self._settle(passage, records, safe=True)
         elif isinstance(error, FirstseenError | OSError):
             name = "quarantine_full" if isinstance(error, QuarantineFullError) else "quarantine_failed"
-            self._complaints.tell(logging.ERROR, name, (), tag=passage.ticket.chunk.tag, reason=str(error))
+            complain(log, logging.ERROR, name, (), tag=passage.ticket.chunk.tag, reason=str(error))
             self._refuse(passage, records, reason)
         else:
             raise error
@@ -215,8 +210,8 @@ class Agent:
     def _tell(self, name: str, passage: _Passage, reason: str, file: str | None = None) -> None:
         peer, chunk = passage.ticket.peer, passage.ticket.chunk
         same = (peer.origin, chunk.tag, reason)
-        self._complaints.tell(
-            logging.ERROR, name, same, peer=str(peer), tag=chunk.tag, size=chunk.size, reason=reason, file=file
+        complain(
+            log, logging.ERROR, name, same, peer=str(peer), tag=chunk.tag, size=chunk.size, reason=reason, file=file
         )
 
     def _finish(self, passage: _Passage, outcome: Outcome) -> None:

@@ -36,10 +36,10 @@ from firstseen.forward.handshake import ClientHandshake, ClientKeys, ServerHands
 from firstseen.forward.outgoing import Frame
 from firstseen.forward.repeats import Repeats
 from firstseen.forward.shapes import Shaper
-from firstseen.logs import event, set_up
+from firstseen.logforward import LogForward
+from firstseen.logs import complain, event, set_up, sum_up
 from firstseen.metrics import Counts, Durations, Reloads
 from firstseen.net.clients import Clients
-from firstseen.net.complaints import Complaints
 from firstseen.net.downstream import Target, unchanged
 from firstseen.net.forwarder import Forwarder
 from firstseen.net.lane import Backoff
@@ -68,22 +68,33 @@ EXIT_FAILED = 1
 MOST_TAGS = 4096
 """Tags for which it is remembered how their records are read."""
 
+TICK_S = 1.0
+"""How late it may be told what has happened again and again."""
+
 CLOSING_S = 15.0
 """What closing may take once everything is settled: the last commit, on a disk that is slow."""
 
 
 def run(config: Config) -> int:
     """Run the agent until it is told to stop; the exit code. Raises `FirstseenError` where it cannot start."""
-    _set_up_logs(config)
+    forward = _log_forward(config)
+    _set_up_logs(config, forward)
     _have_files_for_everybody()
     known = Known()
     provisions = provide(config, _now_ms(), known)
     tell_of(provisions.rules, provisions.policy)
-    return uvloop.run(_serve(provisions, known))
+    return uvloop.run(_serve(provisions, known, forward))
 
 
-def _set_up_logs(config: Config) -> None:
-    set_up(config.log.level, config.log.format)
+def _log_forward(config: Config) -> LogForward | None:
+    settings = config.log
+    if settings.forward is None:
+        return None
+    return LogForward(settings.forward, settings.forward_tag, settings.forward_level)
+
+
+def _set_up_logs(config: Config, forward: LogForward | None) -> None:
+    set_up(config.log.level, config.log.format, beside=[] if forward is None else [forward])
 
 
 def _have_files_for_everybody() -> None:
@@ -103,7 +114,7 @@ def _tell_of_trouble(problem: StoreError | None) -> None:
         event(log, logging.ERROR, "state_not_written", reason=str(problem))
 
 
-async def _serve(provisions: Provisions, known: Known) -> int:
+async def _serve(provisions: Provisions, known: Known, forward: LogForward | None) -> int:
     config, rules, tls = provisions.config, provisions.rules, provisions.tls
     counts, durations, reloads = Counts(), Durations(), Reloads(loaded_ms=provisions.now_ms)
     stopping = asyncio.Event()
@@ -143,6 +154,7 @@ async def _serve(provisions: Provisions, known: Known) -> int:
             listener=listener,
             latest=latest,
             ack_timeout_s=config.output.ack_timeout.seconds,
+            lines_lost=lambda: 0 if forward is None else forward.lost,
         )
         status = StatusService(config.http, agency, _now_ms)
         stack.push_async_callback(status.close)
@@ -167,11 +179,13 @@ async def _serve(provisions: Provisions, known: Known) -> int:
             now_ms=_now_ms,
             begun=notifier.reloading,
             over=lambda: notifier.ready(_in_short(reloads, engine)),
-            set_up_logs=_set_up_logs,
+            set_up_logs=lambda taken: _set_up_logs(taken, forward),
         )
         await _open_control(stack, _control(config, reloading, upkeep))
         _on_signals(stopping, listener.give_up, reloading.reload)
         status.enter("running")
+        ticking = _tick(loop)
+        stack.callback(ticking.cancel)
         _stay_put()
         listening = {"listen": addresses, "http": status.address}
         event(log, logging.INFO, "ready", version=__version__, rules=len(rules.rules), **listening)
@@ -183,9 +197,20 @@ async def _serve(provisions: Provisions, known: Known) -> int:
         event(log, logging.INFO, "stopping", timeout=str(config.input.drain_timeout))
         notifier.stopping("settles what it has", config.input.drain_timeout.seconds + CLOSING_S)
         drained = await listener.drain(config.input.drain_timeout.seconds)
-        agent.close()
+        sum_up(all_of_it=True)
         event(log, logging.INFO if drained else logging.WARNING, "stopped", drained=drained, **counts.as_dict())
     return 0
+
+
+def _tick(loop: asyncio.AbstractEventLoop) -> asyncio.Task[None]:
+    """See to it that what happens again and again is told in time."""
+
+    async def tick() -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            sum_up(all_of_it=False)
+
+    return loop.create_task(tick())
 
 
 def _stay_put() -> None:
@@ -290,14 +315,12 @@ def _forwarder(config: Config, tls: ssl.SSLContext | None, counts: Counts) -> Fo
         keys = ClientKeys(output.key, config.input.self_hostname, output.username, output.secret)
         handshake = functools.partial(ClientHandshake, keys, os.urandom)
 
-    complaints = Complaints(log)
-
     def as_fluentd_reads_it(frame: Frame) -> Frame:
         try:
             return as_v1(frame, config.input.max_decompressed.bytes)
         except ProtocolError as error:  # only what passes uninspected is not known to be readable
             same = (frame.tag, error.reason)
-            complaints.tell(logging.WARNING, "frame_not_converted", same, tag=frame.tag, reason=error.reason)
+            complain(log, logging.WARNING, "frame_not_converted", same, tag=frame.tag, reason=error.reason)
             return frame
 
     def target(server: Server) -> Target:

@@ -15,7 +15,7 @@ from firstseen.detect.label import Standing, match_label, new_terms_label, thres
 from firstseen.detect.law import Occurrence
 from firstseen.detect.matches import Moment, identity_of, occurrence_of, terms_of, threshold_law
 from firstseen.errors import StoreError
-from firstseen.logs import event
+from firstseen.logs import complain
 from firstseen.metrics import Counts
 from firstseen.model import Verdict
 from firstseen.packing import Buffer
@@ -252,7 +252,9 @@ class Engine:
             return rule.predicate(view)
         except Exception as error:  # noqa: BLE001  # counted and logged
             self._counts.rule_errors += 1
-            event(log, logging.ERROR, "rule_failed", rule=rule.id, event_id=view.event_id, error=repr(error))
+            complain(
+                log, logging.ERROR, "rule_failed", (rule.id,), rule=rule.id, event_id=view.event_id, error=repr(error)
+            )
             return False
 
     def _match(self, running: Running, seen: Seen) -> None:
@@ -330,7 +332,9 @@ class Engine:
         terms_of_event, dropped = terms_of(rule, seen.view)
         if dropped:
             self._counts.terms_dropped += dropped
-            event(log, logging.WARNING, "terms_dropped", rule=rule.id, event_id=seen.identity, dropped=dropped)
+            complain(
+                log, logging.WARNING, "terms_dropped", (rule.id,), rule=rule.id, event_id=seen.identity, dropped=dropped
+            )
         occurrence = occurrence_of(rule, seen.view, seen.moment, seen.identity)
         for terms in terms_of_event:
             claim = None if earlier is None else earlier.get((state.key, terms))

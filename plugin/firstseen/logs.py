@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal, TextIO
 
+from firstseen.sparing import SAME, TIMES, Sparing
+
 Value = str | int | float | bool | Sequence[str] | None
 """What a field may hold; None leaves the field out."""
 
@@ -24,21 +26,51 @@ LONGEST = 1_000
 _BARE = re.compile(r"[A-Za-z0-9_./:@+-]+")
 
 
-def set_up(level: str, line_format: Literal["text", "json"], stream: TextIO | None = None) -> None:
-    """Send everything that is logged in this process to ``stream`` (stderr), and nowhere else.
+def set_up(
+    level: str,
+    line_format: Literal["text", "json"],
+    stream: TextIO | None = None,
+    beside: Sequence[logging.Handler] = (),
+) -> None:
+    """Send everything that is logged in this process to ``stream`` (stderr) and to the handlers ``beside``.
 
-    ``level`` is the least important one that is written: debug, info, warning or error. May be called again.
+    ``level`` is the least important one that is written: debug, info, warning or error; each handler has its own. May
+    be called again: what was there before is told to its end.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if line_format == "json" else TextFormatter())
+    handler.setLevel(level.upper())
+    handlers = [handler, *beside]
+    sum_up(all_of_it=True)
     root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(level.upper())
+    root.handlers[:] = [Sparing(handlers)]
+    root.setLevel(min(each.level for each in handlers))
 
 
 def event(logger: logging.Logger, level: int, name: str, /, **fields: Value) -> None:
     """Log that ``name`` happened; the ``fields`` tell about it, and are not called time, level or event."""
     logger.log(level, name, extra={_FIELDS: fields})
+
+
+def complain(logger: logging.Logger, level: int, name: str, same: Sequence[str], /, **fields: Value) -> None:
+    """Log that ``name`` happened, which may happen again and again: it is the same where all that is in ``same`` is.
+
+    What is the same is counted for a while, and told in one line: see `firstseen.sparing`.
+    """
+    logger.log(level, name, extra={_FIELDS: fields, SAME: same})
+
+
+def sum_up(*, all_of_it: bool) -> None:
+    """Tell what was only counted for long enough by now, or ``all_of_it``."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, Sparing):
+            handler.sum_up(all_of_it=all_of_it)
+
+
+def as_fields(record: logging.LogRecord) -> dict[str, Value]:
+    """A record as an object: its time, its level, what happened, and the fields that tell about it."""
+    name, fields = _read(record)
+    return {"time": _time(record), "level": record.levelname.lower(), "event": name, **fields}
 
 
 _FIELDS = "firstseen_fields"
@@ -59,15 +91,16 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line of ASCII, without its end."""
-        name, fields = _read(record)
-        return json.dumps({"time": _time(record), "level": record.levelname.lower(), "event": name, **fields})
+        return json.dumps(as_fields(record))
 
 
 def _read(record: logging.LogRecord) -> tuple[str, Mapping[str, Value]]:
     """The event and its fields; what other libraries log is an event by the name of their logger."""
     fields: Mapping[str, Value] | None = getattr(record, _FIELDS, None)
     if fields is not None:
-        return record.getMessage(), {key: _cut(value) for key, value in fields.items() if value is not None}
+        told = {key: _cut(value) for key, value in fields.items() if value is not None}
+        times: int | None = getattr(record, TIMES, None)
+        return record.getMessage(), told if times is None else {**told, "times": times}
     message: dict[str, Value] = {"message": record.getMessage()}
     if record.exc_info:
         message["traceback"] = logging.Formatter().formatException(record.exc_info)

@@ -25,7 +25,7 @@ from firstseen.forward.messages import Chunk, Mode
 from firstseen.forward.outgoing import Frame
 from firstseen.forward.shapes import Edit, Shaper
 from firstseen.forward.times import LAST_SECOND
-from firstseen.logs import event
+from firstseen.logs import complain
 from firstseen.metrics import Counts
 from firstseen.packing import Buffer
 from firstseen.record.eventtime import read_time_ms
@@ -166,7 +166,7 @@ class Pipeline:
         if passed:
             self._counts.records_unseen += passed
             reason = f"{passed} records behind {MAX_LABELS} bytes of records with labels in one chunk are not looked at"
-            event(log, logging.WARNING, "records_unseen", tag=content.chunk.tag, reason=reason)
+            complain(log, logging.WARNING, "records_unseen", (content.chunk.tag,), tag=content.chunk.tag, reason=reason)
         held = sum(len(edit.entry) for edit in edits)
         if edits or not content.travels:  # else it leaves as it came, and what was inflated is not needed any more
             held += content.held
@@ -208,7 +208,9 @@ class Pipeline:
             )
         except RecordError as error:
             self._counts.records_unseen += 1
-            event(log, logging.WARNING, "record_unseen", tag=content.chunk.tag, reason=str(error))
+            complain(
+                log, logging.WARNING, "record_unseen", (content.chunk.tag,), tag=content.chunk.tag, reason=str(error)
+            )
             return None
         claims.extend(inspection.claims)
         if not inspection.labels:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from firstseen.errors import StoreError
-from firstseen.logs import event
+from firstseen.logs import complain
 from firstseen.metrics import Counts
 from firstseen.rulekeeper import Timer
 from firstseen.store.base import Pruning
@@ -71,7 +71,7 @@ class Pruner:
         if self._timer is None:
             return
         if error is not None:
-            event(log, logging.WARNING, "state_not_pruned", reason=str(error))
+            complain(log, logging.WARNING, "state_not_pruned", (str(error),), reason=str(error))
         if error is not None or (rounds > self._rounds and self._store.problem is not None):
             wait_s = RETRY_S
         else:

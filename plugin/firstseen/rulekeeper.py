@@ -10,7 +10,7 @@ from typing import Protocol
 from firstseen.config import Config
 from firstseen.engine import Engine
 from firstseen.errors import StoreError
-from firstseen.logs import event
+from firstseen.logs import complain, event
 from firstseen.record.enrichment import UNENRICHED, Enrichment
 from firstseen.record.view import unavailable
 from firstseen.rules.loader import Known, load_rules
@@ -175,7 +175,7 @@ class RuleKeeper:
         try:
             lineup = ready.result()
         except StoreError as error:
-            event(log, logging.ERROR, "expiry_failed", reason=str(error))
+            complain(log, logging.ERROR, "expiry_failed", (), reason=str(error))
             self._wait(1.0)
             return
         if self._engine.rules is not rules:  # loaded anew meanwhile: what is over in those is looked at again

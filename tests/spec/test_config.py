@@ -50,7 +50,10 @@ def test_settings(case, tmp_path):
         assert shown(operator.attrgetter(name)(read), tmp_path) == expected, name
 
 
-@pytest.mark.parametrize("case", [*cases("problems"), *cases("problems_forward"), *cases("problems_http")])
+PROBLEMS = ("problems", "problems_forward", "problems_http", "problems_log")
+
+
+@pytest.mark.parametrize("case", [case for name in PROBLEMS for case in cases(name)])
 def test_problems(case, tmp_path):
     path = written(case, tmp_path)
     with pytest.raises(ConfigError) as caught:

@@ -63,6 +63,7 @@ async def agency(folder: Path, settings: str = "", rule: str | None = None) -> A
             listener=listener,
             latest=Latest(),
             ack_timeout_s=60.0,
+            lines_lost=lambda: 3,
         )
     finally:
         store.close()

@@ -40,7 +40,7 @@ def write_config(
         f'[state]\npath = {json.dumps(str(state))}\nmap_size = "64MiB"\n{extra_of(extra, "state")}'
         f"[http]\nlisten = {json.dumps(http)}\n{extra_of(extra, 'http')}"
         f"[alerts]\n{extra_of(extra, 'alerts')}"
-        '[log]\nlevel = "info"\nformat = "json"\n'
+        f'[log]\nlevel = "info"\nformat = "json"\n{extra_of(extra, "log")}'
     )
     return path
 

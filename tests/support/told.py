@@ -136,6 +136,7 @@ def status(**changes: Any) -> Status:
             "unreachable_seconds": None,
             **dict.fromkeys(["waiting", "retries", "refused"], 0),
         },
+        "log_lines_lost": 0,
         "latest_alerts": [],
         "latest_others": [],
     }

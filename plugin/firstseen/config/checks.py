@@ -6,7 +6,7 @@ import operator
 from collections.abc import Iterator, Sequence
 
 from firstseen.config.manual import settings
-from firstseen.config.sections import Config, Input, Output
+from firstseen.config.sections import Config, Input, Log, Output
 from firstseen.config.state import State, StateSentinel, StateTls
 from firstseen.config.tables import ClientTls, ServerTls
 from firstseen.notation import Duration, Size
@@ -35,6 +35,7 @@ def faults(config: Config) -> Iterator[Fault]:
     yield from _state(config.state)
     yield from _loops(config)
     yield from _http(config)
+    yield from _log(config)
 
 
 def _too_little(config: Config) -> Iterator[Fault]:
@@ -146,3 +147,19 @@ def _http(config: Config) -> Iterator[Fault]:
     fixed = listen.port or listen.path
     if fixed and any(listen.place == endpoint.place for endpoint in config.input.listen):
         yield ["http.listen", "input.listen"], f"{listen} is where records come in"
+
+
+def _log(config: Config) -> Iterator[Fault]:
+    given, default = config.log, Log()
+    server = given.forward
+    if server is None:
+        for name in ("forward_tag", "forward_level"):
+            if getattr(given, name) != getattr(default, name):
+                yield [f"log.{name}", "log.forward"], "has no use without log.forward"
+        return
+    if server.tls or ":" in server.host:
+        yield ["log.forward"], f"expected a server without TLS, at a name or an IPv4 address, got {server}"
+    elif not server.port and server.path is None:
+        yield ["log.forward"], f'a server has a port from 1 to 65535, got "{server}"'
+    if any(server.place == endpoint.place for endpoint in config.input.listen):
+        yield ["log.forward", "input.listen"], f"{server} is where this agent listens itself"

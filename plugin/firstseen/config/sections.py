@@ -278,7 +278,7 @@ class Http(Section, frozen=True, kw_only=True):
 
 
 class Log(Section, frozen=True, kw_only=True):
-    """What the agent says of itself, on stderr."""
+    """What the agent says of itself, on stderr and to a collector."""
 
     level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="The least important events that are written.")
@@ -286,6 +286,17 @@ class Log(Section, frozen=True, kw_only=True):
     format: Annotated[Literal["text", "json"], Meta(description="Lines for people, or one JSON object per line.")] = (
         "text"
     )
+    forward: Annotated[
+        Endpoint | None,
+        Meta(
+            description="Server that the log is sent to as well, over the Forward protocol without acknowledgements,"
+            ' such as the collector on this machine: "host:port" or "unix:/path". Empty sends it nowhere.'
+        ),
+    ] = None
+    forward_tag: Annotated[str, Meta(min_length=1, description="The tag under which it is sent there.")] = "firstseen"
+    forward_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="The least important events sent there.")
+    ] = "info"
 
 
 class Config(Struct, frozen=True, kw_only=True):

@@ -52,7 +52,8 @@ def written(config: Config) -> Mapping[str, str]:
 def taken(before: Config, after: Config) -> Config:
     """``before`` with what is taken at a reload as it is ``after``."""
     state = replace(before.state, map_size=after.state.map_size, learning_period=after.state.learning_period)
-    return replace(before, rules=after.rules, geoip=after.geoip, log=after.log, state=state)
+    log = replace(before.log, level=after.log.level, format=after.log.format)
+    return replace(before, rules=after.rules, geoip=after.geoip, log=log, state=state)
 
 
 def _settings(section: Section, prefix: str) -> Iterator[tuple[str, str]]:

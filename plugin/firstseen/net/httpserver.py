@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from firstseen.logs import event
+from firstseen.logs import complain, event
 from firstseen.net import tcpsocket, unixsocket
 from firstseen.net.http import REQUEST_S, HttpConnection, Request, Response, refusal
 from firstseen.net.peers import in_brackets
@@ -146,7 +146,7 @@ class HttpServer:
             try:
                 accepted, _ = await self._loop.sock_accept(listening)
             except OSError as error:
-                event(log, logging.ERROR, "http_accept_failed", reason=str(error))
+                complain(log, logging.ERROR, "http_accept_failed", (str(error),), reason=str(error))
                 await asyncio.sleep(PAUSE_S)
                 continue
             self._make_room()

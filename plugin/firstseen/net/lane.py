@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from firstseen.errors import ProtocolError
-from firstseen.logs import event
+from firstseen.logs import complain, event
 from firstseen.net.delivery import Parcel
 from firstseen.net.downstream import Downstream, Target, connect
 
@@ -132,7 +132,8 @@ class Lane:
             connection = await connect(self.target, self._settled, self._flush)
         except (OSError, TimeoutError, ProtocolError) as error:
             reason = str(error) or repr(error)
-            event(log, logging.WARNING, "downstream_unreachable", server=str(self.target), reason=reason)
+            server = str(self.target)
+            complain(log, logging.WARNING, "downstream_unreachable", (server, reason), server=server, reason=reason)
             self._rest((), suspect=False, reason=reason)
             return False
         event(log, logging.INFO, "downstream_connected", server=str(self.target))
@@ -156,7 +157,9 @@ class Lane:
         retired, self._connection = self._retiring, None
         unsettled = connection.take_unsettled()
         level = logging.WARNING if unsettled else logging.INFO
-        event(log, level, "downstream_lost", server=str(self.target), reason=reason, unsettled=len(unsettled))
+        server = str(self.target)
+        count = len(unsettled)
+        complain(log, level, "downstream_lost", (server, reason), server=server, reason=reason, unsettled=count)
         if unsettled:
             self._rest(unsettled, suspect=not self.trusted or connection.single, reason=reason)
             return False

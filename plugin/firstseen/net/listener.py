@@ -15,10 +15,9 @@ from pathlib import Path
 
 from firstseen.forward.buffers import Pool
 from firstseen.forward.handshake import ServerHandshake
-from firstseen.logs import event
+from firstseen.logs import complain, event
 from firstseen.net import tcpsocket, unixsocket
 from firstseen.net.clients import Clients
-from firstseen.net.complaints import Complaints
 from firstseen.net.connection import Connection, Ticket
 from firstseen.net.heartbeat import Heartbeat
 from firstseen.net.peers import Peer, in_brackets
@@ -63,7 +62,6 @@ class Listener:
         self._handle = handle
         self._refuse = refuse
         self._paused_reading = paused
-        self._complaints = Complaints(log)
         self._connections: set[Connection] = set()
         self._growing: dict[Connection, None] = {}
         self._servers: list[asyncio.Server | SecureServer] = []
@@ -124,7 +122,6 @@ class Listener:
         except TimeoutError:
             self.give_up()
         await self._deserted.wait()
-        self._complaints.close()
         return self._in_flight == 0
 
     def give_up(self) -> None:
@@ -217,4 +214,4 @@ class Listener:
         self._complain("frame_cut_short", peer, tag, "the client closed the connection in the middle of a message")
 
     def _complain(self, name: str, peer: Peer, tag: str | None, reason: str) -> None:
-        self._complaints.tell(logging.WARNING, name, (peer.origin, reason), peer=str(peer), tag=tag, reason=reason)
+        complain(log, logging.WARNING, name, (peer.origin, reason), peer=str(peer), tag=tag, reason=reason)

@@ -10,7 +10,7 @@ import logging
 import socket
 import ssl
 
-from firstseen.logs import event
+from firstseen.logs import complain, event
 from firstseen.net.connection import Connection, Host
 from firstseen.net.peers import Peer
 
@@ -43,7 +43,7 @@ class SecureServer:
             try:
                 accepted, _ = await self._loop.sock_accept(self._listening)
             except OSError as error:
-                event(log, logging.ERROR, "accept_failed", reason=str(error))
+                complain(log, logging.ERROR, "accept_failed", (str(error),), reason=str(error))
                 await asyncio.sleep(PAUSE_S)
                 continue
             task = self._loop.create_task(self._negotiate(accepted))

@@ -286,6 +286,12 @@ FAMILIES: tuple[Family, ...] = (
         "Chunks that no server takes, however often they are sent.",
         lambda told: told.output.refused,
     ),
+    _one(
+        "log_lines_lost_total",
+        "counter",
+        "Lines of the log that the server in log.forward did not take.",
+        lambda told: told.log_lines_lost,
+    ),
     _process("cpu_seconds_total", "counter", "Total user and system CPU time spent in seconds.", "cpu_s"),
     _process("resident_memory_bytes", "gauge", "Resident memory size in bytes.", "resident_bytes"),
     _process("virtual_memory_bytes", "gauge", "Virtual memory size in bytes.", "virtual_bytes"),

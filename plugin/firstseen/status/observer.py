@@ -32,7 +32,10 @@ PATIENCE_S = 10.0
 
 
 class Agency(Struct, frozen=True):
-    """The parts of a running agent that are looked at; ``ack_timeout_s`` is how long an ack of a server may take."""
+    """The parts of a running agent that are looked at; ``ack_timeout_s`` is how long an ack of a server may take.
+
+    ``lines_lost`` tells how many lines of the log found no server, since the start.
+    """
 
     counts: Counts
     durations: Durations
@@ -43,6 +46,7 @@ class Agency(Struct, frozen=True):
     listener: Listener
     latest: Latest
     ack_timeout_s: float
+    lines_lost: Callable[[], int]
 
 
 class Observer:
@@ -103,6 +107,7 @@ class Observer:
             state=self._state(rules),
             input=self._input(now_s),
             output=self._output(now_s),
+            log_lines_lost=self.agency.lines_lost(),
             latest_alerts=self.agency.latest.for_people(),
             latest_others=self.agency.latest.others(),
         )

@@ -240,5 +240,6 @@ class Status(Part, frozen=True, kw_only=True):
     state: Annotated[State | None, Meta(description="What is remembered; null before it was looked at.")]
     input: Annotated[Input, Meta(description="Where records come from.")]
     output: Annotated[Output, Meta(description="Where records go.")]
+    log_lines_lost: Annotated[int, Meta(description="Lines of its log that log.forward did not take, since the start.")]
     latest_alerts: Annotated[tuple[Alert, ...], Meta(description="The latest alerts for people, newest first.")]
     latest_others: Annotated[tuple[Alert, ...], Meta(description="The latest of all others, newest first.")]
