@@ -117,6 +117,7 @@ class Agent:
         count = passage.ticket.chunk.count
         self._came(count)
         if isinstance(error, ProtocolError):
+            self._counts.decode_errors += 1
             self._keep_or_refuse(passage, count, error.reason)
         elif isinstance(error, StoreError):
             self._refuse(passage, count, str(error))

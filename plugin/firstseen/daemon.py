@@ -283,7 +283,7 @@ def _listener(config: Config, agent: Agent, counts: Counts, clients: Clients) ->
         max_in_flight=settings.max_in_flight.bytes,
         clients=clients,
         handle=agent.handle,
-        refuse=functools.partial(counts.add, "connections_refused"),
+        refuse=counts.refused,
         paused=functools.partial(counts.add, "reading_pauses"),
         frame_timeout_s=settings.frame_timeout.seconds,
         idle_timeout_s=settings.idle_timeout.seconds,

@@ -139,6 +139,7 @@ class Engine:
         """
         labels: list[Mapping[str, Any]] = []
         claims: list[Claim] = []
+        late = False
         try:
             events = views(record, mode, self._enrichment, bounded=bounded)
             for number, view in enumerate(events):
@@ -147,11 +148,13 @@ class Engine:
                 if likeness is not None and self._counts.rule_errors == failed:
                     _learn(likeness, view, matching)
                 for rule in matching:
-                    identity = identity_of(view, number, digest)
-                    self._match(self._running[rule.id], Seen(view, moment, identity, labels, claims, earlier))
+                    seen = Seen(view, moment, identity_of(view, number, digest), labels, claims, earlier)
+                    self._match(self._running[rule.id], seen)
+                    late = late or seen.late
         except StoreError:
             self.release(claims)
             raise
+        self._counts.records_late += late
         return Inspection(labels, claims) if claims or labels else NOTHING
 
     def wanted(
@@ -193,6 +196,7 @@ class Engine:
         if matches is None:
             return Glanced(asked.rules, (), likeness)
         claims: list[Claim] = []
+        late = False
         for number, (rule, terms) in enumerate(matches):
             running = self._running[rule.id]
             time_ms = arrival if rule.timestamp_field == "event.ingested" and arrival is not None else seen.time_ms
@@ -203,6 +207,8 @@ class Engine:
             ):
                 return Glanced([match.rule for match in matches[number:]], claims)
             self._alerts(running, alerts=False)
+            late = late or running.is_late(time_ms, arrival)
+        self._counts.records_late += late
         return Glanced((), claims) if claims else SETTLED
 
     def _is_known(
@@ -336,6 +342,7 @@ class Engine:
                 log, logging.WARNING, "terms_dropped", (rule.id,), rule=rule.id, event_id=seen.identity, dropped=dropped
             )
         occurrence = occurrence_of(rule, seen.view, seen.moment, seen.identity)
+        seen.late = running.is_late(occurrence.time_ms, seen.moment.arrival)
         for terms in terms_of_event:
             claim = None if earlier is None else earlier.get((state.key, terms))
             if claim is not None and are_of_a_type(claim.terms, terms) and self._store.extend(claim, occurrence):

@@ -25,6 +25,9 @@ class Counts(Struct):
     known, or not often enough there yet, or one alert on them was enough. Of the alerts, those *in shadow* and those
     *degraded*, being too many, are for nobody to look at.
 
+    *Late* records match, and came so late that what was known when they happened may be forgotten. *Decode errors* are
+    chunks that could not be read, and connections that were closed for what was no chunk.
+
     Those *on their way* are no totals: they came in, and are neither out nor rejected yet. They are counted on their
     own, where a chunk begins and where it is settled, so that the sums can fail.
     """
@@ -40,6 +43,7 @@ class Counts(Struct):
     records_rejected: int = 0
     candidates: int = 0
     records_unseen: int = 0
+    records_late: int = 0
     matches: int = 0
     alerts: int = 0
     suppressed: int = 0
@@ -50,6 +54,7 @@ class Counts(Struct):
     terms_pruned: int = 0
     rule_errors: int = 0
     connections_refused: int = 0
+    decode_errors: int = 0
     reading_pauses: int = 0
     delivery_retries: int = 0
     deliveries_refused: int = 0
@@ -59,6 +64,11 @@ class Counts(Struct):
     def add(self, total: str, amount: int = 1) -> None:
         """Raise the total of that name, for those who only tell that something happened."""
         setattr(self, total, getattr(self, total) + amount)
+
+    def refused(self, unreadable: bool) -> None:  # called by name of what it is
+        """A connection had to be closed for what came on it, or did not; it may be that it could not be read."""
+        self.connections_refused += 1
+        self.decode_errors += unreadable
 
     def as_dict(self) -> dict[str, int]:
         """Every total by its name."""

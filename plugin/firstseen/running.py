@@ -23,6 +23,7 @@ from firstseen.rules.exceptions import names
 from firstseen.rules.rule import NewTerms, Rule
 from firstseen.rules.ruleset import RuleSet
 from firstseen.store.base import RuleState
+from firstseen.store.sweep import kept_ms
 
 log = logging.getLogger(__name__)
 
@@ -109,15 +110,29 @@ class Health(Struct, frozen=True):
 class Running:
     """One rule, from when it is loaded until it is loaded anew; one thread only.
 
-    ``law`` is None where nothing has to be remembered. ``since_ms`` and ``others_ms`` are as in `Health`.
+    ``law`` is None where nothing has to be remembered, else ``late_ms`` is how late an event may come and find what was
+    known when it happened. ``since_ms`` and ``others_ms`` are as in `Health`.
     """
 
-    __slots__ = ("_phase", "breaker", "law", "learns_ms", "others_ms", "rule", "shadow", "since_ms", "state", "tally")
+    __slots__ = (
+        "_phase",
+        "breaker",
+        "late_ms",
+        "law",
+        "learns_ms",
+        "others_ms",
+        "rule",
+        "shadow",
+        "since_ms",
+        "state",
+        "tally",
+    )
 
     def __init__(self, rule: Rule, policy: Policy = NO_POLICY) -> None:
         self.rule = rule
         self.law = law_of(rule)
         self.state = RuleState(history_of(rule), rule.id, rule.name, self.law.reach_ms if self.law else None)
+        self.late_ms = None if self.law is None else kept_ms(self.law.reach_ms) - self.law.reach_ms
         self.learns_ms = policy.learns_ms(rule)
         self.shadow = policy.shadow_of(rule)
         self.breaker = Breaker(rule.max_signals, rule.interval_ms)
@@ -125,6 +140,10 @@ class Running:
         self.since_ms: int | None = None
         self.others_ms: Sequence[int] = ()
         self._phase = Standing.OPEN
+
+    def is_late(self, time_ms: int, arrival: int | None) -> bool:
+        """Whether an event of that time comes too late for what was known then to be there for sure."""
+        return arrival is not None and self.late_ms is not None and arrival - time_ms > self.late_ms
 
     @property
     def keeps_history(self) -> bool:

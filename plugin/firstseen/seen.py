@@ -55,6 +55,8 @@ class Seen(Struct):
     labels: list[Mapping[str, Any]]
     claims: list[Claim]
     earlier: Earlier | None
+    late: bool = False
+    """Whether it came so late that what was known when it happened may be forgotten."""
 
     @property
     def time_ms(self) -> int:

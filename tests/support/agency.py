@@ -48,7 +48,7 @@ async def agency(folder: Path, settings: str = "", rule: str | None = None) -> A
         max_in_flight=1 << 20,
         clients=clients,
         handle=lambda ticket: None,
-        refuse=lambda: None,
+        refuse=lambda unreadable: None,
         paused=lambda: None,
     )
     servers = [Target(Endpoint("192.0.2.1:24224"), True, 60.0)]

@@ -34,6 +34,7 @@ class Desk:
     def __init__(self) -> None:
         self.tickets: list[Ticket] = []
         self.refused = 0
+        self.unreadable = 0
         self.pauses = 0
         self.clients = Clients(asyncio.get_running_loop().time)
         self._news = asyncio.Event()
@@ -42,8 +43,9 @@ class Desk:
         self.tickets.append(ticket)
         self._news.set()
 
-    def refuse(self) -> None:
+    def refuse(self, unreadable: bool) -> None:  # as the listener calls it
         self.refused += 1
+        self.unreadable += unreadable
 
     def paused(self) -> None:
         self.pauses += 1

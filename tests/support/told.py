@@ -105,7 +105,7 @@ def status(**changes: Any) -> Status:
         "ready": True,
         "reasons": [],
         "sums": {"records": True, "chunks": True, "matches": True},
-        "records": dict.fromkeys(["received", "delivered", "rejected", "in_flight", "looked_at", "unseen"], 0)
+        "records": dict.fromkeys(["received", "delivered", "rejected", "in_flight", "looked_at", "unseen", "late"], 0)
         | {"per_second": 0.0},
         "chunks": dict.fromkeys(
             ["received", "bytes", "delivered", "rejected", "quarantined", "repeated", "in_flight"], 0
@@ -128,7 +128,7 @@ def status(**changes: Any) -> Status:
             "paused": False,
             "lag_seconds": None,
             "clients": [],
-            **dict.fromkeys(["connections", "in_flight_bytes", "pauses", "refused"], 0),
+            **dict.fromkeys(["connections", "in_flight_bytes", "pauses", "refused", "unreadable"], 0),
         },
         "output": {
             "servers": [server()],

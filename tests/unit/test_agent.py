@@ -97,7 +97,7 @@ class Office:
             max_in_flight=1 << 20,
             clients=self.clients,
             handle=agent.handle,
-            refuse=lambda: None,
+            refuse=lambda unreadable: None,
             paused=lambda: None,
         )
         self.port = 0
@@ -259,6 +259,7 @@ def test_a_chunk_that_cannot_be_read_is_refused_with_peer_tag_and_reason(
             host, port = writer.get_extra_info("sockname")
             assert (told["peer"], told["tag"], told["size"]) == (f"{host}:{port}", "aws", len(POISON))
             assert told["reason"] == "the entries end in the middle of one"
+            assert here.counts.decode_errors == 1
             writer.close()
 
     run(test)
@@ -276,6 +277,7 @@ def test_a_chunk_that_cannot_be_read_is_kept_and_acked_where_there_is_a_quaranti
             assert here.sums() == (2, 1, 0, 0, 1)
             (told,) = events(caplog, "chunk_quarantined")
             assert (told["tag"], told["level"]) == ("aws", "error")
+            assert here.counts.decode_errors == 1
             (kept,) = (tmp_path / "kept").glob("*.msgpack")
             assert (told["file"], kept.read_bytes()) == (str(kept), POISON)
             writer.close()

@@ -11,6 +11,7 @@ from firstseen.detect.matches import MAX_TERMS, Moment
 from firstseen.engine import Engine
 from firstseen.errors import StoreError
 from firstseen.metrics import Counts
+from firstseen.record.instant import iso
 from firstseen.rules.alike import Likeness
 from firstseen.rules.rule import Cardinality, EveryMatch, Kind, Rule, Suppression, Threshold
 from firstseen.rules.ruleset import RuleSet
@@ -468,3 +469,45 @@ def test_claims_given_back_when_the_state_fails_at_a_glance(state: Fixture, monk
     monkeypatch.undo()
     state.store.confirm(engine.glance(msgpack.packb(call(ADA, "e-3")), asked, NOW_MS + 2, {}).claims).result()
     assert [entry.memory.count for entry in state.store.entries()] == [2, 2]  # type: ignore[union-attr]
+
+
+def test_records_that_come_too_late_are_counted_once_each(state: Fixture) -> None:
+    """What a rule of ten days knows is kept for some twenty: what is older than ten finds it forgotten."""
+    texts = [rule_text("event.action: Look", ["user.name"], rule_id=rule_id(number)) for number in (1, 2)]
+    engine = state.engine(*(text.replace('"event.ingested"', '"@timestamp"') for text in texts))
+
+    def look(days: float, moment: Moment) -> int:
+        happened = iso(NOW_MS - round(days * DAY_MS))
+        state.all_labels(engine, {**document(user={"name": ["a", "b"]}), "@timestamp": happened}, moment)
+        return state.counts.records_late
+
+    assert look(0, LIVE) == 0
+    assert look(9.9, LIVE) == 0
+    assert look(10.1, LIVE) == 1
+    assert look(400, LIVE) == 2
+    assert look(400, PAST) == 2, "past logs are meant to be late"
+
+
+def test_what_goes_by_its_arrival_is_never_late(state: Fixture) -> None:
+    engine = state.engine(rule_text("event.action: Look", ["user.name"]))
+    happened = iso(NOW_MS - 400 * DAY_MS)
+    state.all_labels(engine, {**document(user={"name": "a"}), "@timestamp": happened}, LIVE)
+    assert state.counts.records_late == 0
+
+
+def test_a_record_that_is_recalled_may_be_late_too(state: Fixture) -> None:
+    text = rule_text().replace('"event.ingested"', '"@timestamp"')
+    engine = state.engine(text)
+    asked = engine.rules.some([(0,)])
+    assert asked is not None
+    packed = msgpack.packb(call(ADA, "e-1"))
+    seen_ms = 1_789_977_600_000
+    for number in range(3):
+        glanced = engine.glance(memoryview(packed), asked, seen_ms + 12 * DAY_MS, {})
+        state.store.confirm(glanced.claims).result()
+        if glanced.rules:
+            moment = Moment(seen_ms + 12 * DAY_MS, seen_ms)
+            inspection = engine.inspect(call(ADA, "e-1"), moment, str, "auto", glanced.rules, {}, glanced.likeness)
+            state.store.confirm(inspection.claims).result()
+        assert state.counts.records_late == number + 1
+    assert state.counts.matches == 3

@@ -10,6 +10,15 @@ def test_a_total_is_raised_by_its_name() -> None:
     assert counts.matches == 5
 
 
+def test_a_connection_may_be_closed_for_what_cannot_be_read() -> None:
+    counts = Counts()
+
+    counts.refused(False)
+    counts.refused(True)
+
+    assert (counts.connections_refused, counts.decode_errors) == (2, 1)
+
+
 def test_every_total_is_told_by_its_name() -> None:
     counts = Counts(records_in=3)
 

@@ -75,8 +75,8 @@ class Host(Protocol):
     def grew(self, connection: Connection) -> None:
         """The frame that the connection may have waited for memory for is there."""
 
-    def refused(self, peer: Peer, tag: str | None, reason: str) -> None:
-        """A connection has to close because of what its peer sent, or did not."""
+    def refused(self, peer: Peer, tag: str | None, reason: str, *, unreadable: bool = False) -> None:
+        """A connection has to close because of what its peer sent, which may be no message, or did not."""
 
     def cut_short(self, peer: Peer, tag: str | None) -> None:
         """A client ended its connection inside of a message."""
@@ -216,7 +216,7 @@ class Connection(asyncio.BufferedProtocol):
             self._began_s = self._loop.time()
             self.host.grew(self)
         if self._receiver.error is not None and not self._finishing:
-            self._refuse(self._receiver.error)
+            self._refuse(self._receiver.error, unreadable=True)
 
     def _greet(self, handshake: ServerHandshake, data: bytes) -> None:
         """Go on with the handshake; no frame is read before it is over."""
@@ -238,8 +238,8 @@ class Connection(asyncio.BufferedProtocol):
             self._take(part)
             rest = rest[part:]
 
-    def _refuse(self, error: ProtocolError) -> None:
-        self.host.refused(self.peer, error.tag, error.reason)
+    def _refuse(self, error: ProtocolError, *, unreadable: bool = False) -> None:
+        self.host.refused(self.peer, error.tag, error.reason, unreadable=unreadable)
         self.finish()
 
     def _go_on(self) -> None:

@@ -31,10 +31,10 @@ BACKLOG = 512
 class Listener:
     """The listening sockets and their connections; who is behind them is kept in ``clients``.
 
-    ``handle`` gets each ticket as it comes; ``refuse`` is told of each connection that broke the protocol, ``paused``
-    of each time that reading stops. At most ``max_in_flight`` bytes of chunks are on their way (see `Ticket.cost`),
-    plus the frames that complete before reading stops. ``handshake`` makes the server's end of one for each connection
-    where a shared key is set; timeouts are in seconds, 0 where there is none.
+    ``handle`` gets each ticket as it comes; ``refuse`` is told of each connection that broke the protocol, and whether
+    what came could not be read, ``paused`` of each time that reading stops. At most ``max_in_flight`` bytes of chunks
+    are on their way (see `Ticket.cost`), plus the frames that complete before reading stops. ``handshake`` makes the
+    server's end of one for each connection where a shared key is set; timeouts are in seconds, 0 where there is none.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Listener:
         max_in_flight: int,
         clients: Clients,
         handle: Callable[[Ticket], None],
-        refuse: Callable[[], None],
+        refuse: Callable[[bool], None],
         paused: Callable[[], None],
         frame_timeout_s: float = 30.0,
         idle_timeout_s: float = 0.0,
@@ -203,9 +203,9 @@ class Listener:
         for connection in tuple(self._growing):
             connection.steer()
 
-    def refused(self, peer: Peer, tag: str | None, reason: str) -> None:
-        """Called by a connection that has to close because of what its peer sent."""
-        self._refuse()
+    def refused(self, peer: Peer, tag: str | None, reason: str, *, unreadable: bool = False) -> None:
+        """Called by a connection that has to close because of what its peer sent, which may be no message."""
+        self._refuse(unreadable)
         self.clients.refused(peer)
         self._complain("connection_refused", peer, tag, reason)
 

@@ -160,6 +160,12 @@ FAMILIES: tuple[Family, ...] = (
         lambda told: told.input.refused,
     ),
     _one(
+        "decode_errors_total",
+        "counter",
+        "Chunks that could not be read, and connections that were closed for what was no chunk.",
+        lambda told: told.input.unreadable,
+    ),
+    _one(
         "event_lag_seconds",
         "gauge",
         "How old the first record of the latest chunk was when it came, by the clock that wrote its time.",
@@ -184,6 +190,12 @@ FAMILIES: tuple[Family, ...] = (
         "counter",
         "Records that passed without being looked at, because that would have taken too much.",
         lambda told: told.records.unseen,
+    ),
+    _one(
+        "late_records_total",
+        "counter",
+        "Records that matched and came so late that what was known when they happened may be forgotten.",
+        lambda told: told.records.late,
     ),
     _by_rule("rule_matches_total", "counter", "Matches of the rule.", lambda rule: rule.matches),
     Family(

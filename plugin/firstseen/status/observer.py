@@ -130,6 +130,7 @@ class Observer:
             in_flight=counts.records_on_way,
             looked_at=counts.candidates,
             unseen=counts.records_unseen,
+            late=counts.records_late,
             per_second=round(self._records.per_second(now_s, 3, self._started_s), 1),
         )
 
@@ -205,6 +206,7 @@ class Observer:
             paused=listener.paused,
             pauses=counts.reading_pauses,
             refused=counts.connections_refused,
+            unreadable=counts.decode_errors,
             lag_seconds=_seconds(listener.clients.lag_ms),
             clients=tuple(_client(sender, now_s) for sender in senders[:MOST_CLIENTS]),
         )

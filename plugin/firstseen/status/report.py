@@ -42,6 +42,7 @@ class Records(Part, frozen=True, kw_only=True):
     in_flight: Annotated[int, Meta(description="Are on their way.")]
     looked_at: Annotated[int, Meta(description="Had a needle in them, and were shown to the rules.")]
     unseen: Annotated[int, Meta(description="Passed without being looked at, because that would have taken too much.")]
+    late: Annotated[int, Meta(description="Matched, and came so late that what was known then may be forgotten.")]
     per_second: Annotated[float, Meta(description="Came in per second, over the last half minute.")]
 
 
@@ -170,6 +171,7 @@ class Input(Part, frozen=True, kw_only=True):
     paused: Annotated[bool, Meta(description="Whether reading has stopped: acks are late.")]
     pauses: Annotated[int, Meta(description="How often it has.")]
     refused: Annotated[int, Meta(description="Connections that had to be closed for what came on them.")]
+    unreadable: Annotated[int, Meta(description="Chunks that could not be read, and connections closed for no chunk.")]
     lag_seconds: Annotated[Seconds, Meta(description="How old the first record of the latest chunk was.")]
     clients: Annotated[tuple[Client, ...], Meta(description="The clients, those that sent last before others.")]
 
