@@ -34,7 +34,8 @@ tar -C "$work/unpacked" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --gr
 "$bin/python" -m venv --without-pip "$work/venv"
 "$bin/pip" --python "$work/venv/bin/python" install --quiet --disable-pip-version-check \
     "$(ls "$output"/*.whl)[geoip,redis,user-agent]"
-"$bin/cyclonedx-py" environment --output-reproducible --output-format JSON --output-file "$output/$name.cdx.json" \
+# With texts: the licence of some is told by nothing else.
+"$bin/cyclonedx-py" environment --gather-license-texts --output-reproducible --output-format JSON --output-file "$output/$name.cdx.json" \
     --mc-type application "$work/venv/bin/python"
 
 (cd "$output" && sha256sum -- * > "$work/sums" && mv "$work/sums" SHA256SUMS)
