@@ -106,6 +106,7 @@ def test_ctrl_z_gives_the_terminal_back_until_it_goes_on(agent: AgentProcess) ->
         terminal.shows("LATEST ALERTS")
         terminal.press(b"\x1a")
         terminal.wait_until(lambda: terminal.written.endswith(LEAVE))
+        terminal.wait_until_stopped()
         terminal.signal(signal.SIGCONT)
         terminal.wait_until(lambda: terminal.written.count(ENTER) == 2)
         terminal.press(b"q")

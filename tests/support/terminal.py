@@ -84,6 +84,12 @@ class Terminal:
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
+    def wait_until_stopped(self) -> None:
+        """Until it stands still, as after Ctrl-Z: what tells it to go on before that is lost."""
+        told = os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        assert told is not None
+        assert told.si_code == os.CLD_STOPPED
+
     def wait(self) -> int:
         code = self._process.wait(TIMEOUT_S)
         time.sleep(0.1)  # what it wrote last is read by then
