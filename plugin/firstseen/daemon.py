@@ -52,6 +52,7 @@ from firstseen.pruner import Pruner
 from firstseen.quarantine import Quarantine
 from firstseen.record.view import Mode
 from firstseen.reloading import Reloading
+from firstseen.revision import revision
 from firstseen.rulekeeper import RuleKeeper, tell_of
 from firstseen.rules.loader import Known
 from firstseen.states import open_state
@@ -187,8 +188,8 @@ async def _serve(provisions: Provisions, known: Known, forward: LogForward | Non
         ticking = _tick(loop)
         stack.callback(ticking.cancel)
         _stay_put()
-        listening = {"listen": addresses, "http": status.address}
-        event(log, logging.INFO, "ready", version=__version__, rules=len(rules.rules), **listening)
+        told = {"version": __version__, "revision": revision() or None}
+        event(log, logging.INFO, "ready", **told, rules=len(rules.rules), listen=addresses, http=status.address)
         notifier.ready(_in_short(reloads, engine))
         await stopping.wait()
         if faults:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import subprocess
 import tarfile
 import zipfile
 from email.parser import Parser
@@ -69,6 +70,14 @@ def test_the_metadata_says_what_it_is(wheel: zipfile.ZipFile) -> None:
     assert (told["Name"], told["Version"], told["Requires-Python"]) == ("firstseen", firstseen.__version__, ">=3.11")
     assert told["License-Expression"] == "Apache-2.0"
     assert "firstseen = firstseen.cli:main" in wheel.read(f"{NAME}.dist-info/entry_points.txt").decode()
+
+
+def test_both_know_their_revision(wheel: zipfile.ZipFile, archive: tarfile.TarFile) -> None:
+    command = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
+    commit = subprocess.run(command, check=True, capture_output=True).stdout
+    packed = archive.extractfile(f"{NAME}/plugin/firstseen/revision.txt")
+    assert packed is not None
+    assert wheel.read("firstseen/revision.txt") == packed.read() == commit
 
 
 def test_the_source_archive_is_the_checkout(archive: tarfile.TarFile) -> None:

@@ -99,6 +99,7 @@ def status(**changes: Any) -> Status:
     """``rules__running=…`` is the key running of the part rules."""
     given: dict[str, Any] = {
         "version": "1.2.3",
+        "revision": "",
         "now": NOW,
         "started": "2026-05-23T06:00:00.000Z",
         "uptime_seconds": 98_000.0,

@@ -8,6 +8,7 @@ import click
 
 from firstseen import __version__
 from firstseen.errors import ConfigError, FirstseenError, RuleError
+from firstseen.revision import revision
 
 EXIT_FAILED = 1
 """Something failed, or a check found something."""
@@ -57,7 +58,12 @@ class _Commands(click.Group):
             ctx.exit(EXIT_FAILED)
 
 
+def _version() -> str:
+    told = f", revision {revision()}" if revision() else ""
+    return f"%(prog)s, version %(version)s{told}"
+
+
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="firstseen")
+@click.version_option(__version__, prog_name="firstseen", message=_version())
 def main() -> None:
     """Has this identity ever made that call here before? Detection inside the log stream."""

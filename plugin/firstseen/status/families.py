@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from firstseen import __version__
 from firstseen.metrics import Durations
+from firstseen.revision import revision
 from firstseen.status.exposition import Described, Kind, Sample
 from firstseen.status.process import Process
 from firstseen.status.readiness import CODES
@@ -116,9 +117,9 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         PREFIX + "build_info",
         "gauge",
-        "1; which version runs, on which Python.",
-        ("version", "python"),
-        lambda _: [Sample(1, (__version__, platform.python_version()))],
+        "1; which version runs, of which revision of its sources where that is known, on which Python.",
+        ("version", "revision", "python"),
+        lambda _: [Sample(1, (__version__, revision(), platform.python_version()))],
     ),
     _one("ready", "gauge", "1 if the agent is ready, as /readyz says, else 0.", lambda told: told.ready),
     Family(PREFIX + "unready", "gauge", "1 for each reason why it is not ready, else 0.", ("reason",), _unready),

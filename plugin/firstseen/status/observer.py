@@ -15,6 +15,7 @@ from firstseen.net.forwarder import Forwarder
 from firstseen.net.forwarder import Server as Receiver
 from firstseen.net.listener import Listener
 from firstseen.record.instant import iso
+from firstseen.revision import revision
 from firstseen.rules.rule import Status as RuleStatus
 from firstseen.running import Health
 from firstseen.status import report
@@ -91,6 +92,7 @@ class Observer:
         rules = self._rules(now_ms)
         return report.Status(
             version=__version__,
+            revision=revision(),
             now=iso(now_ms),
             started=iso(self._started_ms),
             uptime_seconds=round(now_s - self._started_s, 3),

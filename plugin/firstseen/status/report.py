@@ -226,6 +226,7 @@ class Status(Part, frozen=True, kw_only=True):
     """The whole report."""
 
     version: Annotated[str, Meta(description="The agent's version.")]
+    revision: Annotated[str, Meta(description="The revision of its sources, empty where that is not known.")]
     now: Annotated[str, Meta(description="When this was true.")]
     started: Annotated[str, Meta(description="When the agent started.")]
     uptime_seconds: Annotated[float, Meta(description="How long ago that is.")]

@@ -1,0 +1,17 @@
+"""Which revision of the sources this is, where whatever it was installed from knew that."""
+
+from __future__ import annotations
+
+import functools
+from importlib import resources
+from typing import Final
+
+_UNKNOWN: Final = "$"
+"""What the file begins with in a checkout: git writes the revision into its archives, and setup.py into wheels."""
+
+
+@functools.cache
+def revision() -> str:
+    """The id of the commit, with ``+changes`` behind it where there were some beyond it; empty if it is not known."""
+    written = resources.files("firstseen").joinpath("revision.txt").read_text("ascii").strip()
+    return "" if written.startswith(_UNKNOWN) else written
