@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from firstseen.config import AT_RELOAD, Config, written
+from firstseen.config import Config, written
 from firstseen.running import Running
 from firstseen.store.base import History
 
@@ -83,8 +83,11 @@ def last_known(histories: Iterable[History]) -> Present:
     return Present(rules, None)
 
 
-def changes(before: Present, after: Present) -> Changes:
-    """What is different ``after``. Of a rule that keeps no history, a state cannot have known: it is passed over."""
+def changes(before: Present, after: Present, wanted: Mapping[str, str] | None = None) -> Changes:
+    """What is different ``after``; what of the settings that are ``wanted`` is not so even then waits for a restart.
+
+    Of a rule that keeps no history, a state cannot have known: it is passed over.
+    """
     knows_all = before.settings is not None
     added = [
         Change(rule_id, rule.name)
@@ -99,14 +102,13 @@ def changes(before: Present, after: Present) -> Changes:
         for rule_id, old, new in both
         if old.hash and old.hash != new.hash and not _begins_anew(old, new)
     ]
-    settings = sorted(_different(before.settings, after.settings))
     return Changes(
         added=added,
         removed=removed,
         changed=anew,
         edited=edited,
-        taken=[name for name in settings if name in AT_RELOAD],
-        waits=[name for name in settings if name not in AT_RELOAD],
+        taken=sorted(_different(before.settings, after.settings)),
+        waits=sorted(_different(after.settings, wanted)),
     )
 
 

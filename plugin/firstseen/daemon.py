@@ -171,6 +171,7 @@ async def _serve(provisions: Provisions, known: Known, forward: LogForward | Non
         upkeep = None if on_disk is None else Upkeep(config.state.map_size, on_disk)
         reloading = Reloading(
             config,
+            tls,
             engine=engine,
             keeper=keeper,
             upkeep=upkeep,

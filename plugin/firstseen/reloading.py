@@ -18,12 +18,13 @@ from msgspec import Struct
 
 from firstseen import config
 from firstseen.changes import Changes, changes, running_now
-from firstseen.config import Config, taken
+from firstseen.config import Config, taken, written
 from firstseen.engine import Engine
 from firstseen.errors import ConfigError, FirstseenError
 from firstseen.logs import event
 from firstseen.metrics import Reloads
 from firstseen.net import tls
+from firstseen.net.tls import Contexts
 from firstseen.provisions import Provisions, provide
 from firstseen.rulekeeper import RuleKeeper, tell_of
 from firstseen.rules.loader import Known
@@ -46,9 +47,9 @@ class Aside(Protocol):
 
 
 class Fresh(Struct, frozen=True):
-    """What was read anew: as it is ``written``, what it comes to as some of it waits for a restart, and the changes."""
+    """What was read anew: as it is ``wanted``, what it comes to as some of it waits for a restart, and the changes."""
 
-    written: Config
+    wanted: Config
     provisions: Provisions
     changes: Changes
 
@@ -56,13 +57,15 @@ class Fresh(Struct, frozen=True):
 class Reloading:
     """Lives in the event loop. ``running`` is the configuration that the agent runs by; rules of it are ``known``.
 
-    ``begun`` is called when a reload begins and ``over`` when it has ended, which ``reloads`` tells of. ``set_up_logs``
-    is told of the configuration when it is another one. ``upkeep`` is None where the size of the state is no matter.
+    TLS is spoken with ``contexts``, which are renewed. ``begun`` is called when a reload begins and ``over`` when it
+    has ended, which ``reloads`` tells of. ``set_up_logs`` is told of the configuration when it is another one.
+    ``upkeep`` is None where the size of the state is no matter.
     """
 
     def __init__(
         self,
         running: Config,
+        contexts: Contexts,
         *,
         engine: Engine,
         keeper: RuleKeeper,
@@ -76,6 +79,7 @@ class Reloading:
         set_up_logs: Callable[[Config], None],
     ) -> None:
         self._running = running
+        self._tls = contexts
         self._engine = engine
         self._keeper = keeper
         self._upkeep = upkeep
@@ -114,15 +118,15 @@ class Reloading:
 
     def _read(self, file: Path) -> Fresh:
         """Beside the loop. Raises `ConfigError`, with what is wrong with anything."""
-        written = config.load(file)
-        effective = taken(self._running, written)
-        if written != effective:  # what waits for a restart must be fit for one
-            tls.contexts(written)
+        wanted = config.load(file)
+        effective = taken(self._running, wanted)
+        if wanted != effective:  # what waits for a restart must be fit for one
+            tls.contexts(wanted)
         provisions = provide(effective, self._now_ms(), self._known, self._aside.give_way)
         provisions.rules.get_ready(self._aside.give_way)
         running = [Running(rule, provisions.policy) for rule in provisions.rules.rules]
-        found = changes(running_now(self._running, self._engine.running()), running_now(written, running))
-        return Fresh(written, provisions, found)
+        before, after = running_now(self._running, self._engine.running()), running_now(effective, running)
+        return Fresh(wanted, provisions, changes(before, after, written(wanted)))
 
     def _when_read(self, ended: Future[Fresh]) -> None:
         try:
@@ -139,7 +143,7 @@ class Reloading:
         if problem is None:
             self._line_up(fresh)
         else:
-            self._failed([str(config.located(fresh.written, "state.map_size", problem))])
+            self._failed([str(config.located(fresh.wanted, "state.map_size", problem))])
 
     def _line_up(self, fresh: Fresh) -> None:
         found = fresh.provisions
@@ -158,6 +162,7 @@ class Reloading:
         if self._running.log != found.config.log:
             self._set_up_logs(found.config)
         self._running = found.config
+        self._tls.renew(found.tls)
         self._keeper.use(lineup, found.now_ms)
         self._reloads.total += 1
         self._reloads.problems = ()

@@ -2,6 +2,8 @@
 
 import json
 import signal
+import socket
+import ssl
 import subprocess
 import time
 from pathlib import Path
@@ -11,9 +13,10 @@ from statistics import median
 import pytest
 
 from support.agent import FIRST_RULE, FIRSTSEEN, AgentProcess, write_config
+from support.authority import Authority
 from support.peers import Sink
 from support.rulebook import rule_text
-from support.steady import Arrivals, SteadyFlow
+from support.steady import Arrivals, SteadyFlow, chunk
 from support.visitor import Visitor
 
 pytestmark = pytest.mark.e2e
@@ -193,6 +196,52 @@ def test_validate_tells_what_the_reload_does(tmp_path: Path) -> None:
         "rule_removed",
     ]
     assert refused["refused"] == [problem]
+
+
+def shown(port: int, root: Path) -> str:
+    """The serial number of the certificate that the agent shows, which has to lead to ``root``."""
+    context = ssl.create_default_context(cafile=str(root))
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=60) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as secured,
+    ):
+        certificate = secured.getpeercert()
+        assert certificate is not None
+        return str(certificate["serialNumber"])
+
+
+def test_certificates_are_renewed_and_broken_ones_are_not_taken(tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+    old, new = (Authority(tmp_path / name, "root") for name in ("old", "new"))
+    used, fresh = old.issue("localhost"), new.issue("localhost")
+    with Sink() as sink:
+        config = write_config(
+            tmp_path / "firstseen.toml",
+            downstream=sink.address,
+            state=tmp_path / "state",
+            listen="tls://127.0.0.1:0",
+            extra=f'input: tls = {{cert = "{used.cert}", key = "{used.key}"}}',
+        )
+        with AgentProcess(config) as agent:
+            serial = shown(agent.port, old.file)
+            standing = socket.create_connection(("127.0.0.1", agent.port), timeout=60)
+            with ssl.create_default_context(cafile=str(old.file)).wrap_socket(
+                standing, server_hostname="localhost"
+            ) as client:
+                used.cert.write_text("no certificate")
+                assert reload(agent, 1)["event"] == "reload_failed"
+                assert "input.tls.cert" in agent.wait_for("reload_problem")["problem"]
+                assert shown(agent.port, old.file) == serial
+                used.cert.write_bytes(fresh.cert.read_bytes())
+                used.key.write_bytes(fresh.key.read_bytes())
+                assert reload(agent, 2)["event"] == "reloaded"
+                assert shown(agent.port, new.file) != serial
+                client.sendall(chunk(0))
+                assert client.recv(100)
+                client.sendall(chunk(1))
+                assert client.recv(100)
+            assert agent.stop()["chunks_out"] == 2
 
 
 def foretold(config: Path, code: int = 0) -> dict[str, dict[str, list[object]]]:

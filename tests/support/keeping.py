@@ -118,6 +118,7 @@ class Bench:
         keeper = RuleKeeper(self.engine, self.now_ms, self.timers.call_later, self.aside.run)
         self.reloading = Reloading(
             settings,
+            provisions.tls,
             engine=self.engine,
             keeper=keeper,
             upkeep=self.upkeep,

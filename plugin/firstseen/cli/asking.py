@@ -83,7 +83,7 @@ def _know(connection: http.client.HTTPConnection, settings: Http) -> None:
     if connection.sock.getpeercert(binary_form=True) != ssl.PEM_cert_to_DER_cert(own[begin:end]):
         raise FirstseenError(
             f"{settings.listen} (http.listen) shows another certificate than {settings.tls.cert} (http.tls.cert), and"
-            " is not told the token: if the file was renewed, restart the agent"
+            " is not told the token: if the file was renewed, reload the agent"
         )
 
 

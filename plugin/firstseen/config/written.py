@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from firstseen.config.kinds import table_of
 from firstseen.config.secret import Secret, SecretFile
 from firstseen.config.section import Section
-from firstseen.config.sections import SECTIONS, Config
+from firstseen.config.sections import SECTIONS, Config, Output
 from firstseen.config.sources import Sources
 from firstseen.stateurl import StateUrl
 
@@ -27,11 +27,24 @@ AT_RELOAD: Final = frozenset(
         "state.learning_period",
         "geoip.city",
         "geoip.asn",
+        "input.tls.cert",
+        "input.tls.key",
+        "input.tls.client_ca",
+        "output.tls.ca",
+        "output.tls.cert",
+        "output.tls.key",
+        "output.tls.verify",
+        "http.tls.cert",
+        "http.tls.key",
+        "http.tls.client_ca",
         "log.level",
         "log.format",
     )
 )
-"""Settings that are taken at a reload; all others wait for a restart."""
+"""Settings that are taken at a reload; all others wait for a restart.
+
+Those of TLS are taken where it is spoken before and after: who begins to speak it, or stops, does so with a restart.
+"""
 
 
 def written(config: Config) -> Mapping[str, str]:
@@ -51,9 +64,21 @@ def written(config: Config) -> Mapping[str, str]:
 
 def taken(before: Config, after: Config) -> Config:
     """``before`` with what is taken at a reload as it is ``after``."""
+    given, shown, output = before.input, before.http, before.output
+    if given.tls.cert and after.input.tls.cert:
+        given = replace(given, tls=after.input.tls)
+    if shown.tls.cert and after.http.tls.cert:
+        shown = replace(shown, tls=after.http.tls)
+    if _speaks_tls(output) and _speaks_tls(after.output):
+        output = replace(output, tls=replace(after.output.tls, server_name=output.tls.server_name))
     state = replace(before.state, map_size=after.state.map_size, learning_period=after.state.learning_period)
     log = replace(before.log, level=after.log.level, format=after.log.format)
-    return replace(before, rules=after.rules, geoip=after.geoip, log=log, state=state)
+    sides = {"input": given, "output": output, "http": shown}
+    return replace(before, rules=after.rules, geoip=after.geoip, log=log, state=state, **sides)
+
+
+def _speaks_tls(output: Output) -> bool:
+    return any(server.address.tls for server in (*output.servers, *output.standby))
 
 
 def _settings(section: Section, prefix: str) -> Iterator[tuple[str, str]]:

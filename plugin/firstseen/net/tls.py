@@ -9,7 +9,7 @@ import functools
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from firstseen import config
 from firstseen.errors import ConfigError, FirstseenError, Problem
@@ -24,12 +24,28 @@ class TlsError(FirstseenError):
         self.what = what
 
 
+class Context(ssl.SSLContext):
+    """A context that may be renewed while it is in use: connections from then on are made of the ``fresh`` one."""
+
+    fresh: ssl.SSLContext | None = None
+
+    def wrap_bio(self, *given: Any, **more: Any) -> ssl.SSLObject:
+        """Called by the event loop for each connection."""
+        return super().wrap_bio(*given, **more) if self.fresh is None else self.fresh.wrap_bio(*given, **more)
+
+
 class Contexts(NamedTuple):
     """For the side of clients, the side of servers, and HTTP; None where nothing speaks TLS."""
 
-    server: ssl.SSLContext | None
-    client: ssl.SSLContext | None
-    http: ssl.SSLContext | None
+    server: Context | None
+    client: Context | None
+    http: Context | None
+
+    def renew(self, fresh: Contexts) -> None:
+        """Make connections as these say from now on, where TLS is spoken already; those that stand go on as before."""
+        for old, new in zip(self, fresh, strict=True):
+            if old is not None and new is not None:
+                old.fresh = new
 
 
 def contexts(settings: config.Config) -> Contexts:
@@ -39,7 +55,7 @@ def contexts(settings: config.Config) -> Contexts:
     """
     taken = settings.output.tls
     problems: list[Problem] = []
-    servers: dict[str, ssl.SSLContext] = {}
+    servers: dict[str, Context] = {}
     client = None
     for section, given in (("input.tls", settings.input.tls), ("http.tls", settings.http.tls)):
         try:
@@ -63,13 +79,13 @@ def contexts(settings: config.Config) -> Contexts:
     return Contexts(servers.get("input.tls"), client, servers.get("http.tls"))
 
 
-def server_context(cert: Path, key: Path, client_ca: Path | None = None, section: str = "input.tls") -> ssl.SSLContext:
+def server_context(cert: Path, key: Path, client_ca: Path | None = None, section: str = "input.tls") -> Context:
     """For accepting connections as the owner of ``cert`` and ``key``; raises `TlsError`.
 
     With ``client_ca`` a client without a certificate that leads to it is refused. ``section`` is where all three are
     set.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = Context(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION  # a client could have us negotiate for ever
     _identify(context, section, cert, key)
@@ -86,14 +102,14 @@ def client_context(
     *,
     verify: bool = True,
     section: str = "output.tls",
-) -> ssl.SSLContext:
+) -> Context:
     """For connecting, with a certificate if ``cert`` and ``key`` are given; raises `TlsError`, of this ``section``.
 
     The server must show a certificate that leads to ``ca`` (to one of the system's roots, without it) and was issued
     to the ``server_hostname`` that the connection is opened with. With ``verify`` off, neither is looked at: the
     connection is encrypted, and nobody knows to whom. The settings stand in ``section``.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = Context(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if not verify:
         context.check_hostname = False

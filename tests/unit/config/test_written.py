@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -72,5 +73,25 @@ def test_what_a_reload_takes_and_what_it_leaves(tmp_path: Path) -> None:
         '[state]\npath = "other"\nmap_size = "2MiB"\nlearning_period = "1h"\n'
         '[geoip]\ncity = "c"\nasn = "a"\n[log]\nlevel = "debug"\nformat = "json"\n[output]\nconnections = 5\n',
     )
-    assert different(before, after) == AT_RELOAD | {"state.path", "output.connections"}
-    assert different(before, taken(before, after)) == AT_RELOAD
+    plain = {name for name in AT_RELOAD if ".tls." not in name}
+    assert different(before, after) == plain | {"state.path", "output.connections"}
+    assert different(before, taken(before, after)) == plain
+
+
+def secured(endpoints: str, name: str) -> str:
+    """A configuration that speaks TLS everywhere, with files of this name."""
+    server = f'tls = {{cert = "{name}", key = "{name}", client_ca = "{name}"}}\n'
+    client = f'tls = {{ca = "{name}", cert = "{name}", key = "{name}", verify = {json.dumps(name == "a")}}}\n'
+    return (
+        f'[input]\nlisten = ["{endpoints}1"]\n{server}[output]\nservers = ["{endpoints}2"]\n{client}'
+        f'[http]\nlisten = "{endpoints}3"\n{server}'
+    )
+
+
+def test_files_of_tls_are_taken_where_it_is_spoken_before_and_after(tmp_path: Path) -> None:
+    plain = read(tmp_path, "")
+    before, after = (read(tmp_path, secured("tls://127.0.0.1:", name)) for name in ("a", "b"))
+    of_tls = {name for name in AT_RELOAD if ".tls." in name}
+    assert different(before, taken(before, after)) == of_tls
+    assert taken(plain, after) == plain
+    assert taken(before, plain) == before

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from firstseen import config
 from firstseen.errors import ConfigError
-from firstseen.net.tls import TlsError, client_context, contexts, server_context
+from firstseen.net.tls import Contexts, TlsError, client_context, contexts, server_context
 from support.authority import Authority
 
 HOST = "collector.example.com"
@@ -215,3 +215,22 @@ def test_the_faults_of_both_sides_with_their_lines(tmp_path: Path) -> None:
         (12, "http.tls.cert"),
         (8, "output.tls.ca"),
     ]
+
+
+def test_a_context_that_is_renewed_while_it_is_in_use(tmp_path: Path, root: Authority) -> None:
+    other = Authority(tmp_path, "other")
+    (tmp_path / "fresh").mkdir()
+    server, client = server_context(*root.issue(HOST)), client_context(root.file)
+    before = Contexts(server, client, None)
+    assert handshake(server, client) == ("TLSv1.3", False)
+    fresh = Authority(tmp_path / "fresh", "fresh")
+    before.renew(Contexts(server_context(*fresh.issue(HOST)), None, server_context(*other.issue("x"))))
+    with pytest.raises(ssl.SSLCertVerificationError):
+        handshake(server, client)
+    before.renew(Contexts(None, client_context(fresh.file), None))
+    assert handshake(server, client) == ("TLSv1.3", False)
+    again = Authority(tmp_path / "fresh", "again")
+    (tmp_path / "fresh" / f"{HOST}.crt").unlink()
+    (tmp_path / "fresh" / f"{HOST}.key").unlink()
+    before.renew(Contexts(server_context(*again.issue(HOST)), client_context(again.file), None))
+    assert handshake(server, client) == ("TLSv1.3", False)
