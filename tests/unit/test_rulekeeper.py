@@ -152,3 +152,20 @@ def test_what_cloudtrail_never_has_is_told_apart_from_what_it_lacks_here():
     assert not_in_cloudtrail("azure.name") == "azure.name is not a field of CloudTrail"
     assert not_in_cloudtrail("source.as.number") is None
     assert not_in_cloudtrail("event.action") is None
+
+
+def test_an_exception_that_ends_while_other_rules_are_taken_is_looked_at_again(bench, caplog):
+    bench.write("exceptions/a.toml", until(2))
+    keeper = bench.start()
+    bench.aside.holds = True
+    bench.timers.pass_by(DAY_MS)
+    assert not bench.matches()
+    keeper.use(bench.engine.lineup(bench.engine.rules.at(0)), 0)
+    other = bench.engine.rules
+    bench.aside.go_on()
+    assert bench.engine.rules is other
+    assert logged(caplog) == []
+    assert bench.timers.waiting == [0.0]
+    bench.timers.pass_by(0)
+    assert bench.matches()
+    assert [line.split()[0] for line in logged(caplog)] == ["exception_expired"]
