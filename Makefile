@@ -17,7 +17,7 @@ demo: $(VENV)/.ready ## the whole job on a synthetic day of CloudTrail: first si
 	@PYTHONPATH=tests $(BIN)/python -m demo
 
 test: $(VENV)/.ready-test ## the test suite, on all cores
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not deb and not container"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not deb and not container and not chart and not dist"
 
 test-slow: $(VENV)/.ready-test ## what is left of it: 200 random faults, bombs, and chunks of 100 MB; some minutes
 	$(BIN)/python -m pytest -m slow

@@ -9,6 +9,7 @@ import argparse
 import datetime
 import gzip
 import json
+import os
 import subprocess
 import tempfile
 import time
@@ -70,12 +71,15 @@ def main() -> None:
         options += [f"--jobs={arguments.jobs}"] if arguments.jobs else []
         options += [f"--since={arguments.since}"] if arguments.since else []
         walls, speeds, controls = [], [], []
+        # As installed, modules have their bytecode beside them.
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        subprocess.run([str(FIRSTSEEN), "backfill", "--help"], check=True, stdout=subprocess.DEVNULL, env=environment)
         for number in range(arguments.rounds):
             controls.append(size / 1e6 / _inflated_in(folder))
             began = time.perf_counter()
             state = Path(temporary, f"state-{number}")
             command = [str(FIRSTSEEN), "backfill", *options, f"--state={state}", str(folder)]
-            done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
             walls.append(time.perf_counter() - began)
             told = json.loads(done.stdout)
             speeds.append(told["bytes"] / 1e6 / walls[-1])
