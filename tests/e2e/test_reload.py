@@ -29,7 +29,7 @@ PAUSE_S = 0.05
 """The longest that a reload may hold up a chunk."""
 
 
-QUIET_S = 0.25
+QUIET_S = 0.15
 """Between two reloads."""
 
 Windows = list[tuple[float, float]]
@@ -160,7 +160,7 @@ def _told(worst_s: list[float]) -> str:
 
 
 def test_twenty_reloads_under_load(tmp_path: Path) -> None:
-    hold(tmp_path, SHIPPED, 20, 6)
+    hold(tmp_path, SHIPPED, 20, 3)
 
 
 @pytest.mark.slow
