@@ -125,14 +125,14 @@ def hold(folder: Path, rules: Path, count: int, looked_at: int) -> None:
 def hold_up(flow: SteadyFlow, quiet: Windows, busy: Windows) -> None:
     """Chunks that are sent during reloads are held up no longer than they may be.
 
-    A machine that does other things as well holds up some, and then those that are sent in between: what it does to
-    the worst of these is allowed for, but for the reloads in the middle.
+    A machine that does other things as well holds up some, and then those that are sent in between too: what it does
+    to these is allowed for.
     """
     before, during = (sorted(flow.worst_s(*window) for window in windows) for windows in (quiet, busy))
     told = f"in between {_told(before)}; during reloads {_told(during)}"
     print(told)
-    assert median(during) <= PAUSE_S, told
-    assert during[len(during) * 9 // 10] <= PAUSE_S + before[-1], told
+    assert median(during) <= PAUSE_S + before[len(before) * 9 // 10], told
+    assert during[len(during) * 9 // 10] <= PAUSE_S + 2 * before[-1], told
 
 
 def check(number: int, what: str, said: dict[str, object], agent: AgentProcess) -> None:
