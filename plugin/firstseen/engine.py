@@ -191,10 +191,9 @@ class Engine:
         seen = None if asked.glances is None else asked.glances.at(record, json=json)
         if seen is None:
             return Glanced(asked.rules, ())
-        likeness = asked.likeness(seen)
-        matches = likeness.recalled()
+        matches = asked.recalled(seen)
         if matches is None:
-            return Glanced(asked.rules, (), likeness)
+            return Glanced(asked.rules, (), asked.likeness(seen))
         claims: list[Claim] = []
         late = False
         for number, (rule, terms) in enumerate(matches):
@@ -207,8 +206,10 @@ class Engine:
             ):
                 return Glanced([match.rule for match in matches[number:]], claims)
             self._alerts(running, alerts=False)
-            late = late or running.is_late(time_ms, arrival)
-        self._counts.records_late += late
+            if arrival is not None:
+                late = late or running.is_late(time_ms, arrival)
+        if late:
+            self._counts.records_late += 1
         return Glanced((), claims) if claims else SETTLED
 
     def _is_known(

@@ -50,10 +50,6 @@ class Likeness(NamedTuple):
     key: Hashable
     veiled: Set[Rule] = frozenset()
 
-    def recalled(self) -> Sequence[Match] | None:
-        """What records of this kind match, if that is known."""
-        return self.known.get(self.key)
-
     def learn(self, matches: Sequence[Match]) -> None:
         """This is what they match, all of it."""
         if len(self.known) >= MOST_KNOWN:
@@ -115,7 +111,7 @@ class Kept:
 class Asked:
     """Some of the rules, which are to be asked of a record."""
 
-    __slots__ = ("_fewer", "_kept", "_marked", "_name", "_veiled", "glances", "rules")
+    __slots__ = ("_fewer", "_kept", "_key", "_marked", "_name", "_veiled", "glances", "rules")
 
     def __init__(self, rules: Sequence[Rule], kept: Kept) -> None:
         self.rules = rules
@@ -129,6 +125,7 @@ class Asked:
         terms = [each.terms for each in traits if each.terms is not None]
         self.glances = glances_at(frozenset().union(*asked, *terms)) if len(asked) == len(traits) else None
         """How to glance at records, where that tells which others are like them."""
+        self._key = _unknown if self.glances is None else self.glances.key
 
     def within(self, data: bytes | bytearray, start: int, stop: int) -> Asked:
         """Those of the rules that the record in ``data[start:stop]`` may match, by the marks that it bears."""
@@ -147,11 +144,17 @@ class Asked:
             self._fewer[unlikely] = fewer
         return fewer
 
+    def recalled(self, seen: Glance) -> Sequence[Match] | None:
+        """What records of the kind that these rules' ``glances`` have shown match, if that is known."""
+        return self._kept.known.get((self._name, self._key(seen)))
+
     def likeness(self, seen: Glance) -> Likeness:
-        """What kind of record it is that one of these rules' ``glances`` has shown."""
-        if self.glances is None:
-            raise AssertionError("these rules go by more than a glance shows")
-        return Likeness(self._kept.known, (self._name, self.glances.key(seen)), self._veiled)
+        """What kind of record it is that these rules' ``glances`` have shown."""
+        return Likeness(self._kept.known, (self._name, self._key(seen)), self._veiled)
+
+
+def _unknown(seen: Glance) -> Hashable:
+    raise AssertionError("these rules go by more than a glance shows")
 
 
 def _is_mark(field: str) -> bool:

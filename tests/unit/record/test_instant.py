@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+from datetime import UTC
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from firstseen.record.instant import iso, parse_ms
 
@@ -56,3 +60,14 @@ def test_not_a_point_in_time(value):
 def test_printed(ms, printed):
     assert iso(ms) == printed
     assert parse_ms(printed) == ms
+
+
+@given(st.from_regex(r"\A.{4}.[0-9W]{2}.[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9.]{2}Z\Z"))
+def test_the_usual_form_is_read_as_it_is_with_blanks_around(text):
+    assert parse_ms(text) == parse_ms(f" {text} ")
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_any_second_in_the_usual_form(moment):
+    text = f"{moment.year:04}-{moment:%m-%dT%H:%M:%S}Z"
+    assert parse_ms(text) == parse_ms(f" {text}") == int(moment.replace(microsecond=0).timestamp()) * 1000

@@ -30,10 +30,10 @@ def test_what_was_learned_is_recalled() -> None:
     asked = Asked([RULE], Kept())
     match = Match(RULE, ("ada",))
 
-    assert asked.likeness(seen("ada")).recalled() is None
+    assert asked.recalled(seen("ada")) is None
     asked.likeness(seen("ada")).learn([match])
-    assert asked.likeness(seen("ada", "e-2")).recalled() == [match]
-    assert asked.likeness(seen("bob")).recalled() is None
+    assert asked.recalled(seen("ada", "e-2")) == [match]
+    assert asked.recalled(seen("bob")) is None
 
 
 def test_terms_that_a_glance_does_not_show_are_veiled() -> None:
@@ -49,8 +49,8 @@ def test_other_rules_know_nothing_of_it() -> None:
     one, other = Asked([RULE], kept), Asked([RULE], kept)
     one.likeness(seen("ada")).learn([])
 
-    assert one.likeness(seen("ada")).recalled() == []
-    assert other.likeness(seen("ada")).recalled() is None
+    assert one.recalled(seen("ada")) == []
+    assert other.recalled(seen("ada")) is None
 
 
 @pytest.mark.parametrize(
