@@ -77,14 +77,14 @@ class Glob(_Spanned, frozen=True):
     caseless: bool
 
 
-class Members(_Spanned, frozen=True):
+class Members(_Spanned, frozen=True, weakref=True):
     """A list called ``name``: a value is in it that equals one of ``texts``, each taken as a quoted literal is."""
 
     name: str
     texts: frozenset[str]
 
 
-class Addresses(_Spanned, frozen=True):
+class Addresses(_Spanned, frozen=True, weakref=True):
     """A list called ``name``, of addresses: a value is in it that is an address inside one of ``ranges``.
 
     A range is spelt as an address, as a network (``192.0.2.0/24``) or from its first to its last address

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import assert_never
+from weakref import WeakKeyDictionary
 
 from msgspec import Struct
 
@@ -50,6 +51,9 @@ Predicate = Callable[[Fields], bool]
 ANY_NAME = Pattern(LONE_STAR)
 
 _NAMES_KEPT = 512
+
+_LISTED: WeakKeyDictionary[Members | Addresses, dict[tuple[str, str, bool], Predicate]] = WeakKeyDictionary()
+"""The tests for lists, as long as some rule has the list: by field, its type, and whether it is in a nested block."""
 
 
 def compile_query(node: Node, query: str, field_type: Callable[[str], str]) -> Predicate:
@@ -132,15 +136,25 @@ class _Compiler(Struct, frozen=True):
                 return _pattern(name, kind, pieces)
             case Glob():
                 return _some(name, kind.globbed(value))
-            case Members(_, texts):
-                return self.literals(name, [Literal(text, quoted=True) for text in sorted(texts)])
-            case Addresses(_, ranges):
-                wanted = Networks(map(range_of, ranges))
-                return _some(name, lambda each: isinstance(each, str) and address_of(each) in wanted)
+            case Members() | Addresses():
+                return self.listed(name, value)
             case Null():
                 return _never
             case _:
                 assert_never(value)
+
+    def listed(self, name: str, value: Members | Addresses) -> Predicate:
+        """Any of a list, which may be long, and is compiled once for all rules that have it for this field."""
+        known = _LISTED.setdefault(value, {})
+        place = (name, self.scope.type_of(name), bool(self.scope.path))
+        if place not in known:
+            match value:
+                case Members(_, texts):
+                    known[place] = self.literals(name, [Literal(text, quoted=True) for text in sorted(texts)])
+                case Addresses(_, ranges):
+                    wanted = Networks(map(range_of, ranges))
+                    known[place] = _some(name, lambda each: isinstance(each, str) and address_of(each) in wanted)
+        return known[place]
 
     def literals(self, name: str, values: Sequence[Literal]) -> Predicate:
         """Any of ``values``."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from firstseen.errors import KqlError
-from firstseen.kql import ast
+from firstseen.kql import ast, compiler
 from firstseen.kql.compiler import compile_query
 from firstseen.kql.parser import parse
 from support.documents import Document
@@ -151,3 +153,32 @@ def test_a_test_for_a_field_that_fits_a_name_is_made_once():
 def test_a_glob_that_could_backtrack_does_not():
     tree = ast.Is("a", ast.Glob("*a?" * 100 + "*b", caseless=True))
     assert not compile_query(tree, "", lambda field: "keyword")(Document({"a": "a" * 100_000}))
+
+
+@pytest.mark.parametrize(
+    ("value", "again"),
+    [
+        (ast.Members("staff", frozenset(("ada", "bob"))), ast.Members("staff", frozenset(("bob", "ada")))),
+        (ast.Addresses("office", ("192.0.2.0/24",)), ast.Addresses("office", ("192.0.2.0/24",))),
+    ],
+)
+def test_a_list_is_compiled_once_for_all_rules_that_have_it(value, again) -> None:
+    kinds = {"user.name": "keyword", "source.ip": "ip", "text": "keyword"}
+    field = "user.name" if isinstance(value, ast.Members) else "source.ip"
+    compiled = [compile_query(ast.Is(name, each), "", kinds.get) for name, each in ((field, value), (field, again))]
+
+    assert compiled[0] is compiled[1]
+    assert compile_query(ast.Is("text", value), "", kinds.get) is not compiled[0]
+
+
+def test_what_was_compiled_of_a_list_goes_with_the_last_rule_that_has_it() -> None:
+    before = len(compiler._LISTED)
+    nodes = [ast.Is("user.name", ast.Members("staff", frozenset((text,)))) for text in ("ada", "bob")]
+    compiled = [compile_query(node, "", lambda name: "keyword") for node in nodes]
+    assert len(compiler._LISTED) == before + 2
+
+    del nodes
+    gc.collect()
+
+    assert len(compiler._LISTED) == before
+    assert compiled[0](Document({"user.name": "ada"}))
