@@ -353,6 +353,8 @@ class LmdbStore(Tables):
 
     def _put(self, *changes: tuple[bytes, Mapping[bytes, bytes | None]]) -> None:
         """One transaction: in each table each key with its value, or with None gone."""
+        if self._owner.is_gone:  # what is written now, nobody would find after a restart
+            raise CommitError(f"the state in {self._path} was taken away: start the agent anew, which begins a new one")
         try:
             with self._env.begin(write=True) as txn:
                 for table, values in changes:

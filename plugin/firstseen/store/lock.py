@@ -42,6 +42,11 @@ class OwnerLock:
         os.pwrite(file, f"{os.getpid()}\n".encode("ascii"), 0)
         return cls(file)
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether the file was taken away, and with it most likely the folder that it stands for."""
+        return os.fstat(self._file).st_nlink == 0
+
     def release(self) -> None:
         """Let the next one in."""
         os.close(self._file)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import stat
 import subprocess
 import sys
@@ -389,6 +390,20 @@ class TestNoRoom:
         assert store.problem is not None
         remember(store, *(f"{number:01000}" for number in range(200)))
         assert (store.problem, store.stats().entries) == (None, 200)
+
+
+def test_what_nobody_would_find_again_is_not_written(tmp_path) -> None:
+    """The folder of the state was taken away: the file is written to no purpose, and that is no memory."""
+    told: list[StoreError | None] = []
+    store = LmdbStore.open(tmp_path / "state", 1 << 20, durable=False, trouble=told.append)
+    shutil.rmtree(tmp_path / "state")
+
+    waiting = store.confirm([claim(store, "ada")])
+
+    wait([waiting], 0.2)
+    assert not waiting.done()
+    assert "was taken away" in str(told[0])
+    store.close()
 
 
 class TestRoom:

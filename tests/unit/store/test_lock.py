@@ -130,3 +130,15 @@ def test_a_missing_folder_is_no_other_owner(path: Path) -> None:
 )
 def test_the_service_of_a_process_is_known_by_its_control_group(cgroups: str, service: str | None) -> None:
     assert service_of(cgroups) == service
+
+
+def test_a_file_that_was_taken_away_is_gone(path: Path) -> None:
+    lock = OwnerLock.take(path)
+    assert not lock.is_gone
+    path.rename(path.with_name("elsewhere"))
+    assert not lock.is_gone
+
+    path.with_name("elsewhere").unlink()
+
+    assert lock.is_gone
+    lock.release()
