@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import signal
 import subprocess
 from collections import Counter
@@ -120,6 +121,26 @@ def test_compacting_while_records_flow_costs_none(tmp_path: Path) -> None:
         with contextlib.closing(LmdbReader.open(next(tmp_path.glob("*.state")))) as reader:
             assert reader.stats().entries == CHUNKS * PER_CHUNK
     assert (totals["alerts"], totals["records_rejected"]) == (CHUNKS * PER_CHUNK, 0)
+
+
+def test_nothing_is_acked_where_the_state_was_taken_away(tmp_path: Path) -> None:
+    """It is as lost as one that was never written: after a restart, nobody would know who was seen."""
+    with Sink() as sink:
+        config = configure(tmp_path, sink.address, extra='input: drain_timeout = "1s"')
+        with AgentProcess(config) as agent, Source(agent.port) as client:
+            client.send(frame("1", call("arn:aws:iam::111122223333:user/ada", "e-1")))
+            assert client.ack() == "1"
+            shutil.rmtree(next(tmp_path.glob("*.state")))
+            client.send(frame("2", call("arn:aws:iam::111122223333:user/bob", "e-2")))
+            assert "was taken away" in agent.wait_for("state_not_written")["reason"]
+            assert not agent.stop()["drained"]
+            assert list(iter_acks(client)) == []
+        with AgentProcess(config) as agent, Source(agent.port) as client:
+            client.send(frame("2", call("arn:aws:iam::111122223333:user/bob", "e-2")))
+            assert client.ack() == "2"
+    ids = [label["id"] for entry in sink.entries for label in entry.record["alerts"] if "bob" in str(entry.record)]
+    assert len(ids) == 2
+    assert len(set(ids)) == 1, "the alert that comes again is the same"
 
 
 def iter_acks(client: Source) -> Iterator[str]:
