@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import socket
 from asyncio import StreamReader, StreamWriter
@@ -17,7 +18,13 @@ from typing import Any
 
 from firstseen.errors import FirstseenError, StoreError
 
+log = logging.getLogger(__name__)
+
 NAME = "control"
+
+PATIENCE_S = 10.0
+"""For how long the agent waits for the line of who has connected."""
+
 Answer = Mapping[str, Any]
 Asked = Mapping[str, Any]
 
@@ -26,7 +33,7 @@ class Control:
     """Answers from `open` to `close`; ``commands`` are what may be asked for, by name. Lives in the event loop.
 
     Each gets what stands beside its name, as `ask` sent it. One that raises a `FirstseenError` is answered with what
-    that says.
+    that says. Whatever else comes is answered with an error, or not at all; nothing of it ends the agent.
     """
 
     def __init__(self, folder: Path, commands: Mapping[str, Callable[[Asked], Awaitable[Answer]]]) -> None:
@@ -56,15 +63,17 @@ class Control:
     async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         try:
             with contextlib.suppress(ConnectionError):  # who asked does not wait for the answer
-                answer = await self._answer(await reader.readline())
-                writer.write(json.dumps(answer).encode() + b"\n")
-                await writer.drain()
+                line = await _line(reader)
+                if line is not None:
+                    answer = await self._answer(line)
+                    writer.write(json.dumps(answer).encode() + b"\n")
+                    await writer.drain()
         finally:
             writer.close()
 
     async def _answer(self, line: bytes) -> Answer:
         command, asked = None, {}
-        with contextlib.suppress(ValueError, KeyError, TypeError):
+        with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
             asked = json.loads(line)
             command = self._commands.get(asked["do"])
         if command is None:
@@ -73,6 +82,20 @@ class Control:
             return await command(asked)
         except FirstseenError as error:
             return {"error": str(error)}
+        except Exception as error:  # told of; the log stream goes on whatever is asked beside it
+            log.exception("control_answer_failed")
+            return {"error": f"a mistake of the program: {type(error).__name__}; the agent's log has the rest"}
+
+
+async def _line(reader: StreamReader) -> bytes | None:
+    """What is asked; empty where it is longer than anything that is, and None where it does not come."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            return await reader.readline()
+    except TimeoutError:
+        return None
+    except ValueError:
+        return b""
 
 
 def ask(folder: Path, command: str, **more: str) -> Answer | None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import stat
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from firstseen import control
 from firstseen.control import NAME, Control, ask
 from firstseen.errors import StoreError
 
@@ -26,16 +28,20 @@ async def fail(_: Mapping[str, Any]) -> Mapping[str, Any]:
     raise StoreError("there is no room")
 
 
-COMMANDS = {"double": double, "fail": fail, "repeat": repeat}
+async def err(_: Mapping[str, Any]) -> Mapping[str, Any]:
+    raise ZeroDivisionError
+
+
+COMMANDS = {"double": double, "fail": fail, "repeat": repeat, "err": err}
 
 
 async def answered(folder: Path, command: str, **more: str) -> Mapping[str, Any] | None:
-    control = Control(folder, COMMANDS)
-    await control.open()
+    agent = Control(folder, COMMANDS)
+    await agent.open()
     try:
         return await asyncio.to_thread(ask, folder, command, **more)
     finally:
-        control.close()
+        agent.close()
 
 
 def test_what_is_asked_for_is_done_and_answered(tmp_path: Path) -> None:
@@ -71,28 +77,62 @@ def test_nobody_is_there(tmp_path: Path) -> None:
 
 def test_it_is_for_the_owner_alone(tmp_path: Path) -> None:
     async def mode() -> int:
-        control = Control(tmp_path, COMMANDS)
-        await control.open()
+        agent = Control(tmp_path, COMMANDS)
+        await agent.open()
         found = stat.S_IMODE((tmp_path / NAME).stat().st_mode)
-        control.close()
+        agent.close()
         return found
 
     assert asyncio.run(mode()) == 0o600
 
 
-@pytest.mark.parametrize("line", [b"\n", b"[]\n", b"{}\n", b"no JSON\n", b'{"do": []}\n'], ids=ascii)
-def test_other_lines_are_answered(tmp_path: Path, line: bytes) -> None:
-    async def reply() -> bytes:
-        control = Control(tmp_path, COMMANDS)
-        await control.open()
-        reader, writer = await asyncio.open_unix_connection(tmp_path / NAME)
-        writer.write(line)
-        found = await reader.read()
-        writer.close()
-        control.close()
-        return found
+async def replied(folder: Path, sent: bytes) -> tuple[bytes, list[Any]]:
+    """The answer to these bytes, and what the loop had to be told of."""
+    faults: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    agent = Control(folder, COMMANDS)
+    await agent.open()
+    reader, writer = await asyncio.open_unix_connection(folder / NAME)
+    writer.write(sent)
+    found = await reader.read()
+    writer.close()
+    agent.close()
+    return found, faults
 
-    assert b"does not know what it is asked for" in asyncio.run(reply())
+
+OTHER = [
+    b"\n",
+    b"[]\n",
+    b"{}\n",
+    b"no JSON\n",
+    b'{"do": []}\n',
+    b"\xff\xff\n",
+    pytest.param(b"[" * 60_000 + b"\n", id="deep"),
+    pytest.param(b"x" * 70_000 + b"\n", id="long"),
+    pytest.param(b"x" * 70_000, id="without end"),
+]
+
+
+@pytest.mark.parametrize("line", OTHER, ids=ascii)
+def test_other_lines_are_answered(tmp_path: Path, line: bytes) -> None:
+    answer, faults = asyncio.run(replied(tmp_path, line))
+
+    assert b"does not know what it is asked for" in answer
+    assert faults == []
+
+
+def test_a_line_that_does_not_come_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "PATIENCE_S", 0.05)
+
+    assert asyncio.run(replied(tmp_path, b'{"do":')) == (b"", [])
+
+
+def test_a_mistake_of_the_program_is_told_and_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    answer, faults = asyncio.run(replied(tmp_path, b'{"do": "err"}\n'))
+
+    assert json.loads(answer)["error"].startswith("a mistake of the program: ZeroDivisionError")
+    assert faults == []
+    assert caplog.messages == ["control_answer_failed"]
 
 
 def test_an_agent_that_ends_meanwhile(tmp_path: Path) -> None:
@@ -104,12 +144,12 @@ def test_an_agent_that_ends_meanwhile(tmp_path: Path) -> None:
             await asyncio.sleep(60)
             return {}
 
-        control = Control(tmp_path, {"wait": wait})
-        await control.open()
+        agent = Control(tmp_path, {"wait": wait})
+        await agent.open()
         asking = asyncio.create_task(asyncio.to_thread(ask, tmp_path, "wait"))
         task = await serving.get()
         assert task is not None
-        control.close()
+        agent.close()
         task.cancel()
         return await asking
 
@@ -119,14 +159,14 @@ def test_an_agent_that_ends_meanwhile(tmp_path: Path) -> None:
 
 def test_who_asks_and_does_not_wait_is_no_trouble(tmp_path: Path) -> None:
     async def go() -> Mapping[str, Any] | None:
-        control = Control(tmp_path, COMMANDS)
-        await control.open()
+        agent = Control(tmp_path, COMMANDS)
+        await agent.open()
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(tmp_path / NAME))
         try:
             return await asyncio.to_thread(ask, tmp_path, "double")
         finally:
-            control.close()
+            agent.close()
 
     assert asyncio.run(go()) == {"double": 2}
 
