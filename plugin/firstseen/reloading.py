@@ -106,15 +106,25 @@ class Reloading:
         """What a reload would come to now if ``file`` were the configuration, for JSON; nothing is changed.
 
         ``refused`` is what is wrong; where nothing is, ``changes`` is what would be different, and ``rules`` how many
-        would run. Not known is what only doing it shows, such as a state that cannot be written.
+        would run. Not known is what only doing it shows, such as a state that cannot be written. Raises
+        `FirstseenError` where no file can be called so.
         """
         read: asyncio.Future[Future[Fresh]] = asyncio.get_running_loop().create_future()
-        self._aside.run(partial(self._read, file), read.set_result)
+        self._aside.run(lambda: self._read(self._as_known(file)), read.set_result)
         try:
             fresh = (await read).result()
         except ConfigError as error:
             return {"refused": [str(problem) for problem in error.problems]}
         return {"refused": [], "changes": fresh.changes.as_dict(), "rules": len(fresh.provisions.rules.rules)}
+
+    def _as_known(self, file: Path) -> Path:
+        """The path that SIGHUP reads where ``file`` is the same by another name: relative paths begin at the path."""
+        try:
+            return self._running.path if file.samefile(self._running.path) else file
+        except OSError:  # one of the two is not there: who reads it says so
+            return file
+        except ValueError as error:
+            raise FirstseenError(f"{str(file)!a} cannot be the name of a file: {error}") from error
 
     def _read(self, file: Path) -> Fresh:
         """Beside the loop. Raises `ConfigError`, with what is wrong with anything."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from firstseen.errors import StoreError
+from firstseen.errors import FirstseenError, StoreError
 from firstseen.store.compaction import Sizes
 from firstseen.upkeep import Upkeep
 from support.keeping import Bench
@@ -276,3 +276,19 @@ def test_foretelling_says_what_would_be_refused(bench: Bench, caplog: pytest.Log
     assert (bench.reloads.failed, names(caplog)) == (0, [])
     bench.reloading.reload()
     assert told == {"refused": list(bench.reloads.problems)}
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"], ids=ascii)
+def test_what_is_no_name_of_a_file_cannot_be_foretold(bench: Bench, name: str) -> None:
+    bench.start()
+    with pytest.raises(FirstseenError, match="cannot be the name of a file"):
+        asyncio.run(bench.reloading.foretell(Path(name)))
+
+
+def test_foretelling_reads_the_same_file_by_the_name_that_a_reload_reads(bench: Bench, tmp_path: Path) -> None:
+    bench.start()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/other.toml").symlink_to(bench.folder / "firstseen.toml")
+    told = asyncio.run(bench.reloading.foretell(tmp_path / "elsewhere/other.toml"))
+    assert told["refused"] == []
+    assert (told["rules"], {name: found for name, found in told["changes"].items() if found}) == (1, {})
