@@ -1,5 +1,8 @@
 """What commands on the same machine ask of the agent that has a state: a socket in its folder, a line of JSON each way.
 
+An answer may take minutes. So while the agent is at work on it there comes an empty line every now and then, and who
+asks waits for as long as there do: an agent that hangs, or somebody else who listens there, is silent.
+
 Who may read the state may ask: the folder is for its owner alone.
 """
 
@@ -11,12 +14,16 @@ import json
 import logging
 import os
 import socket
+import stat
 from asyncio import StreamReader, StreamWriter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from firstseen.errors import FirstseenError, StoreError
+from firstseen.store.selection import spelled
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +32,19 @@ NAME = "control"
 PATIENCE_S = 10.0
 """For how long the agent waits for the line of who has connected."""
 
+BEAT_S = 1.0
+"""After so many seconds each without an answer the agent says that it is at work on it."""
+
+SILENCE_S = 30.0
+"""For how long who asks waits for the next sign of life."""
+
+MOST_BYTES = 16 << 20
+"""Of an answer: what is more is not read. One about some thousand rules is 1 MiB."""
+
 Answer = Mapping[str, Any]
 Asked = Mapping[str, Any]
+
+Shape = TypeVar("Shape")
 
 
 class Control:
@@ -65,7 +83,7 @@ class Control:
             with contextlib.suppress(ConnectionError):  # who asked does not wait for the answer
                 line = await _line(reader)
                 if line is not None:
-                    answer = await self._answer(line)
+                    answer = await _at_work(self._answer(line), writer)
                     writer.write(json.dumps(answer).encode() + b"\n")
                     await writer.drain()
         finally:
@@ -98,29 +116,92 @@ async def _line(reader: StreamReader) -> bytes | None:
         return b""
 
 
-def ask(folder: Path, command: str, **more: str) -> Answer | None:
-    """What the agent that has the state in ``folder`` answers, waited for; None where there is none.
+async def _at_work(answering: Coroutine[Any, Any, Answer], writer: StreamWriter) -> Answer:
+    """The answer; who waits for it is told every now and then that it will come."""
+    task = asyncio.create_task(answering)
+    try:
+        while not (await asyncio.wait([task], timeout=BEAT_S))[0]:
+            if not writer.is_closing():
+                writer.write(b"\n")
+        return await task
+    finally:
+        task.cancel()
 
-    ``more`` is what the command is about.
 
-    Raises `StoreError` with what it could not do, or where it ended meanwhile.
+def ask(folder: Path, command: str, shape: type[Shape], **more: str) -> Shape | None:
+    """What the agent that has the state in ``folder`` answers, waited for; None where nobody answers there.
+
+    ``shape`` is what an answer has to be like, for `msgspec.convert`; ``more`` is what the command is about.
+
+    Raises `StoreError` with what it could not do, where it ended meanwhile or hangs, where what answers is no agent of
+    this version, and where it cannot be known whether one runs. Nothing in it is a command to a terminal.
     """
     with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(SILENCE_S)
         try:
-            with _short(folder) as short:
-                connection.connect(str(short / NAME))
-        except OSError:  # it does not run, or is none of ours: who takes the state itself finds out
-            return None
-        with contextlib.suppress(ConnectionError), connection.makefile("rwb") as file:
-            file.write(json.dumps({"do": command, **more}).encode() + b"\n")
-            file.flush()
-            line = file.readline()
-            if line.endswith(b"\n"):
-                answer: Answer = json.loads(line)
-                if "error" in answer:
-                    raise StoreError(answer["error"])
-                return answer
+            if not _connected(connection, folder):
+                return None
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(json.dumps({"do": command, **more}).encode() + b"\n")
+                if (line := _answered(connection, folder)) is not None:
+                    return _read(line, folder, shape)
+        except (TimeoutError, BlockingIOError):  # the latter where as many wait for it as may
+            raise StoreError(
+                f"whoever listens at {_named(folder)} says nothing for {SILENCE_S:g} s: the agent hangs, or it is none"
+            ) from None
     raise StoreError(f"the agent that had the state in {folder} ended before it was done; its log may say why")
+
+
+def _connected(connection: socket.socket, folder: Path) -> bool:
+    """Whether somebody listens there. Raises `StoreError` where that cannot be known."""
+    try:
+        with _short(folder) as short:
+            if not stat.S_ISSOCK((short / NAME).stat().st_mode):
+                raise StoreError(
+                    f"{_named(folder)} is no socket, so that it is not known whether an agent runs here: "
+                    "if none does, remove it; if one does, restart it"
+                )
+            connection.connect(str(short / NAME))
+    except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):  # who was killed leaves a socket
+        return False
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        raise StoreError(
+            f"{_named(folder)} cannot be connected to ({error.strerror}), so that it is not known whether an agent runs"
+            " here: ask as the user of the agent"
+        ) from error
+    return True
+
+
+def _answered(connection: socket.socket, folder: Path) -> bytes | None:
+    """The line that comes, without those before it that say that it will; None where the connection ends instead."""
+    came, line = 0, bytearray()
+    while piece := connection.recv(1 << 16):
+        came += len(piece)
+        if came > MOST_BYTES:
+            raise StoreError(f"what {_named(folder)} answers has no end: it is no agent")
+        line += piece
+        if line.startswith(b"\n"):
+            line = line.lstrip(b"\n")
+        if b"\n" in piece and b"\n" in line:
+            return bytes(line.partition(b"\n")[0])
+    return None
+
+
+def _read(line: bytes, folder: Path, shape: type[Shape]) -> Shape:
+    try:
+        answer = json.loads(line)
+        if isinstance(answer, dict) and isinstance(answer.get("error"), str):
+            raise StoreError("\n".join(map(spelled, answer["error"].split("\n"))))
+        return msgspec.convert(answer, shape)  # json knows texts that are none, as a path may be
+    except (ValueError, RecursionError) as error:
+        what = f"what {_named(folder)} answers is no answer of this version: {spelled(str(error))}"
+        raise StoreError(f"{what}; is it an agent, and of the same version?") from error
+
+
+def _named(folder: Path) -> str:
+    return f"{folder / NAME}"
 
 
 @contextlib.contextmanager

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import socket
 import stat
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from firstseen import control
@@ -35,11 +39,14 @@ async def err(_: Mapping[str, Any]) -> Mapping[str, Any]:
 COMMANDS = {"double": double, "fail": fail, "repeat": repeat, "err": err}
 
 
-async def answered(folder: Path, command: str, **more: str) -> Mapping[str, Any] | None:
+Answer = dict[str, Any]
+
+
+async def answered(folder: Path, command: str, **more: str) -> Answer | None:
     agent = Control(folder, COMMANDS)
     await agent.open()
     try:
-        return await asyncio.to_thread(ask, folder, command, **more)
+        return await asyncio.to_thread(ask, folder, command, Answer, **more)
     finally:
         agent.close()
 
@@ -67,11 +74,11 @@ def test_a_folder_with_a_long_name(tmp_path: Path) -> None:
 
 
 def test_nobody_is_there(tmp_path: Path) -> None:
-    assert ask(tmp_path, "double") is None
-    assert ask(tmp_path / "missing", "double") is None
+    assert ask(tmp_path, "double", Answer) is None
+    assert ask(tmp_path / "missing", "double", Answer) is None
     with socket.socket(socket.AF_UNIX) as ended:  # one that was killed leaves its socket
         ended.bind(str(tmp_path / NAME))
-    assert ask(tmp_path, "double") is None
+    assert ask(tmp_path, "double", Answer) is None
     assert asyncio.run(answered(tmp_path, "double")) == {"double": 2}
 
 
@@ -146,7 +153,7 @@ def test_an_agent_that_ends_meanwhile(tmp_path: Path) -> None:
 
         agent = Control(tmp_path, {"wait": wait})
         await agent.open()
-        asking = asyncio.create_task(asyncio.to_thread(ask, tmp_path, "wait"))
+        asking = asyncio.create_task(asyncio.to_thread(ask, tmp_path, "wait", Answer))
         task = await serving.get()
         assert task is not None
         agent.close()
@@ -164,7 +171,7 @@ def test_who_asks_and_does_not_wait_is_no_trouble(tmp_path: Path) -> None:
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(tmp_path / NAME))
         try:
-            return await asyncio.to_thread(ask, tmp_path, "double")
+            return await asyncio.to_thread(ask, tmp_path, "double", Answer)
         finally:
             agent.close()
 
@@ -176,3 +183,117 @@ def test_a_place_that_cannot_be_had(tmp_path: Path) -> None:
 
     with pytest.raises(OSError, match="directory"):
         asyncio.run(Control(tmp_path, COMMANDS).open())
+
+
+@contextmanager
+def somebody(folder: Path, says: Callable[[socket.socket], object]) -> Iterator[None]:
+    """Listens at the place of the agent's socket, and is none; what it ``says`` to who comes may end in an error."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(folder / NAME))
+        listening.listen(1)
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection, suppress(OSError):
+                connection.recv(1 << 16)
+                says(connection)
+                connection.recv(1)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield
+        thread.join(60)
+
+
+def endless(connection: socket.socket) -> None:
+    while True:
+        connection.sendall(b"x" * (1 << 20))
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        (b"\xff\xfenope\n", "no answer of this version"),
+        (b"5\n", "no answer of this version: Expected `object`, got `int`"),
+        (b"[" * 60_000 + b"\n", "no answer of this version"),
+        (b'{"error": 5}\n', "no answer of this version"),
+        (b"{}\n", "no answer of this version: Object missing required field `double`"),
+        (b'{"double": "\\u001b[31m"}\n', "no answer of this version"),
+    ],
+    ids=lambda each: ascii(each)[:40],
+)
+def test_what_is_no_answer(tmp_path: Path, sent: bytes, told: str) -> None:
+    class Doubled(msgspec.Struct):
+        double: int
+
+    with somebody(tmp_path, lambda client: client.sendall(sent)), pytest.raises(StoreError) as caught:
+        ask(tmp_path, "double", Doubled)
+
+    assert f"what {tmp_path}/control answers is {told}" in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+def test_an_error_is_no_command_to_a_terminal(tmp_path: Path) -> None:
+    sent = b'{"error": "one\\n\\u001b]0;two\\u0007"}\n'
+
+    with somebody(tmp_path, lambda client: client.sendall(sent)), pytest.raises(StoreError) as caught:
+        ask(tmp_path, "double", Answer)
+
+    assert str(caught.value) == 'one\n"\\u001b]0;two\\u0007"'
+
+
+def test_an_answer_without_end(tmp_path: Path) -> None:
+    with somebody(tmp_path, endless), pytest.raises(StoreError, match="has no end: it is no agent"):
+        ask(tmp_path, "double", Answer)
+
+
+def test_who_says_nothing_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "SILENCE_S", 0.2)
+
+    for says in (lambda _: None, lambda client: client.sendall(b'\n\n{"double"')):
+        with somebody(tmp_path, says), pytest.raises(StoreError, match=r"says nothing for 0\.2 s: the agent hangs"):
+            ask(tmp_path, "double", Answer)
+        (tmp_path / NAME).unlink()
+
+
+def test_an_agent_at_which_too_many_wait(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        listening = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listening.bind(str(tmp_path / NAME))
+        listening.listen(0)
+        stack.enter_context(socket.socket(socket.AF_UNIX)).connect(str(tmp_path / NAME))
+
+        with pytest.raises(StoreError, match="says nothing"):
+            ask(tmp_path, "double", Answer)
+
+
+def test_what_takes_long_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "BEAT_S", 0.05)
+    monkeypatch.setattr(control, "SILENCE_S", 1.0)
+
+    async def labour(_: Mapping[str, Any]) -> Mapping[str, Any]:
+        await asyncio.sleep(2.0)
+        return {"done": True}
+
+    async def go() -> Answer | None:
+        agent = Control(tmp_path, {"labour": labour})
+        await agent.open()
+        try:
+            return await asyncio.to_thread(ask, tmp_path, "labour", Answer)
+        finally:
+            agent.close()
+
+    assert asyncio.run(go()) == {"done": True}
+
+
+def test_a_place_where_nobody_can_be_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / NAME).write_text("x")
+    with pytest.raises(StoreError, match=f"{tmp_path}/control is no socket, so that it is not known whether"):
+        ask(tmp_path, "double", Answer)
+
+    def deny(*_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(control.os, "open", deny)
+    with pytest.raises(StoreError, match=r"cannot be connected to \(Permission denied\).* as the user of the agent"):
+        ask(tmp_path, "double", Answer)

@@ -11,6 +11,7 @@ from contextlib import closing
 from typing import Any, BinaryIO
 
 import click
+from msgspec import Struct
 from msgspec.structs import asdict
 
 from firstseen.cli import EXIT_FAILED
@@ -194,6 +195,8 @@ def compact_file(place: Place, output: str) -> None:
     """Write the database anew without the room that is free in it.
 
     The agent does it itself if it runs: meanwhile what it remembers waits to be written, and chunks for their acks.
+    However long that takes, it is waited for, unless it gives no sign of life for 30 s.
+
     For a state on disk: the server of a shared one sees to its own memory and files.
     """
     if isinstance(place, Shared):
@@ -201,8 +204,16 @@ def compact_file(place: Place, output: str) -> None:
             f"{place} is on a server, which gives back by itself what is not used any more: "
             "MEMORY PURGE and BGREWRITEAOF are its own commands for that"
         )
-    sizes = ask(place.path, "compact") or compact(place.path)._asdict()
-    click.echo(json.dumps(sizes) if output == "json" else f"{sizes['before']} bytes, now {sizes['after']}")
+    sizes = ask(place.path, "compact", _Sizes) or compact(place.path)
+    told = {"before": sizes.before, "after": sizes.after}
+    click.echo(json.dumps(told) if output == "json" else f"{sizes.before} bytes, now {sizes.after}")
+
+
+class _Sizes(Struct, frozen=True):
+    """What the agent answers: see `firstseen.store.compaction.Sizes`."""
+
+    before: int
+    after: int
 
 
 def _place_told(place: Place) -> dict[str, str]:

@@ -7,9 +7,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import click
+from msgspec import Struct
 from msgspec.structs import asdict
 
 from firstseen import config
@@ -23,6 +24,7 @@ from firstseen.rulekeeper import unused_patterns
 from firstseen.rules.ruleset import RuleSet
 from firstseen.running import Running
 from firstseen.states import configured, read_if_there
+from firstseen.store.selection import spelled
 
 
 @click.command("validate")
@@ -36,8 +38,9 @@ def command(ctx: click.Context, file: Path, wants_changes: bool, output: str) ->
     One line per problem, exit 78 if there is any. Rules that cannot run in this version, exceptions without effect, and
     settings of rules that are not there, are told of, and are no problem. Nothing is asked of the servers it names.
 
-    With --changes the agent that runs on the state of this configuration is asked what it would do at SIGHUP; where
-    none runs, that is compared with what the state knows.
+    With --changes the agent that runs on the state of this configuration is asked what it would do at SIGHUP, and
+    waited for, unless it gives no sign of life for 30 s; where none answers, what is configured is compared with what
+    the state knows.
     """
     problems, found = _checked(file)
     rules = RuleSet([]) if found is None else found.rules
@@ -54,10 +57,16 @@ def command(ctx: click.Context, file: Path, wants_changes: bool, output: str) ->
         click.echo(json.dumps(told if reload is None else told | {"reload": reload}))
     else:
         for line in _lines(file, problems, rules, unused):
-            click.echo(line)
-        if reload is not None:
-            click.echo("\n".join(_of_reload(reload, refused)))
+            _print(line)
+        for line in () if reload is None else _of_reload(reload, refused):
+            _print(line)
     ctx.exit(EXIT_CONFIG if problems or refused else 0)
+
+
+def _print(text: str) -> None:
+    """What others have written is no command to the terminal, and a name of a file may be no text."""
+    for line in text.split("\n"):
+        click.echo(spelled(line))
 
 
 def _lines(file: Path, problems: Sequence[Problem], rules: RuleSet, unused: Sequence[Problem]) -> Iterator[str]:
@@ -84,11 +93,43 @@ def _of_reload(told: Mapping[str, Any], refused: Sequence[str]) -> Iterator[str]
     found = told["changes"]
     for name, more in _OF_RULES.items():
         for rule in found[name]:
-            yield f"rule {name}: {rule['name']} ({rule['id']}){more}"
+            yield f"rule {name}: {spelled(rule['name'])} ({spelled(rule['id'])}){more}"
     yield from (f"setting taken: {name}" for name in found["taken"])
     yield from (f"setting waits: {name}: it is taken at the next start" for name in found["waits"])
     counts = ", ".join(f"{len(names)} {name}" for name, names in found.items())
     yield f"reload: {told['rules']} rules; {counts} ({against})"
+
+
+class _Rule(TypedDict):
+    id: str
+    name: str
+
+
+class _Changes(TypedDict):
+    """See `firstseen.changes.Changes`."""
+
+    added: list[_Rule]
+    removed: list[_Rule]
+    changed: list[_Rule]
+    edited: list[_Rule]
+    taken: list[str]
+    waits: list[str]
+
+
+class _Foretold(Struct, frozen=True):
+    """What the agent answers: see `firstseen.reloading.Reloading.foretell`."""
+
+    refused: list[str]
+    changes: _Changes | None = None
+    rules: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.refused and (self.changes is None or self.rules is None):
+            raise ValueError("it neither refuses nor says what would be different")
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it came."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 _OF_RULES = {
@@ -99,8 +140,8 @@ _OF_RULES = {
 }
 _AGAINST = {
     "agent": "as the agent says that runs here",
-    "state": "no agent runs here: compared with what the state knows, which is no settings",
-    "nothing": "no agent runs here, and there is no state yet",
+    "state": "no agent answers here: compared with what the state knows, which is no settings",
+    "nothing": "no agent answers here, and there is no state yet",
 }
 
 
@@ -108,9 +149,10 @@ def _foretold(found: Provisions | None, problems: Sequence[Problem]) -> dict[str
     """What a reload would come to, as `firstseen.reloading.Reloading.foretell` says. Raises `StoreError`."""
     if found is None:
         return {"against": "nothing", "refused": list(map(str, problems))}
-    told = ask(found.config.state.path, "foretell", file=str(found.config.path.resolve()))
+    # Absolute, as the agent is elsewhere, and through no link: where one stands relative paths in the file begin.
+    told = ask(found.config.state.path, "foretell", _Foretold, file=str(found.config.path.absolute()))
     if told is not None:
-        return {"against": "agent", **told}
+        return {"against": "agent", **told.as_dict()}
     reader = read_if_there(configured(found.config))
     against = "nothing" if reader is None else "state"
     if problems:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from firstseen.cli import main
+from firstseen.control import Control
 from firstseen.detect.law import Occurrence
 from firstseen.detect.new_terms import NewTermsLaw, Sighting
 from firstseen.detect.suppression import Window
@@ -379,6 +381,32 @@ def test_compact(folder: Path) -> None:
     assert told["after"] == (folder / "lmdb" / "data.mdb").stat().st_size
     assert told["before"] > 0
     assert len(remembered(place)) == 4
+
+
+def test_compact_where_it_cannot_be_known_whether_an_agent_runs(folder: Path) -> None:
+    named = filled(OnDisk(folder, MAP_SIZE))
+    (folder / "control").write_text("x")
+
+    result = run("compact", *named)
+
+    assert result.exit_code == 1
+    assert f"firstseen: {folder}/control is no socket, so that it is not known whether an agent runs" in result.stderr
+
+
+def test_the_agent_compacts_its_state(folder: Path) -> None:
+    async def sizes(_: object) -> dict[str, int]:
+        return {"before": 7, "after": 5}
+
+    async def asked() -> dict[str, Any]:
+        control = Control(folder, {"compact": sizes})
+        await control.open()
+        try:
+            return await asyncio.to_thread(of_json, "compact", *named)
+        finally:
+            control.close()
+
+    named = filled(OnDisk(folder, MAP_SIZE))
+    assert asyncio.run(asked()) == {"before": 7, "after": 5}
 
 
 def test_a_server_compacts_by_itself() -> None:

@@ -194,7 +194,7 @@ def test_what_a_reload_would_change_where_there_is_no_state(tmp_path: Path) -> N
     assert result.stdout.splitlines()[1:] == [
         "rule added: A rule for tests (a)",
         "reload: 1 rules; 1 added, 0 removed, 0 changed, 0 edited, 0 taken, 0 waits"
-        " (no agent runs here, and there is no state yet)",
+        " (no agent answers here, and there is no state yet)",
     ]
     assert not (tmp_path / "state").exists()
 
@@ -286,3 +286,39 @@ def test_what_is_wrong_would_be_refused(tmp_path: Path) -> None:
         assert result.exit_code == 78
         assert len(result.stdout.splitlines()) == 2
         assert result.stdout.splitlines()[1].startswith("reload refused: all stays as it is")
+
+
+def test_the_agent_is_told_of_the_file_by_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path, a=rule_text(rule_id="a"))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/real.toml").write_text(f'{RULES}[state]\npath = "state"\n')
+    (tmp_path / "firstseen.toml").symlink_to("data/real.toml")
+    monkeypatch.chdir(tmp_path)
+    with an_agent(tmp_path / "state", {"refused": ["x"]}) as asked:
+        CliRunner().invoke(main, ["validate", "-c", "firstseen.toml", "--changes"])
+
+    assert [each["file"] for each in asked] == [str(tmp_path / "firstseen.toml")]
+
+
+@pytest.mark.parametrize(
+    "answer", [{}, {"refused": []}, {"refused": [], "changes": {"added": 5}, "rules": "x"}, {"refused": 5}], ids=str
+)
+def test_an_answer_that_is_none(tmp_path: Path, answer: Mapping[str, Any]) -> None:
+    written(tmp_path, a=rule_text(rule_id="a"))
+    with an_agent(tmp_path / "state", answer):
+        result = validate(tmp_path, f'{RULES}[state]\npath = "state"\n', "--changes")
+
+    assert result.exit_code == 1
+    assert f"firstseen: what {tmp_path}/state/control answers is no answer of this version: " in result.stderr
+
+
+def test_what_an_agent_says_is_no_command_to_the_terminal(tmp_path: Path) -> None:
+    written(tmp_path, a=rule_text(rule_id="a"))
+    found = Changes(added=[Change("a", "\x1b[31mA\nreload: 9 rules")]).as_dict()
+    for answer in ({"refused": ["one\n\x1b]0;two\x07"]}, {"refused": [], "changes": found, "rules": 1}):
+        with an_agent(tmp_path / "state", answer):
+            result = validate(tmp_path, f'{RULES}[state]\npath = "state"\n', "--changes")
+        (tmp_path / "state").rmdir()
+
+        assert all(line.isprintable() for line in result.stdout.splitlines())
+        assert len(result.stdout.splitlines()) == (4 if answer["refused"] else 3)
