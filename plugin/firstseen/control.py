@@ -80,7 +80,8 @@ class Control:
 
     async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         try:
-            with contextlib.suppress(ConnectionError):  # who asked does not wait for the answer
+            # Who asked does not wait for the answer, or the agent ends before there is one: he sees the end of it.
+            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
                 line = await _line(reader)
                 if line is not None:
                     answer = await _at_work(self._answer(line), writer)
@@ -141,8 +142,9 @@ def ask(folder: Path, command: str, shape: type[Shape], **more: str) -> Shape | 
         try:
             if not _connected(connection, folder):
                 return None
-            with contextlib.suppress(ConnectionError):
+            with contextlib.suppress(ConnectionError):  # what was said before the end is read all the same
                 connection.sendall(json.dumps({"do": command, **more}).encode() + b"\n")
+            with contextlib.suppress(ConnectionError):
                 if (line := _answered(connection, folder)) is not None:
                     return _read(line, folder, shape)
         except (TimeoutError, BlockingIOError):  # the latter where as many wait for it as may

@@ -164,6 +164,32 @@ def test_an_agent_that_ends_meanwhile(tmp_path: Path) -> None:
         asyncio.run(asyncio.wait_for(end(), 20))
 
 
+def test_an_agent_ends_without_complaint_while_somebody_waits(tmp_path: Path) -> None:
+    faults: list[Any] = []
+
+    async def go() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+        begun = asyncio.Event()
+
+        async def wait(_: Mapping[str, Any]) -> Mapping[str, Any]:
+            begun.set()
+            await asyncio.sleep(60)
+            return {}
+
+        agent = Control(tmp_path, {"wait": wait})
+        await agent.open()
+        for line in (b'{"do":', b'{"do": "wait"}\n'):
+            client = clients.enter_context(socket.socket(socket.AF_UNIX))
+            client.connect(str(tmp_path / NAME))
+            client.sendall(line)
+        await begun.wait()
+        agent.close()
+
+    with ExitStack() as clients:
+        asyncio.run(go())
+    assert faults == []
+
+
 def test_who_asks_and_does_not_wait_is_no_trouble(tmp_path: Path) -> None:
     async def go() -> Mapping[str, Any] | None:
         agent = Control(tmp_path, COMMANDS)
