@@ -90,7 +90,7 @@ class Notifier:
     def _send(self, *lines: str) -> None:
         if self._socket is None:
             return
-        self._waiting.append("\n".join(lines).encode())
+        self._waiting.append("\n".join(lines).encode("utf-8", "backslashreplace"))  # a path may be no text
         if len(self._waiting) > MOST_WAITING:
             self._give_up(f"it took none of {MOST_WAITING} messages")
         elif self._retry is None:

@@ -95,6 +95,11 @@ def test_a_life(told: Notifier, manager: Manager, timers: Timers) -> None:
     ]
 
 
+def test_a_name_that_is_no_text_is_spelled_out(told: Notifier, manager: Manager) -> None:
+    told.ready("something old is kept: \udcff.toml:1: no rule")
+    assert manager.told()[0]["STATUS"] == r"something old is kept: \udcff.toml:1: no rule"
+
+
 def test_the_watchdog_is_fed_twice_in_its_time_until_the_end(told: Notifier, manager: Manager, timers: Timers) -> None:
     assert timers.set == []
     told.ready("")

@@ -150,7 +150,8 @@ def _readiness(reasons: Sequence[Reason], request: Request, *, in_full: bool) ->
         told = [{"code": each.code} | ({"text": each.text} if in_full else {}) for each in reasons]
         return _json(status, {"ready": not reasons, "reasons": told})
     lines = [f"{each.code}: {each.text}" if in_full else each.code for each in reasons]
-    return Response(status, "".join(f"{line}\n" for line in ["not ready" if reasons else "ready", *lines]).encode())
+    said = "".join(f"{line}\n" for line in ["not ready" if reasons else "ready", *lines])
+    return Response(status, said.encode("utf-8", "backslashreplace"))  # a path may hold bytes that are no text
 
 
 def _json(status: int, told: object) -> Response:

@@ -65,6 +65,21 @@ def test_alive_and_ready(tmp_path: Path) -> None:
     run(test)
 
 
+def test_a_name_that_is_no_text_does_not_hide_why_it_is_not_ready(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with visiting(tmp_path) as visitor:
+            ready(visitor)
+            visitor.observer.agency.reloads.problems = ["rules/\udcff.toml:1: no rule"]
+            why = r"rules_not_loaded: all is as it was before: rules/\udcff.toml:1: no rule"
+            response = visitor.ask("/readyz")
+            assert (response.status, response.body.decode()) == (503, f"not ready\n{why}\n")
+            (reason,) = json.loads(visitor.ask("/readyz", accept="application/json").body)["reasons"]
+            assert reason["text"].endswith("rules/\udcff.toml:1: no rule")
+            assert r"rules/\udcff.toml:1: no rule" in visitor.ask("/").body.decode()
+
+    run(test)
+
+
 def test_ready_as_json(tmp_path: Path) -> None:
     async def test() -> None:
         async with visiting(tmp_path) as visitor:

@@ -40,7 +40,7 @@ def page(told: Status) -> bytes:
         element("main", _trouble(told), overview(told), alerts(told), rules(told), ends(told), books(told), id="main"),
         _footer(told),
     )
-    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n".encode("utf-8", "replace")
+    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n".encode("utf-8", "backslashreplace")
 
 
 def _header(told: Status) -> Html:
