@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -107,7 +108,7 @@ class Reloading:
 
         ``refused`` is what is wrong; where nothing is, ``changes`` is what would be different, and ``rules`` how many
         would run. Not known is what only doing it shows, such as a state that cannot be written. Raises
-        `FirstseenError` where no file can be called so.
+        `FirstseenError` where no file can be called so, or where it is no plain one.
         """
         read: asyncio.Future[Future[Fresh]] = asyncio.get_running_loop().create_future()
         self._aside.run(lambda: self._read(self._as_known(file)), read.set_result)
@@ -120,6 +121,8 @@ class Reloading:
     def _as_known(self, file: Path) -> Path:
         """The path that SIGHUP reads where ``file`` is the same by another name: relative paths begin at the path."""
         try:
+            if not stat.S_ISREG(file.stat().st_mode):  # a pipe would be waited for, and no reload done meanwhile
+                raise FirstseenError(f"{file} is no plain file, and not read by the agent: write it into one")
             return self._running.path if file.samefile(self._running.path) else file
         except OSError:  # one of the two is not there: who reads it says so
             return file

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -283,6 +284,13 @@ def test_what_is_no_name_of_a_file_cannot_be_foretold(bench: Bench, name: str) -
     bench.start()
     with pytest.raises(FirstseenError, match="cannot be the name of a file"):
         asyncio.run(bench.reloading.foretell(Path(name)))
+
+
+def test_a_pipe_is_not_waited_for_to_foretell(bench: Bench, tmp_path: Path) -> None:
+    bench.start()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FirstseenError, match=f"^{tmp_path}/pipe is no plain file"):
+        asyncio.run(bench.reloading.foretell(tmp_path / "pipe"))
 
 
 def test_foretelling_reads_the_same_file_by_the_name_that_a_reload_reads(bench: Bench, tmp_path: Path) -> None:
