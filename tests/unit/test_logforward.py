@@ -5,13 +5,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from firstseen import logforward
 from firstseen.logforward import MOST_WAITING, LogForward
-from firstseen.logs import event
+from firstseen.logs import as_fields, event
 from firstseen.notation import Endpoint
 from support.peer_frames import Frame
 from support.peers import Reply, Sink
@@ -151,3 +152,115 @@ def test_a_line_that_made_room_while_it_was_sent_is_not_lost(sink: Sink, monkeyp
     sink.wait_for(2)
     handler.close()
     assert handler.lost == 0
+
+
+@contextmanager
+def answering(said: bytes, *, end: bool) -> Iterator[tuple[int, list[bytes]]]:
+    """A server that says something to whoever connects, hears what follows soon, and may end the connection itself."""
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    accepted, _ = listening.accept()
+                    with accepted:
+                        accepted.sendall(said)
+                        heard.append(b"" if end else accepted.recv(1 << 16))
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listening.getsockname()[1], heard
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join(TIMEOUT_S)
+
+
+@pytest.mark.parametrize(
+    ("said", "end", "reason"),
+    [
+        (b"", True, "ends every connection at once"),
+        (b"\x92\xa4HELO\x80", False, "asks for a shared key"),
+        (b"220 mail.example.com", False, "speaks first"),
+    ],
+)
+def test_a_server_that_wants_something_else_gets_no_line_and_that_is_said(
+    said: bytes, end: bool, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with answering(said, end=end) as (port, heard):
+        handler = LogForward(Endpoint(f"127.0.0.1:{port}"), "t", "info", pause_s=0.01)
+        log = log_to(handler)
+        for number in range(5):
+            event(log, logging.INFO, f"happening {number}")
+        until(lambda: len(heard) > 2)
+        assert handler.lost == 0
+        handler.close()
+    assert not any(heard)
+    assert handler.lost == 5
+    told = [as_fields(record) for record in caplog.records]
+    assert [line["event"] for line in told] == ["log_not_forwarded", "log_lines_lost"]
+    assert all(reason in str(line["reason"]) for line in told)
+    assert told[1]["lines"] == 5
+
+
+def test_what_went_to_a_server_that_asks_late_is_lost_and_counted() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        handler = LogForward(Endpoint(f"127.0.0.1:{port}"), "t", "info", pause_s=0.01)
+        log = log_to(handler)
+        event(log, logging.INFO, "first")
+        accepted, _ = listening.accept()
+        with accepted:
+            assert b"first" in accepted.recv(1 << 16)
+            until(lambda: not handler._waiting)
+            accepted.sendall(b"\x92\xa4HELO\x80")
+            event(log, logging.INFO, "second")
+            until(lambda: handler.lost == 1)
+    handler.close()
+    assert handler.lost == 2
+
+
+def test_a_connection_that_the_server_has_ended_is_made_anew_and_nothing_is_said(
+    sink: Sink, caplog: pytest.LogCaptureFixture
+) -> None:
+    handler = LogForward(Endpoint(sink.address), "t", "info")
+    log = log_to(handler)
+    for number in range(3):
+        event(log, logging.INFO, f"happening {number}")
+        sink.wait_for(number + 1)
+        sink.drop()
+        until(lambda: not sink._open)
+    handler.close()
+    assert (handler.lost, caplog.records) == (0, [])
+
+
+def test_that_it_works_again_is_said_and_what_is_said_is_not_sent(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    handler = LogForward(Endpoint(f"127.0.0.1:{port}"), "t", "info", pause_s=0.01)
+    logging.getLogger().addHandler(handler)
+    try:
+        event(logging.getLogger("firstseen.test"), logging.INFO, "happened")
+        until(lambda: len(caplog.records) > 1)
+        with Sink(quiet, port=port) as late:
+            late.wait_for(1)
+            until(lambda: len(caplog.records) > 2)
+            handler.close()
+            assert [entry.record["event"] for entry in late.entries] == ["happened"]
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert [as_fields(record)["event"] for record in caplog.records] == [
+        "happened",
+        "log_not_forwarded",
+        "log_forwarded_again",
+    ]
+
+
+def test_no_socket_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    handler = LogForward(Endpoint(f"unix:{tmp_path}/none"), "t", "info", pause_s=0.01)
+    event(log_to(handler), logging.INFO, "happened")
+    handler.close()
+    assert handler.lost == 1
+    assert "No such file" in str(as_fields(caplog.records[0])["reason"])
