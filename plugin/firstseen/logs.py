@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal, TextIO
 
-from firstseen.sparing import SAME, TIMES, Sparing
+from firstseen.sparing import SAME, SEVERAL, TIMES, Sparing
 
 Value = str | int | float | bool | Sequence[str] | None
 """What a field may hold; None leaves the field out."""
@@ -98,6 +98,9 @@ def _read(record: logging.LogRecord) -> tuple[str, Mapping[str, Value]]:
     """The event and its fields; what other libraries log is an event by the name of their logger."""
     fields: Mapping[str, Value] | None = getattr(record, _FIELDS, None)
     if fields is not None:
+        if getattr(record, SEVERAL, False):
+            # The fields of one of them would say that all the others were his.
+            fields = {"several": True}
         told = {key: _cut(value) for key, value in fields.items() if value is not None}
         times: int | None = getattr(record, TIMES, None)
         return record.getMessage(), told if times is None else {**told, "times": times}

@@ -20,19 +20,26 @@ SAME: Final = "firstseen_same"
 TIMES: Final = "firstseen_times"
 """Attribute of a record that stands for several: how many."""
 
+SEVERAL: Final = "firstseen_several"
+"""Attribute of a record that stands for several that are not the same: what else it has is of the last one alone."""
+
 INTERVAL_S = 10.0
 
 MOST = 256
-"""Things that are told apart; all that are beyond are the same to us, where their events have one name."""
+"""Things that are told apart; all that are beyond are counted together, where their events have one name."""
 
 _Key: TypeAlias = tuple[int | str, ...]
 
+_TOGETHER: Final = 0
+"""In the key of what is counted together; what is the same has texts in this place, or nothing."""
+
 
 class _Told(Struct):
-    """What was told at ``since_s``, and the ``last`` of those that came ``again`` since."""
+    """What was told at ``since_s``, and the ``last`` of those ``again`` since, which may be of ``several`` things."""
 
     since_s: float
     last: logging.LogRecord
+    several: bool
     again: int = 0
 
 
@@ -64,11 +71,12 @@ class Sparing(logging.Handler):
             self._pass_on(record)
             return
         key: _Key = (record.levelno, record.getMessage(), *same)
-        if key not in self._told and len(self._told) >= self._most:
-            key = key[:2]
+        several = key not in self._told and len(self._told) >= self._most
+        if several:
+            key = (*key[:2], _TOGETHER)
         told = self._told.get(key)
         if told is None:
-            self._told[key] = _Told(self._clock(), record)
+            self._told[key] = _Told(self._clock(), record, several)
             self._pass_on(record)
         else:
             told.again += 1
@@ -95,6 +103,7 @@ class Sparing(logging.Handler):
             if told.again:
                 record = copy.copy(told.last)
                 setattr(record, TIMES, told.again)
+                setattr(record, SEVERAL, told.several)
                 self._pass_on(record)
                 told.again, told.since_s = 0, now_s
             else:

@@ -97,7 +97,22 @@ def test_whoever_has_a_new_reason_each_time_fills_neither_memory_nor_the_log() -
         bench.refuse("192.0.2.7:1", f"{size} bytes")
     assert len(bench.told) == 11
     bench.sparing.sum_up(all_of_it=True)
-    assert bench.told[11:] == [{"event": "refused", "peer": "192.0.2.7:1", "reason": "999 bytes", "times": 989}]
+    assert bench.told[11:] == [{"event": "refused", "several": True, "times": 989}]
+
+
+def test_what_is_counted_together_is_nobodys_and_what_is_told_apart_stays_his() -> None:
+    bench = Bench(most=1)
+    complain(bench.log, logging.WARNING, "refused", (), reason="the same for all")
+    for peer in range(1, 100):
+        bench.refuse(f"192.0.2.{peer}:1")
+    complain(bench.log, logging.WARNING, "refused", (), reason="the same for all")
+    bench.sparing.sum_up(all_of_it=True)
+    assert bench.told == [
+        {"event": "refused", "reason": "the same for all"},
+        {"event": "refused", "peer": "192.0.2.1:1", "reason": "no array"},
+        {"event": "refused", "reason": "the same for all", "times": 1},
+        {"event": "refused", "several": True, "times": 98},
+    ]
 
 
 def test_what_is_no_complaint_is_told_each_time(bench: Bench) -> None:
