@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Sequence
+import socket
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from firstseen.config.manual import settings
 from firstseen.config.sections import Config, Input, Log, Output
 from firstseen.config.state import State, StateSentinel, StateTls
 from firstseen.config.tables import ClientTls, ServerTls
-from firstseen.notation import Duration, Size
+from firstseen.notation import Duration, Endpoint, Size
 
 SHORTEST_LEASE = Duration("1s")
 """An alert takes this long to be delivered when a server is slow."""
+
+_LOOPBACK: Mapping[int, IPv4Address | IPv6Address] = {4: ip_address("127.0.0.1"), 6: ip_address("::1")}
+
+_LISTENING_EVERYWHERE: Mapping[int, IPv4Address | IPv6Address] = {4: IPv4Address(0), 6: IPv6Address(0)}
 
 Fault = tuple[Sequence[str], str]
 """The names of settings, the one to be changed first, and what is wrong between them."""
@@ -161,5 +167,42 @@ def _log(config: Config) -> Iterator[Fault]:
         yield ["log.forward"], f"expected a server without TLS, at a name or an IPv4 address, got {server}"
     elif not server.port and server.path is None:
         yield ["log.forward"], f'a server has a port from 1 to 65535, got "{server}"'
-    if any(server.place == endpoint.place for endpoint in config.input.listen):
+    if any(_reaches(server, endpoint) for endpoint in config.input.listen):
         yield ["log.forward", "input.listen"], f"{server} is where this agent listens itself"
+
+
+def _reaches(server: Endpoint, listening: Endpoint) -> bool:
+    """Whether connecting to ``server`` gets to what listens at ``listening``, as far as no name has to be asked for."""
+    if server.place == listening.place:
+        return True
+    if server.path is not None or server.port != listening.port:
+        return False
+    there = _addresses(listening.host)
+    for address in _addresses(server.host):
+        # To connect to no address in particular is to connect to this machine.
+        target = _LOOPBACK[address.version] if address.is_unspecified else address
+        if target in there or (_LISTENING_EVERYWHERE[target.version] in there and _is_here(target)):
+            return True
+    return False
+
+
+def _addresses(host: str) -> Collection[IPv4Address | IPv6Address]:
+    """What is written as an address, such as 127.1, or is localhost; of other names nobody is asked."""
+    if host.lower() == "localhost":
+        return list(_LOOPBACK.values())
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except OSError:
+        return []
+    return [ip_address(address[0]) for *_, address in found]
+
+
+def _is_here(address: IPv4Address | IPv6Address) -> bool:
+    """Whether it is one of this machine's."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as bound:
+            bound.bind((str(address), 0))
+    except OSError:
+        return False
+    return True

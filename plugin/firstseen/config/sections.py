@@ -290,7 +290,8 @@ class Log(Section, frozen=True, kw_only=True):
         Endpoint | None,
         Meta(
             description="Server that the log is sent to as well, over the Forward protocol without acknowledgements,"
-            ' such as the collector on this machine: "host:port" or "unix:/path". Empty sends it nowhere.'
+            ' shared key or TLS, such as the collector on this machine: "host:port" with a name or an IPv4 address, or'
+            ' "unix:/path". Empty sends it nowhere.'
         ),
     ] = None
     forward_tag: Annotated[str, Meta(min_length=1, description="The tag under which it is sent there.")] = "firstseen"
