@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from firstseen import config
+from firstseen import config, plainfile
 from firstseen.errors import ConfigError, FirstseenError
 from firstseen.logs import event
 from firstseen.record.enrichment import Database
@@ -85,6 +85,7 @@ class _Table:
             raise GeoIpError(setting, "needs the package maxminddb: pip install 'firstseen[geoip]'") from error
         self._damage = maxminddb.InvalidDatabaseError
         try:
+            plainfile.require(path)
             self._reader = maxminddb.open_database(path)
         except OSError as error:
             raise GeoIpError(setting, f"{path} cannot be read: {error.strerror or error}") from error

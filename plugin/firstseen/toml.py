@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import tomli
 
+from firstseen import plainfile
 from firstseen.errors import FirstseenError, Problem
 
 KeyPath = tuple[str | int, ...]
@@ -83,9 +84,9 @@ def load(path: Path) -> Document:
 
 
 def read(path: Path) -> bytes:
-    """What is in the file, unread; raises `TomlError`."""
+    """What is in the file, unread; raises `TomlError`, also for what is no plain file or larger than 16 MiB."""
     try:
-        return path.read_bytes()
+        return plainfile.read(path)
     except FileNotFoundError as error:
         raise TomlError(Problem(str(path), None, "no such file")) from error
     except OSError as error:

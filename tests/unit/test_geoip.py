@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -67,6 +68,9 @@ def test_files_that_are_no_such_database(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no database")
     with pytest.raises(GeoIpError, match=r"^geoip\.asn: .*text is no database in MaxMind's format: "):
         GeoIp(asn=tmp_path / "text")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(GeoIpError, match=r"^geoip\.asn: .*pipe cannot be read: it is a named pipe and no file: put a"):
+        GeoIp(asn=tmp_path / "pipe")
     with pytest.raises(GeoIpError, match=r"^geoip\.asn: .* is of type GeoLite2-City; one of ASN or ISP is wanted$"):
         GeoIp(asn=city_database(tmp_path / "city.mmdb"))
     with pytest.raises(GeoIpError, match=r"^geoip\.city: .* is of type GeoLite2-ASN; one of City or Enterprise is"):

@@ -1,4 +1,5 @@
 import datetime
+import os
 
 import pytest
 
@@ -136,6 +137,9 @@ def test_unreadable_files(tmp_path):
     assert caught.value.problem == Problem(str(tmp_path / "a.toml"), None, "no such file")
     with pytest.raises(FirstseenError, match="cannot be read: Is a directory"):
         toml.load(tmp_path)
+    os.mkfifo(tmp_path / "pipe.toml")
+    with pytest.raises(FirstseenError, match=r"pipe\.toml: cannot be read: it is a named pipe and no file: put a file"):
+        toml.load(tmp_path / "pipe.toml")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from firstseen import plainfile
+
 _STARS = "********"
 
 
@@ -51,6 +53,7 @@ class SecretFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
+            plainfile.require(path)
             with path.open("rb") as file:
                 content = file.read(self.MAX_BYTES + 1)
         except OSError as error:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from firstseen import config
+from firstseen import config, plainfile
 from firstseen.errors import ConfigError, FirstseenError, Problem
 
 
@@ -147,7 +147,7 @@ _NOT_THE_KEY = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSI
 def _using(setting: str, file: Path, load: Callable[[], None], otherwise: str) -> None:
     """``load`` from a file of this setting; ``otherwise`` is what an error means for which OpenSSL gives no reason."""
     try:
-        file.read_bytes()
+        plainfile.read(file)
         load()
     except ssl.SSLError as error:
         raise TlsError(setting, f"{file} {_in_words(error.reason, otherwise)}") from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from firstseen import plainfile
 from firstseen.errors import Problem
 from firstseen.kql.addresses import range_of
 from firstseen.kql.ast import Addresses, Members
@@ -16,6 +17,9 @@ from firstseen.rules.rulefile import RuleFile
 from firstseen.toml import KeyPath
 
 TYPES = ("keyword", "ip", "ip_range")
+
+MOST_BYTES = 256 << 20
+"""Of a list: ten million addresses. One that is larger is taken for a slip, before it takes all memory there is."""
 
 
 class ValueLists:
@@ -45,7 +49,7 @@ class ValueLists:
 
 def _values(file: RuleFile, path: KeyPath, source: Path, list_type: str) -> Members | Addresses | None:
     try:
-        lines = source.read_text("utf-8-sig").splitlines()
+        lines = plainfile.read(source, MOST_BYTES).decode("utf-8-sig").splitlines()
     except OSError as error:
         file.fault(f"the list {source} cannot be read: {error.strerror}", *path)
         return None

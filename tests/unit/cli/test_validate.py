@@ -1,6 +1,7 @@
 import asyncio
 import builtins
 import json
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -63,6 +64,19 @@ def test_rules_that_do_not_run_are_no_problem_and_told_of(tmp_path: Path) -> Non
     assert result.exit_code == 0
     assert "rule.toml: not runnable: " in result.stdout
     assert "0 of 1 rules run" in result.stdout
+
+
+def test_what_is_no_file_holds_nothing_up(tmp_path: Path) -> None:
+    written(tmp_path, a=rule_text())
+    os.mkfifo(tmp_path / "rules/pipe.toml")
+    (tmp_path / "rules/zero.toml").symlink_to("/dev/zero")
+    result = validate(tmp_path, '[rules]\npaths = ["rules"]\n')
+
+    assert result.exit_code == 78
+    assert [line.partition(": put")[0].replace(f"{tmp_path}/", "") for line in result.stdout.splitlines()[:2]] == [
+        "rules/pipe.toml: cannot be read: it is a named pipe and no file",
+        "rules/zero.toml: cannot be read: it is a device and no file",
+    ]
 
 
 def test_exceptions_are_checked_with_the_rules(tmp_path: Path) -> None:

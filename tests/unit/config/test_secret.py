@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from firstseen.config.secret import Secret, SecretFile, either
@@ -63,6 +65,9 @@ def test_files_that_cannot_be_read(tmp_path):
         SecretFile(tmp_path / "none")
     with pytest.raises(ValueError, match="cannot be read: Is a directory"):
         SecretFile(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="pipe cannot be read: it is a named pipe and no file"):
+        SecretFile(tmp_path / "pipe")
 
 
 def test_a_nul_is_told_without_the_rest():

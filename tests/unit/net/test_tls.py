@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from pathlib import Path
 
@@ -139,6 +140,9 @@ def test_files_that_cannot_be_read(tmp_path: Path, root: Authority) -> None:
         server_context(cert, tmp_path / "none")
     with pytest.raises(TlsError, match=r"output.tls.cert: .* cannot be read: Is a directory"):
         client_context(None, tmp_path, key)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(TlsError, match=r"output.tls.ca: .*pipe cannot be read: it is a named pipe and no file: put"):
+        client_context(tmp_path / "pipe")
 
 
 def loaded(folder: Path, text: str) -> config.Config:

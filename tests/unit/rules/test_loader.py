@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import asdict
 
+from firstseen import plainfile
 from firstseen.errors import RuleError
 from firstseen.rules.loader import Known, load_rules
 from firstseen.toml import parse
@@ -67,7 +68,7 @@ def test_a_path_that_cannot_be_looked_at(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "is_dir", closed)
-    monkeypatch.setattr(Path, "read_bytes", closed)
+    monkeypatch.setattr(plainfile, "read", closed)
     assert problems(path) == [f"{path}: cannot be read: Permission denied"]
 
 

@@ -1,11 +1,13 @@
 """What lists mean is told by the cases in tests/spec/exceptions; here is what can be wrong with them."""
 
+import os
+
 import pytest
 
 from firstseen import toml
 from firstseen.kql.ast import Addresses, Members
 from firstseen.rules.rulefile import RuleFile
-from firstseen.rules.valuelists import ValueLists
+from firstseen.rules.valuelists import MOST_BYTES, ValueLists
 
 
 def read(folder, table, lists=None):
@@ -51,9 +53,22 @@ def test_a_list_is_read_once(tmp_path):
         ('{id = "b", type = "ip"}', "e.toml:1: list: the list b.txt cannot be read: No such file or directory"),
         ('{id = "odd", type = "ip"}', 'odd.txt:2: expected an address, a network or a range of addresses, got "x"'),
         ('{id = "bytes", type = "ip"}', "e.toml:1: list: the list bytes.txt is not UTF-8"),
+        (
+            '{id = "pipe", type = "ip"}',
+            "e.toml:1: list: the list pipe.txt cannot be read: it is a named pipe and no file: put a file in its place,"
+            " or take it away",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_list(tmp_path, table, problem):
     (tmp_path / "odd.txt").write_text("192.0.2.1\nx\n")
     (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe")
+    os.mkfifo(tmp_path / "pipe.txt")
     assert read(tmp_path, table) == (None, [problem])
+
+
+def test_a_list_that_is_too_large(tmp_path):
+    with (tmp_path / "a.txt").open("wb") as file:
+        file.truncate(MOST_BYTES + 1)
+    problem = "e.toml:1: list: the list a.txt cannot be read: it is larger than 256 MiB: is it the right file?"
+    assert read(tmp_path, '{id = "a", type = "ip"}') == (None, [problem])
