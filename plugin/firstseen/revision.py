@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
-from importlib import resources
+from pathlib import Path
 from typing import Final
+
+_FILE: Final = Path(__file__).with_name("revision.txt")  # importlib.resources takes longer to import than all else here
 
 _UNKNOWN: Final = "$"
 """What the file begins with in a checkout: git writes the revision into its archives, and setup.py into wheels."""
@@ -13,5 +15,5 @@ _UNKNOWN: Final = "$"
 @functools.cache
 def revision() -> str:
     """The id of the commit, with ``+changes`` behind it where there were some beyond it; empty if it is not known."""
-    written = resources.files("firstseen").joinpath("revision.txt").read_text("ascii").strip()
+    written = _FILE.read_text("ascii").strip()
     return "" if written.startswith(_UNKNOWN) else written

@@ -3,7 +3,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 )
 def test_what_is_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str, told: str) -> None:
     (tmp_path / "revision.txt").write_text(written)
-    monkeypatch.setattr(resources, "files", lambda package: tmp_path)
+    monkeypatch.setattr("firstseen.revision._FILE", tmp_path / "revision.txt")
     revision.cache_clear()
     try:
         assert revision() == told
