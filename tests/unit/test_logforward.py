@@ -78,6 +78,7 @@ def test_a_server_that_comes_later_gets_what_waited(sink: Sink) -> None:
         until(lambda: not late._open)
         event(log, logging.INFO, "after")
         late.wait_for(21)
+        until(lambda: not handler._waiting)
     handler.close()
     assert handler.lost == 0
 
@@ -229,6 +230,7 @@ def test_a_connection_that_the_server_has_ended_is_made_anew_and_nothing_is_said
     for number in range(3):
         event(log, logging.INFO, f"happening {number}")
         sink.wait_for(number + 1)
+        until(lambda: not handler._waiting)  # the client looks once more after it has written
         sink.drop()
         until(lambda: not sink._open)
     handler.close()
