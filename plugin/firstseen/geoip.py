@@ -101,7 +101,11 @@ class _Table:
         if not any(word in found.database_type for word in types):
             expected = " or ".join(types)
             raise GeoIpError(setting, f"{self._path} is of type {found.database_type}; one of {expected} is wanted")
-        built = datetime.fromtimestamp(found.build_epoch, UTC).date().isoformat()
+        try:
+            built = datetime.fromtimestamp(found.build_epoch, UTC).date().isoformat()
+        except (OverflowError, ValueError, OSError):
+            what = f"says that it was built at {found.build_epoch}, which is no time: get it anew"
+            raise GeoIpError(setting, f"{self._path} {what}") from None
         event(log, logging.INFO, "geoip_opened", file=str(self._path), type=found.database_type, built=built)
 
     def _answer(self, address: str) -> Mapping[str, object]:

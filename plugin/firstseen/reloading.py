@@ -147,6 +147,10 @@ class Reloading:
         except ConfigError as error:
             self._failed([str(problem) for problem in error.problems])
             return
+        except Exception as error:
+            log.exception("a mistake of the program while it read what to reload")
+            self._failed([f"a mistake of the program: {error!r}; the log has the rest"])
+            return
         if self._upkeep is None:
             self._line_up(fresh)
         else:  # before the rules: a new one may need the room

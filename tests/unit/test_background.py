@@ -109,8 +109,12 @@ def test_nothing_comes_of_what_is_under_way_at_the_end() -> None:
             begun.set()
             while not aside.closed:
                 time.sleep(0.001)
-            aside.give_way()
             worked.append("first")
+            try:
+                aside.give_way()
+            except Exception:  # noqa: BLE001  # as one may that goes on without what failed
+                worked.append("goes on")
+            worked.append("more of it")
 
         aside.run(work, told.append)
         aside.run(lambda: worked.append("second"), told.append)
@@ -119,5 +123,28 @@ def test_nothing_comes_of_what_is_under_way_at_the_end() -> None:
         aside.run(lambda: worked.append("third"), told.append)
         await asyncio.sleep(0)
         assert (worked, told) == (["first"], [])
+        assert "firstseen-background" not in [thread.name for thread in threading.enumerate()]
 
     asyncio.run(test())
+
+
+def test_what_takes_too_long_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "PATIENCE_S", 0.05)
+    late: list[Callable[[], None]] = []
+    begun, free = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        free.wait(30)
+
+    aside = Background(late.append)
+    aside.run(work, lambda _: None)
+    begun.wait(30)
+    (thread,) = [each for each in threading.enumerate() if each.name == "firstseen-background"]
+    aside.close()
+    assert thread.is_alive()
+    assert thread.daemon, "else the process would wait for it at its end"
+    free.set()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert late == [], "the loop may be closed by then"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import os
+import struct
 import sys
 from pathlib import Path
 
@@ -106,3 +107,11 @@ def test_what_is_wrong_with_the_configured_databases_has_its_line(tmp_path: Path
 
     city_database(tmp_path / "city.mmdb")
     assert databases(config.load(file)).has("city")
+
+
+def test_a_database_of_no_time_at_all(tmp_path: Path) -> None:
+    path = city_database(tmp_path / "city.mmdb")
+    path.write_bytes(path.read_bytes().replace(struct.pack(">Q", 1_767_225_600), b"\xff" * 8))
+
+    with pytest.raises(GeoIpError, match="which is no time: get it anew"):
+        GeoIp(path)

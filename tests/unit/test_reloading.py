@@ -113,6 +113,24 @@ def _full(*_: object) -> int:
     raise StoreError("the map is full")
 
 
+def test_a_mistake_of_the_program_while_it_reads_leaves_all_as_it_was(
+    bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.start()
+    before = bench.engine.rules
+
+    def fail(*_: object) -> None:
+        raise OverflowError("too large")
+
+    monkeypatch.setattr("firstseen.reloading.provide", fail)
+    bench.reloading.reload()
+
+    assert bench.engine.rules is before
+    assert bench.told == ["begun", "over"]
+    assert "Traceback" in caplog.text
+    assert "a mistake of the program: OverflowError" in str(events(caplog))
+
+
 def test_all_that_is_wrong_is_told_at_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     bench.start()
     bench.write("rules/a.toml", BROKEN)
