@@ -70,9 +70,11 @@ class Reader(Program):
         with NamedTemporaryFile("w", dir=self._folder, prefix=".told-", delete=False) as file:
             file.write(commands)
         self.tell(f". {self._inside / Path(file.name).name}; echo; echo '{mark}'")
-        self.wait_until(lambda: mark in self.lines)
+        # Others may be in the middle of a line of theirs just then.
+        self.wait_until(lambda: any(mark in line for line in self.lines[begun:]))
         Path(file.name).unlink()
-        return "\n".join(self.lines[begun : self.lines.index(mark)]).rstrip("\n")
+        told = "\n".join(self.lines[begun:])
+        return told[: told.index(mark)].rstrip("\n")
 
     def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):  # all of it has ended
