@@ -78,6 +78,7 @@ CLOSING_S = 15.0
 
 def run(config: Config) -> int:
     """Run the agent until it is told to stop; the exit code. Raises `FirstseenError` where it cannot start."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it is ready: all is read just now, and it would be the end
     forward = _log_forward(config)
     _set_up_logs(config, forward)
     _have_files_for_everybody()
