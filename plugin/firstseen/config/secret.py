@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 from firstseen import plainfile
@@ -53,13 +54,11 @@ class SecretFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            plainfile.require(path)
-            with path.open("rb") as file:
-                content = file.read(self.MAX_BYTES + 1)
+            content = plainfile.read(path, self.MAX_BYTES)
         except OSError as error:
+            if error.errno == errno.EFBIG:
+                raise ValueError(f"{path} is larger than {self.MAX_BYTES} bytes, and no secret") from None
             raise ValueError(f"{path} cannot be read: {error.strerror}") from error
-        if len(content) > self.MAX_BYTES:
-            raise ValueError(f"{path} is larger than {self.MAX_BYTES} bytes, and no secret")
         if content.endswith(b"\n"):
             content = content[:-1].removesuffix(b"\r")
         if not content:

@@ -51,8 +51,8 @@ def _taken(name: str, read: Reader, reads: str = "", *, open: bool = False) -> F
     return Field(name, read, verbatim=True, open=open, reads=_paths(reads))
 
 
-def _made(name: str, read: Reader, reads: str = "") -> Field:
-    return Field(name, read, verbatim=False, reads=_paths(reads))
+def _made(name: str, read: Reader, reads: str = "", *, needs: Need | None = None) -> Field:
+    return Field(name, read, verbatim=False, needs=needs, reads=_paths(reads))
 
 
 def _constant(name: str, value: str) -> Field:
@@ -161,34 +161,16 @@ FIELDS: Final[tuple[Field, ...]] = (
     _moved("source.address", "sourceIPAddress"),
     _taken("source.ip", endpoints.source_ip, "sourceIPAddress"),
     *(
-        Field(
-            f"source.geo.{name}",
-            partial(geography.source_geo, name=name),
-            verbatim=False,
-            needs="city",
-            reads=_paths("sourceIPAddress"),
-        )
+        _made(f"source.geo.{name}", partial(geography.source_geo, name=name), "sourceIPAddress", needs="city")
         for name in geography.GEO_FIELDS
     ),
     *(
-        Field(
-            f"source.as.{name}",
-            partial(geography.source_network, name=name),
-            verbatim=False,
-            needs="asn",
-            reads=_paths("sourceIPAddress"),
-        )
+        _made(f"source.as.{name}", partial(geography.source_network, name=name), "sourceIPAddress", needs="asn")
         for name in geography.NETWORK_FIELDS
     ),
     _moved("user_agent.original", "userAgent"),
     *(
-        Field(
-            f"user_agent.{name}",
-            partial(useragent.part, name=name),
-            verbatim=False,
-            needs="user_agent",
-            reads=_paths("userAgent"),
-        )
+        _made(f"user_agent.{name}", partial(useragent.part, name=name), "userAgent", needs="user_agent")
         for name in useragent.FIELDS
     ),
     _moved("aws.cloudtrail.error_code", "errorCode"),
