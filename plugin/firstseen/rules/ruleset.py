@@ -33,6 +33,10 @@ class RuleSet:
 
     __slots__ = ("_actions", "_any_action", "_kept", "_some", "exceptions", "reports", "rules", "scanner")
 
+    scanner: Scanner
+    _actions: Actions
+    _any_action: Group
+
     def __init__(
         self,
         rules: Iterable[Rule],
@@ -45,19 +49,13 @@ class RuleSet:
         self.exceptions: Sequence[ItemReport] = tuple(exceptions)
         self._some: dict[frozenset[Group], Asked | None] = {}
         self._kept: Kept = Kept() if before is None else Kept(before._kept.of(self.rules))
-        same = before if before is not None and before.rules == self.rules else None
-        demands = [] if same else [demanded(rule.node, ACTION) for rule in self.rules]
-        self.scanner: Scanner = (
-            same.scanner if same else Scanner(map(Sought, (rule.needles for rule in self.rules), demands))
-        )
-        self._actions: Actions = (
-            same._actions
-            if same
-            else Actions({number: each for number, each in enumerate(demands) if each is not None})
-        )
-        self._any_action: Group = (
-            same._any_action if same else tuple(number for number, each in enumerate(demands) if each is None)
-        )
+        if before is not None and before.rules == self.rules:
+            self.scanner, self._actions, self._any_action = before.scanner, before._actions, before._any_action
+            return
+        demands = [demanded(rule.node, ACTION) for rule in self.rules]
+        self.scanner = Scanner(map(Sought, (rule.needles for rule in self.rules), demands))
+        self._actions = Actions({number: each for number, each in enumerate(demands) if each is not None})
+        self._any_action = tuple(number for number, each in enumerate(demands) if each is None)
 
     def next_expiry_ms(self, now_ms: int) -> int | None:
         """The first moment after ``now_ms`` at which an exception of one of the rules expires."""
