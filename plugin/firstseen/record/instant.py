@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_DAY_MS = 86_400_000
 LAST_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
 FIRST_MS = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
 _LONGEST_TEXT = 64
@@ -45,15 +44,13 @@ def iso(ms: int) -> str:
 def _from_text(text: str) -> int | None:
     if len(text) > _LONGEST_TEXT:
         return None
-    # Before ISO 8601, which also has forms that are all digits; with a dash behind its year it is none of them.
-    if text[4:5] != "-" and _EPOCH_TEXT.fullmatch(text):
+    if _EPOCH_TEXT.fullmatch(text):  # before ISO 8601, which also has forms that are all digits
         return _from_number(float(text) if "." in text else int(text))
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
-    since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
-    ms = since.days * _DAY_MS + since.seconds * 1000 + since.microseconds // 1000
+    ms = ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // _MILLISECOND
     return ms if FIRST_MS <= ms <= LAST_MS else None  # an offset can lead out of the calendar
 
 
