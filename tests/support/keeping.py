@@ -9,11 +9,13 @@ from typing import Any
 
 from firstseen import config
 from firstseen.engine import Engine
+from firstseen.errors import StoreError
 from firstseen.metrics import Counts, Reloads
 from firstseen.provisions import provide
 from firstseen.reloading import Reloading
 from firstseen.rulekeeper import RuleKeeper
 from firstseen.rules.loader import Known
+from firstseen.store.compaction import Sizes
 from firstseen.store.lmdb import LmdbStore
 from firstseen.upkeep import Upkeep
 from support.documents import Document
@@ -52,6 +54,29 @@ class Aside:
         waiting, self.waiting = self.waiting, []
         for each in waiting:
             each()
+
+
+class Room:
+    """A state that does what it is told, or fails with ``error``."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+        self.error: StoreError | None = None
+
+    def resize(self, map_size: int) -> Future[None]:
+        self.sizes.append(map_size)
+        return self.ended(None)
+
+    def compact(self) -> Future[Sizes]:
+        return self.ended(Sizes(8_192, 4_096))
+
+    def ended(self, result: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        if self.error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(self.error)
+        return future
 
 
 class Timers:

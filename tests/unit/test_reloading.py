@@ -14,7 +14,7 @@ import pytest
 from firstseen.errors import FirstseenError, StoreError
 from firstseen.store.compaction import Sizes
 from firstseen.upkeep import Upkeep
-from support.keeping import Bench
+from support.keeping import Bench, Room
 from support.logged import events
 from support.mmdb import asn_database
 from support.rulebook import rule_text
@@ -217,29 +217,14 @@ def test_a_reload_that_is_asked_for_during_one_follows(bench: Bench) -> None:
     assert bench.told == ["begun", "over", "begun", "over"]
 
 
-class Room:
-    """A state that does what it is told, or fails with ``error``."""
-
-    def __init__(self) -> None:
-        self.sizes: list[int] = []
-        self.error: StoreError | None = None
-
-    def resize(self, map_size: int) -> Future[None]:
-        self.sizes.append(map_size)
-        done: Future[None] = Future()
-        if self.error is None:
-            done.set_result(None)
-        else:
-            done.set_exception(self.error)
-        return done
-
+class NeverCompacted(Room):
     def compact(self) -> Future[Sizes]:
         raise AssertionError("nobody asked for that")
 
 
 def test_the_state_takes_its_size_before_the_rules(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     async def test() -> None:
-        room = Room()
+        room = NeverCompacted()
         bench.configure('[state]\nmap_size = "1MiB"\n')
         bench.start()
         bench.reloading._upkeep = Upkeep(bench.reloading._running.state.map_size, room)

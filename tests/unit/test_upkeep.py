@@ -3,37 +3,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from concurrent.futures import Future
 
 import pytest
 
 from firstseen.errors import StoreError
 from firstseen.notation import Size
-from firstseen.store.compaction import Sizes
 from firstseen.upkeep import Upkeep
-
-
-class Room:
-    """A state that does what it is told, or fails with ``error``."""
-
-    def __init__(self) -> None:
-        self.sizes: list[int] = []
-        self.error: StoreError | None = None
-
-    def resize(self, map_size: int) -> Future[None]:
-        self.sizes.append(map_size)
-        return self.ended(None)
-
-    def compact(self) -> Future[Sizes]:
-        return self.ended(Sizes(8_192, 4_096))
-
-    def ended(self, result: object) -> Future:
-        future = Future()
-        if self.error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(self.error)
-        return future
+from support.keeping import Room
 
 
 @pytest.fixture
