@@ -142,14 +142,8 @@ class Reloading:
         return Fresh(wanted, provisions, changes(before, after, written(wanted)))
 
     def _when_read(self, ended: Future[Fresh]) -> None:
-        try:
-            fresh = ended.result()
-        except ConfigError as error:
-            self._failed([str(problem) for problem in error.problems])
-            return
-        except Exception as error:
-            log.exception("a mistake of the program while it read what to reload")
-            self._failed([f"a mistake of the program: {error!r}; the log has the rest"])
+        fresh = self._came_of(ended)
+        if fresh is None:
             return
         if self._upkeep is None:
             self._line_up(fresh)
@@ -170,10 +164,8 @@ class Reloading:
         )
 
     def _when_lined_up(self, fresh: Fresh, ended: Future[Lineup]) -> None:
-        try:
-            lineup = ended.result()
-        except FirstseenError as error:  # the state cannot be written
-            self._failed([str(error)])
+        lineup = self._came_of(ended)
+        if lineup is None:
             return
         found = fresh.provisions
         if self._running.log != found.config.log:
@@ -189,6 +181,19 @@ class Reloading:
     def _when_told(self, ended: Future[None]) -> None:
         ended.result()
         self._ended()
+
+    def _came_of(self, ended: Future[Result]) -> Result | None:
+        """What came of a part of a reload; None where it failed, and the reload with it."""
+        try:
+            return ended.result()
+        except ConfigError as error:
+            self._failed([str(problem) for problem in error.problems])
+        except FirstseenError as error:  # the state cannot be written
+            self._failed([str(error)])
+        except Exception as error:
+            log.exception("a mistake of the program while it loaded anew")
+            self._failed([f"a mistake of the program: {error!r}; the log has the rest"])
+        return None
 
     def _failed(self, problems: Sequence[str]) -> None:
         """Something is wrong: all is as it was."""

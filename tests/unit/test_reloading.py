@@ -113,8 +113,9 @@ def _full(*_: object) -> int:
     raise StoreError("the map is full")
 
 
-def test_a_mistake_of_the_program_while_it_reads_leaves_all_as_it_was(
-    bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("part", ["firstseen.reloading.provide", "firstseen.engine.Engine.lineup"])
+def test_a_mistake_of_the_program_in_a_reload_leaves_all_as_it_was(
+    bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     bench.start()
     before = bench.engine.rules
@@ -122,7 +123,7 @@ def test_a_mistake_of_the_program_while_it_reads_leaves_all_as_it_was(
     def fail(*_: object) -> None:
         raise OverflowError("too large")
 
-    monkeypatch.setattr("firstseen.reloading.provide", fail)
+    monkeypatch.setattr(part, fail)
     bench.reloading.reload()
 
     assert bench.engine.rules is before
