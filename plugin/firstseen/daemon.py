@@ -357,17 +357,21 @@ async def _listen(listener: Listener, config: Config, endpoint: Endpoint, tls: s
 
 
 def _on_signals(stopping: asyncio.Event, hurry: Callable[[], None], reload: Callable[[], None]) -> None:
-    """The first signal to stop drains, a second one no longer waits for that."""
+    """The first signal to stop drains, a second one no longer waits for that; nothing is loaded anew meanwhile."""
 
     def stop() -> None:
         if stopping.is_set():
             hurry()
         stopping.set()
 
+    def load_anew() -> None:
+        if not stopping.is_set():
+            reload()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    loop.add_signal_handler(signal.SIGHUP, reload)
+    loop.add_signal_handler(signal.SIGHUP, load_anew)
 
 
 def _now_ms() -> int:

@@ -43,6 +43,7 @@ class Notifier:
         self._waiting: deque[bytes] = deque()
         self._retry: Timer | None = None
         self._feeding: Timer | None = None
+        self._stopping = False
         if address is not None:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
 
@@ -60,17 +61,25 @@ class Notifier:
         return cls(address, int(watchdog_us) / 1e6 if minded else None, call_later)
 
     def ready(self, status: str) -> None:
-        """The agent does its job, from now on or again; ``status`` is for people. The first time begins to feed."""
+        """The agent does its job, from now on or again; ``status`` is for people. The first time begins to feed.
+
+        Not said any more once it is `stopping`, as little as `reloading`: a reload may be under way then.
+        """
+        if self._stopping:
+            return
         self._send("READY=1", _status(status))
         if self._socket is not None and self._watchdog_s is not None and self._feeding is None:
             self._feed(self._watchdog_s / 2)
 
     def reloading(self) -> None:
         """The agent loads anew what it can; `ready` says that this is done."""
+        if self._stopping:
+            return
         self._send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000}")
 
     def stopping(self, status: str, within_s: float) -> None:
         """The agent was told to stop, and will have in ``within_s`` seconds: the manager is to wait for so long."""
+        self._stopping = True
         self._send("STOPPING=1", _status(status), f"EXTEND_TIMEOUT_USEC={int(within_s * 1e6)}")
 
     def close(self) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 
@@ -27,3 +28,19 @@ def test_a_reload_that_is_asked_for_before_it_is_ready_does_not_end_it(tmp_path,
     finally:
         signal.signal(signal.SIGHUP, before)
     assert came == ["and goes on"]
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_nothing_is_loaded_anew_by_who_stops(stops: bool) -> None:
+    came: list[str] = []
+
+    async def test() -> None:
+        stopping = asyncio.Event()
+        daemon._on_signals(stopping, lambda: came.append("hurry"), lambda: came.append("reload"))
+        if stops:
+            stopping.set()
+        os.kill(os.getpid(), signal.SIGHUP)
+        await asyncio.sleep(0.05)
+
+    asyncio.run(test())
+    assert came == ([] if stops else ["reload"])

@@ -95,6 +95,15 @@ def test_a_life(told: Notifier, manager: Manager, timers: Timers) -> None:
     ]
 
 
+def test_who_stops_is_not_ready_any_more(told: Notifier, manager: Manager) -> None:
+    """A reload that was under way ends meanwhile, or another one is asked for."""
+    told.stopping("settles what it has", 30)
+    told.reloading()
+    told.ready("14 rules run")
+
+    assert [next(iter(each)) for each in manager.told()] == ["STOPPING"]
+
+
 def test_a_name_that_is_no_text_is_spelled_out(told: Notifier, manager: Manager) -> None:
     told.ready("something old is kept: \udcff.toml:1: no rule")
     assert manager.told()[0]["STATUS"] == r"something old is kept: \udcff.toml:1: no rule"
