@@ -74,7 +74,7 @@ def test_it_scrapes_and_finds_nothing_to_alert_of(tmp_path: Path, sink: Sink) ->
         prometheus = Prometheus(tmp_path, agent.http.partition("://")[2])
         with prometheus.program:
             with Source(agent.port) as client:
-                for frame in frames("forward", events(300)):
+                for frame in frames("forward", events(300), time_ns=time.time_ns()):
                     client.send(frame)
                     client.ack()
             end_s = time.monotonic() + TIMEOUT_S
@@ -93,7 +93,7 @@ def test_it_scrapes_and_finds_nothing_to_alert_of(tmp_path: Path, sink: Sink) ->
             assert (target["health"], target["lastError"]) == ("up", "")
 
 
-def test_it_alerts_of_an_agent_that_is_gone(tmp_path: Path, sink: Sink) -> None:
+def test_it_alerts_of_records_that_come_late_and_of_an_agent_that_is_gone(tmp_path: Path, sink: Sink) -> None:
     config = write_config(
         tmp_path / "firstseen.toml", downstream=sink.address, state=tmp_path / "state", http="127.0.0.1:0"
     )
@@ -101,7 +101,10 @@ def test_it_alerts_of_an_agent_that_is_gone(tmp_path: Path, sink: Sink) -> None:
         prometheus = Prometheus(tmp_path, agent.http.partition("://")[2])
         with prometheus.program:
             end_s = time.monotonic() + TIMEOUT_S
-            while not prometheus.query("firstseen_ready == 1"):
+            with Source(agent.port) as client:
+                client.send(*frames("packed", events(3), time_ns=time.time_ns() - 3600 * 10**9))
+                client.ack()
+            while not prometheus.query('ALERTS{alertname="FirstseenRecordsComeLate", alertstate="pending"}'):
                 assert time.monotonic() < end_s
                 time.sleep(0.2)
             agent.kill()

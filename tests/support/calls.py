@@ -35,10 +35,14 @@ def without_alerts(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def frames(
-    mode: Mode, records: list[dict[str, Any]], tag: str = "aws", metadata: dict[str, Any] | None = None
+    mode: Mode,
+    records: list[dict[str, Any]],
+    tag: str = "aws",
+    metadata: dict[str, Any] | None = None,
+    time_ns: int = TIME_NS,
 ) -> list[bytes]:
     """Frames that ask for acks and carry those records, a nanosecond apart, with metadata where there is some."""
-    times = range(TIME_NS, TIME_NS + len(records))
+    times = range(time_ns, time_ns + len(records))
     if mode == "message":
         extra = {} if metadata is None else {"metadata": metadata}
         return [
