@@ -16,8 +16,9 @@ help: ## what can be made
 demo: $(VENV)/.ready ## the whole job on a synthetic day of CloudTrail: first sightings labelled, a restart that stays quiet
 	@PYTHONPATH=tests $(BIN)/python -m demo
 
+# Two for each core: half of the time a test waits for a peer, or for a clock.
 test: $(VENV)/.ready-test ## the test suite, on all cores
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not deb and not container and not chart and not dist"
+	$(BIN)/python -m pytest -n $$((2 * $$(nproc))) --dist loadfile -m "not slow and not deb and not container and not chart and not dist"
 
 test-slow: $(VENV)/.ready-test ## what is left of it: 200 random faults, bombs, and chunks of 100 MB; some minutes
 	$(BIN)/python -m pytest -m slow
