@@ -13,8 +13,9 @@ import hashlib
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
@@ -28,6 +29,8 @@ SUFFIXES = (".json", ".ndjson", ".jsonl", ".log")
 """Names (also with ``.gz`` behind) that are taken from a directory; a file that is named is read whatever its name."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_LOG_FILE = b'{"Records":['
+_BRACE = ord("{")
 _gzip_file = cast(Callable[..., object], igzip.GzipFile)
 _Broken = cast(type[Exception], isal_zlib.error)
 
@@ -182,18 +185,64 @@ def _document(text: bytes, name: str, line: int | None) -> Iterator[bytes]:
     return events_in(text, name if line is None else f"{name}:{line}")
 
 
+class Texts(Struct, frozen=True):
+    """Events that lie in ``text`` one after the other: where each starts, and where it stops."""
+
+    text: bytes
+    starts: Sequence[int]
+    stops: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (self.text[start:stop] for start, stop in zip(self.starts, self.stops, strict=True))
+
+
+def in_lines(events: Sequence[bytes]) -> Texts:
+    """These events, put into one text."""
+    starts = _starts(map(len, events), 0)
+    return Texts(b"\n".join(events), starts[:-1], [start - 1 for start in starts[1:]])
+
+
+def _starts(sizes: Iterable[int], first: int) -> list[int]:
+    """Where each text of these sizes starts if they are one character apart, and where another one would."""
+    return list(accumulate(sizes, lambda start, size: start + size + 1, initial=first))
+
+
 def events_in(text: bytes, place: str) -> Iterator[bytes]:
     """The events of one JSON document: an array's elements, what an envelope holds, or the object itself.
 
     Each is the text of an object, as it stands there. Raises `InputError`, which begins with ``place``.
     """
+    return _objects(_found(text.strip(), place), place)
+
+
+def texts_in(text: bytes, place: str) -> Texts:
+    """The same events, where they lie if that is where CloudTrail's log files have them: else copied."""
     text = text.strip()
+    found = _found(text, place)
+    # If its elements are as long as the list is with nothing but a comma between them, then that is how they lie.
+    starts = _starts(map(len, found), len(_LOG_FILE))
+    if (
+        text.startswith(_LOG_FILE)
+        and starts[-1] + 1 == len(text)
+        and {text[start] for start in starts[:-1]} == {_BRACE}
+    ):
+        return Texts(text, starts[:-1], [start - 1 for start in starts[1:]])
+    return in_lines(list(_objects(found, place)))
+
+
+def _found(text: bytes, place: str) -> Sequence[bytes | msgspec.Raw]:
     try:
-        found = _elements(text) if text.startswith(b"[") else _enveloped(text)
+        return _elements(text) if text.startswith(b"[") else _enveloped(text)
     except (msgspec.DecodeError, ValueError) as error:
         raise InputError(f"{place}: this is no JSON: {error}") from None
     except RecursionError:
         raise InputError(f"{place}: this is nested too deep to be an event") from None
+
+
+def _objects(found: Iterable[bytes | msgspec.Raw], place: str) -> Iterator[bytes]:
     for number, raw in enumerate(map(bytes, found), 1):
         if raw[:1] != b"{":
             raise InputError(f"{place}: element {number} is no JSON object")

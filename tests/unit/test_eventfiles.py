@@ -1,12 +1,13 @@
 import gzip
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from firstseen.errors import InputError
-from firstseen.eventfiles import decode_object, encode_object, event_files, read_events
+from firstseen.eventfiles import decode_object, encode_object, event_files, events_in, read_events, texts_in
 
 A = {"eventName": "A", "n": 1.0}
 B = {"eventName": "B"}
@@ -156,3 +157,47 @@ def test_numbers_beyond_64_bits_are_numbers() -> None:
 @pytest.mark.parametrize("text", [b'{"a":1.5}', b'{"n":123456789012345678901234567890}', b'{"half":"\\ud800"}'])
 def test_what_is_decoded_can_be_encoded(text: bytes) -> None:
     assert encode_object(decode_object(text)) == text
+
+
+RECORDS = b'{"Records":[{"a":1},{"b":[{}]}]}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        RECORDS,
+        b'{"Records":[{}]}',
+        RECORDS + b" \n",
+        b" " + RECORDS,
+        RECORDS.replace(b",{", b" ,{"),
+        RECORDS.replace(b",{", b", {"),
+        RECORDS.replace(b"}]}", b"} ]}"),
+        RECORDS.replace(b"}]}", b"}] }"),
+        RECORDS[:-1] + b',"x":[{"c":1},{"d":[{}]}]}',
+        RECORDS[:-1] + b',"Records":[{"c":1},{"d":[{}]}]}',
+        RECORDS[:-1] + b',"Records":[]}',
+        RECORDS[:-1] + b',"Records":[1]}',
+        RECORDS[:-1] + b',"Records":0}',
+        b'{"Records":[]}',
+        b'{"Records":[{"a":1},null]}',
+        b'{"Records":[[{"a":1}],{}]}',
+        b'{"Records":[{"a":1},{}',
+        b'[{"a":1},{}]',
+        b'{"_index":"i","_source":{"a":1}}',
+        b'{"a":1}',
+    ],
+)
+def test_where_events_lie_in_a_document_is_where_its_events_are(text: bytes) -> None:
+    try:
+        expected = list(events_in(text, "it"))
+    except InputError as error:
+        with pytest.raises(InputError, match=re.escape(str(error))):
+            texts_in(text, "it")
+    else:
+        texts = texts_in(text, "it")
+        assert list(texts) == expected
+        assert len(texts) == len(expected)
+
+
+def test_events_of_a_log_file_lie_in_its_own_text() -> None:
+    assert texts_in(RECORDS, "it").text is RECORDS

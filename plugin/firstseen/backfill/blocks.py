@@ -12,7 +12,7 @@ from typing import IO, NamedTuple
 import msgspec
 
 from firstseen.errors import InputError
-from firstseen.eventfiles import events_in
+from firstseen.eventfiles import Texts, events_in, in_lines, texts_in
 
 BLOCK = 4 << 20
 """Bytes that are read at a time."""
@@ -22,9 +22,9 @@ MAX_DOCUMENT = 128 << 20
 
 
 class Block(NamedTuple):
-    """The texts of some events, and the position behind them."""
+    """Some events, and the position behind them."""
 
-    events: list[bytes]
+    events: Texts
     stop: int
 
 
@@ -87,7 +87,7 @@ class _Blocks:
                 raise self._too_large(f"{self._name}: a JSON document")
         whole = b"".join(parts)
         if whole.strip():
-            yield Block(list(events_in(whole, self._name)), size)
+            yield Block(texts_in(whole, self._name), size)
 
     def _lines(self, text: bytes, ended: bool, at: int) -> Iterator[Block]:
         while text:
@@ -102,9 +102,9 @@ class _Blocks:
                     stop += len(line)
             except InputError:
                 if events:
-                    yield Block(events, stop)
+                    yield Block(in_lines(events), stop)
                 raise
-            yield Block(events, stop)
+            yield Block(in_lines(events), stop)
             at = stop
             text, ended = (b"", True) if ended else self._more(text[cut:])
 

@@ -6,7 +6,6 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import accumulate
 from typing import NamedTuple
 
 from msgspec import Struct, field
@@ -16,7 +15,7 @@ from firstseen.backfill.gathering import UNDATED, Gatherer, Span
 from firstseen.detect.matches import Moment
 from firstseen.engine import Engine
 from firstseen.errors import InputError
-from firstseen.eventfiles import decode_object, name_of, one_line, opened
+from firstseen.eventfiles import Texts, decode_object, name_of, one_line, opened
 from firstseen.metrics import Counts
 from firstseen.record.enrichment import UNENRICHED, Enrichment
 from firstseen.rules.actions import Group, Hit
@@ -35,7 +34,7 @@ REPORT_TERMS = 5_000
 """Terms after which one is made."""
 
 SCANNED = 4_096
-"""Events that are scanned at a time: their texts are copied together for that."""
+"""Events that are scanned at a time: what is found in them is held in memory."""
 
 
 class Part(NamedTuple):
@@ -132,7 +131,7 @@ class Reader:
         if part.mark is not None:
             self._report.marks[part.mark] = position
 
-    def look_at(self, events: Sequence[bytes]) -> None:
+    def look_at(self, events: Texts) -> None:
         """Let the engine see those that some rule may match."""
         self._report.totals.events += len(events)
         scanner = self._rules.scanner
@@ -141,21 +140,19 @@ class Reader:
                 self._inspect(event, None)
             return
         for first in range(0, len(events), SCANNED):
-            some = events[first : first + SCANNED]
-            text = b"\n".join(some)  # nothing that is looked for has a line feed in it
-            hits = scanner.hits(text, 0, len(text))
-            if hits:
-                for event, groups in _by_event(some, hits):
-                    self._ask(event, groups)
+            last = min(first + SCANNED, len(events)) - 1
+            hits = scanner.hits(events.text, events.starts[first], events.stops[last])
+            for number, groups in _by_event(events, hits, first):
+                self._ask(events.text, events.starts[number], events.stops[number], groups)
 
-    def _ask(self, event: bytes, groups: Iterable[Group]) -> None:
-        """Let the engine see an event if a rule of these groups may match."""
+    def _ask(self, text: bytes, start: int, stop: int, groups: Iterable[Group]) -> None:
+        """Let the engine see the event that lies there if a rule of these groups may match."""
         asked = self._rules.some(groups)
         if asked is not None:
-            asked = asked.within(event, 0, len(event))
+            asked = asked.within(text, start, stop)
             if not asked.rules:
                 return
-        self._inspect(event, asked)
+        self._inspect(text[start:stop], asked)
 
     def _inspect(self, event: bytes, asked: Asked | None) -> None:
         self._report.totals.candidates += 1
@@ -180,19 +177,22 @@ class Reader:
         return report
 
 
-def _by_event(events: Sequence[bytes], hits: Sequence[Hit]) -> Iterator[tuple[bytes, set[Group]]]:
-    """The events that have hits, with the groups that these name; ``hits`` ascend, in the events one per line."""
-    stops = list(accumulate(map(len, events), lambda stop, size: stop + size + 1, initial=0))
-    number, groups = bisect_right(stops, hits[0][0]), {hits[0][1]}
-    stop = stops[number]
+def _by_event(events: Texts, hits: Sequence[Hit], first: int) -> Iterator[tuple[int, set[Group]]]:
+    """The events that have hits, from the one of number ``first``, and the groups that these name; ``hits`` ascend."""
+    starts, stops = events.starts, events.stops
+    number, stop = first, -1
+    groups: set[Group] = set()
     for at, group in hits:
-        if at < stop:
-            groups.add(group)
-        else:
-            yield events[number - 1], groups
-            number, groups = bisect_right(stops, at, number), {group}
+        if at >= stop:
+            if groups:
+                yield number, groups
+                groups = set()
+            number = bisect_right(starts, at, number) - 1
             stop = stops[number]
-    yield events[number - 1], groups
+        if at < stop:  # else it is of no event, but lies between two
+            groups.add(group)
+    if groups:
+        yield number, groups
 
 
 def _digest(event: bytes) -> Callable[[], str]:

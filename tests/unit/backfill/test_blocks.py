@@ -68,7 +68,7 @@ def test_a_broken_line_is_named_once_what_stands_before_it_is_given(start: int) 
     with pytest.raises(InputError, match=r"^it:4: this is no JSON"):
         found.extend(read_blocks(io.BytesIO(A + b"\n" + B + b"\n" + A + b"\nbroken\n" + B), "it", start))
 
-    assert found == [([A, B, A][start // 18 :], 54)]
+    assert [(list(events), stop) for events, stop in found] == [([A, B, A][start // 18 :], 54)]
 
 
 def test_a_file_that_has_become_shorter_is_told_of() -> None:
