@@ -241,7 +241,9 @@ def _hits(content: Content, scanner: Scanner) -> Iterator[tuple[Span, Collection
         return scanner.beginning(entries.data, start, behind, entries.stop)
 
     found: Iterable[tuple[int, int, Collection[Group] | None]] = (
-        ((*each, None) for each in entries.every()) if scanner.always else entries.around_hits(search)
+        ((*each, None) for each in entries.every())
+        if scanner.always
+        else entries.around_hits(search, scanner.everything)
     )
     if content.chunk.mode is Mode.MESSAGE:  # there is one record, and time and record are by themselves
         groups = [each for _, _, each in found]

@@ -136,11 +136,12 @@ class Entries(Struct, frozen=True):
             number = bisect_left(places, behind, number + 1)
 
     def around_hits(
-        self, search: Callable[[int, int], Sequence[tuple[int, What]]]
+        self, search: Callable[[int, int], Sequence[tuple[int, What]]], most: What | None = None
     ) -> Iterator[tuple[int, int, Collection[What]]]:
         """The (start, stop) of each entry with hits in it, in order, and what was hit.
 
-        ``search`` gives what it finds to begin between two offsets: ascending offsets, each with what is there.
+        ``search`` gives what it finds to begin between two offsets: ascending offsets, each with what is there. What is
+        there is no news where ``most`` was hit as well: of such an entry not all need be found.
         """
         at = self.start
         while at < self.stop:
@@ -157,10 +158,11 @@ class Entries(Struct, frozen=True):
                     number += 1
                 if behind < stop:
                     hits, number = (), 0  # they are all in this entry, and are many where it is one of harm
-                while behind < stop:
+                while behind < stop and most not in found:
                     more = min(behind + SEARCHED, stop)
                     found.update(what for _, what in search(behind, more))
                     behind = more
+                behind = max(behind, stop)
                 yield start, stop, found
             at = behind
 

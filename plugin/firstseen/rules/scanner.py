@@ -50,9 +50,10 @@ class Scanner:
     """Finds what the rules, which are known by their numbers, seek.
 
     ``always`` tells that some rule seeks nothing in particular: then every record is to be shown to all, hit or not.
+    ``everything`` is the group of all rules that seek something.
     """
 
-    __slots__ = ("_actions", "_automaton", "_groups", "_overlap", "_searches", "always")
+    __slots__ = ("_actions", "_automaton", "_groups", "_overlap", "_searches", "always", "everything")
 
     def __init__(self, rules: Iterable[Sought]) -> None:
         sought = list(rules)
@@ -67,8 +68,9 @@ class Scanner:
                 demands[number] = each.actions
         self._actions = Actions(demands)
         groups = _by_needle(needles)
-        if needles or demands:
-            groups[ESCAPE] = tuple(sorted((*needles, *demands)))
+        self.everything: Group = tuple(sorted((*needles, *demands)))
+        if self.everything:
+            groups[ESCAPE] = self.everything
         self._groups = list(groups.values())
         patterns = list(groups)
         self._automaton = BytesAhoCorasick(patterns, implementation=Implementation.DFA) if patterns else None

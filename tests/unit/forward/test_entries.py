@@ -228,3 +228,11 @@ def test_entries_are_searched_window_by_window_and_each_to_its_end(monkeypatch):
         (74, 77, {"a"}),
     ]
     assert asked == [(0, 10), (10, 20), (20, 30), (30, 40), (40, 50), (50, 60), (60, 62), (62, 72), (72, 77)]
+    asked.clear()
+    assert list(found.around_hits(search, "d")) == [
+        (0, 3, {"a", "b"}),
+        (6, 9, {"a"}),
+        (15, 62, {"c", "d"}),
+        (74, 77, {"a"}),
+    ]
+    assert asked == [(0, 10), (10, 20), (20, 30), (30, 40), (62, 72), (72, 77)]
