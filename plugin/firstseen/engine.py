@@ -72,11 +72,11 @@ class Engine:
         """
         now_ms = self._now_ms()
         policy = self._policy if policy is None else policy
-        running = {rule.id: Running(rule, policy) for rule in rules.rules}
-        for each in running.values():
-            if each.keeps_history:
-                self._store.register(each.state, now_ms)
+        running: dict[str, Running] = {}
+        for rule in rules.rules:
+            running[rule.id] = Running(rule, policy)
             between()
+        self._store.register([each.state for each in running.values() if each.keeps_history], now_ms)
         known = by_rule(self._store.rules())
         for each in running.values():
             each.look_up(known)

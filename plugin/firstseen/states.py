@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -65,7 +65,7 @@ Place = OnDisk | Shared
 class StateEditor(StateReader, Protocol):
     """A state that can be changed by hand; everything raises `StoreError`."""
 
-    def register(self, rule: RuleState, now_ms: int) -> int:
+    def register(self, rules: Iterable[RuleState], now_ms: int) -> Sequence[int]:
         """See `firstseen.store.base.Claims.register`."""
 
     def absorb(self, histories: Sequence[History], entries: Sequence[Entry]) -> None:

@@ -74,7 +74,7 @@ def fill(folder: Path, numbers: list[int]) -> None:
     Without waiting for the disk, and without the claims before it: what these take is measured afterwards.
     """
     store = LmdbStore.open(folder, map_size(len(numbers)), durable=False)
-    store.register(RULE, START_MS)
+    store.register([RULE], START_MS)
     start = time.perf_counter()
     for at in range(0, len(numbers), GROUP):
         found = {}
@@ -137,7 +137,7 @@ def ask(folder: Path, terms: int, chance: random.Random) -> None:
 def control(folder: Path, terms: int) -> None:
     """The same in an empty state."""
     store = LmdbStore.open(folder, map_size(terms))
-    store.register(RULE, START_MS)
+    store.register([RULE], START_MS)
     start = time.perf_counter()
     for at in range(0, SAMPLE, GROUP):
         claim_and_confirm(store, range(at, at + GROUP), START_MS + terms + 1, 1)
@@ -161,7 +161,7 @@ def bench(folder: Path, terms: int, rounds: int, chance: random.Random) -> None:
     entries = terms + SAMPLE
     report("compacted", f"{sizes.after / entries:.1f} bytes a term, in {time.perf_counter() - start:.1f} s")
     store = LmdbStore.open(large, map_size(terms), durable=False)
-    store.register(RULE, START_MS)
+    store.register([RULE], START_MS)
     prune(store, "look at all terms, forget none", START_MS + DAY_MS)
     prune(store, "forget all terms, not durable", START_MS + 1_000 * DAY_MS)
     assert store.stats().entries == 0

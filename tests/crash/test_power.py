@@ -83,7 +83,7 @@ def test_a_power_loss_leaves_a_commit_whole_or_not_at_all(tmp_path: Path) -> Non
     print("seed", seed)
     chance = random.Random(seed)
     store = LmdbStore.open(tmp_path / "state", MAP_SIZE)
-    store.register(RULE, 0)
+    store.register([RULE], 0)
     file = tmp_path / "state" / "lmdb" / "data.mdb"
     before, known = file.read_bytes(), list(store.entries())
     losses = 0

@@ -108,7 +108,7 @@ def test_the_user_may_do_all_that_is_done_with_a_state(site: Site, tmp_path: Pat
     link = Link(StateUrl(f"rediss://127.0.0.1:{site.tls_port}/0"), asked)
     store = RedisStore(link, b"firstseen:", Owner.take(tmp_path), 30_000)
     store.begin()
-    store.register(RULE, 1)
+    store.register([RULE], 1)
     (claim,) = claim_all(store, [Wanted(RULE, ("a",), Occurrence(1, "e"), NewTermsLaw(10))])
     store.confirm([claim]).result(30)
     memory = store.get(RULE.key, ("a",))

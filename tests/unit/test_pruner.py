@@ -25,7 +25,7 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.store = LmdbStore.open(folder, 1 << 20, durable=False)
-        self.store.register(RULE, 0)
+        self.store.register([RULE], 0)
         self.counts = Counts()
         self.now_ms = 2 * LATE_MS
         self.timers: list[tuple[float, Callable[[], None]]] = []

@@ -105,7 +105,7 @@ def test_places_print_no_password() -> None:
 
 def test_what_is_written_is_read(place: Place) -> None:
     with closing(edit(place)) as editor:
-        assert editor.register(RULE, 5) == 5
+        assert editor.register([RULE], 5) == [5]
         editor.absorb([], [ENTRY])
         assert editor.fold({}, {b"file": b"7"}) == 0
         assert editor.mark(b"file") == b"7"
@@ -202,7 +202,7 @@ def test_agents_join_a_shared_state(tmp_path: Path, redis_server: RedisServer) -
         assert one == (one.shared, one.shared, None, None)
         with pytest.raises(StoreError, match="is in use by process"):
             open_state(agent(tmp_path / "a", redis_server, prefix), nobody)
-        one.store.register(RULE, 5)
+        one.store.register([RULE], 5)
         with closing(read(Shared(redis_server.url, prefix.decode()))) as reader:
             assert list(reader.rules()) == [History(RULE, 5)]
 
@@ -217,7 +217,7 @@ def test_an_agent_keeps_a_copy_to_go_on_with(
         assert isinstance(opened.on_disk, LmdbStore)
     away = agent(tmp_path / "b", None, b"", f'url = "redis://127.0.0.1:{free_port()}"', 'when_away = "local"')
     with closing(open_state(away, nobody).store) as store:
-        store.register(RULE, 5)
+        store.register([RULE], 5)
         assert list(store.rules()) == [History(RULE, 5)]
     (told,) = events(caplog, "state_away")
     assert "cannot be reached" in told["reason"]

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from firstseen.detect.keys import state_key
@@ -76,10 +76,11 @@ class Gatherer:
         """About how many terms were gathered since the last `take`."""
         return len(self._gathered)
 
-    def register(self, rule: RuleState, now_ms: int) -> int:
+    def register(self, rules: Iterable[RuleState], now_ms: int) -> Sequence[int]:
         """See `Claims.register`."""
-        self.registered.append(rule)
-        return now_ms
+        states = list(rules)
+        self.registered += states
+        return [now_ms] * len(states)
 
     def rules(self) -> Iterator[History]:
         """See `Claims.rules`: of what they were before, nothing is told."""

@@ -108,8 +108,7 @@ def command(
         crew = stack.enter_context(Crew(count, reader.read)) if count > 1 else None
         store = edit(setup.place)
         stack.callback(store.close)
-        for each in reader.rules:
-            store.register(each, now_ms())
+        store.register(reader.rules, now_ms())
         wanted = purpose(reader.rules, bounds)
         found = plan(files, wanted, spans, lambda mark: None if restart else position_in(store, mark))
         progress = stack.enter_context(_progress(found))

@@ -13,7 +13,7 @@ The cases are in ``tests/spec/state/``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple, Protocol
 
@@ -133,8 +133,11 @@ class StateReader(Protocol):
 class Claims(Protocol):
     """What the engine asks of a state. One thread registers, claims and releases."""
 
-    def register(self, rule: RuleState, now_ms: int) -> int:
-        """When this history began: ``now_ms`` if it begins here and now. Waits for the disk where it does."""
+    def register(self, rules: Iterable[RuleState], now_ms: int) -> Sequence[int]:
+        """When each of these histories began: ``now_ms`` if it begins here and now.
+
+        Waits for the disk where one does, once for all of them.
+        """
 
     def rules(self) -> Iterator[History]:
         """Every history there is."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
@@ -138,15 +138,20 @@ class LmdbStore(Tables):
             raise StoreError(f"{path} cannot hold the state: {which}{error.strerror}") from error
         return store
 
-    def register(self, rule: RuleState, now_ms: int) -> int:
+    def register(self, rules: Iterable[RuleState], now_ms: int) -> Sequence[int]:
         """See `Store.register`."""
-        raw = self._raw(rule.key, RULES)
-        known = None if raw is None else history_at(self._path, rule.key, raw)
-        history = History(rule, now_ms if known is None else known.since_ms)
-        self._sweep.loaded(rule)
-        if known != history:  # new, or with another name or reach
-            self._change(RULES, {rule.key: pack_history(history)})
-        return history.since_ms
+        histories: list[History] = []
+        changed: dict[bytes, bytes] = {}
+        for rule in rules:
+            raw = self._raw(rule.key, RULES)
+            known = None if raw is None else history_at(self._path, rule.key, raw)
+            history = History(rule, now_ms if known is None else known.since_ms)
+            if known != history:  # new, or with another name or reach
+                changed[rule.key] = pack_history(history)
+            histories.append(history)
+            self._sweep.loaded(rule)
+        self._change(RULES, changed)
+        return [history.since_ms for history in histories]
 
     def prune(self, now_ms: int) -> Future[None]:
         """See `Pruning.prune`, and `Sweep` for what is forgotten when."""

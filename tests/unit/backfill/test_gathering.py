@@ -46,7 +46,7 @@ def test_what_is_outside_of_the_span_or_without_a_time_is_counted() -> None:
 def test_a_rule_is_kept_for_whoever_fills_its_history() -> None:
     gatherer = Gatherer({})
 
-    assert gatherer.register(RULE, 7) == 7
+    assert gatherer.register([RULE], 7) == [7]
     assert gatherer.registered == [RULE]
     assert list(gatherer.rules()) == []
 

@@ -340,7 +340,7 @@ def test_agents_run_beside_it(tmp_path: Path, shared: Path, there: Shared, redis
     fleet.prefix = there.prefix.encode()
     agent, (rule, law) = fleet.agent(), rule_of(tmp_path)
     try:
-        agent.register(rule, T9)
+        agent.register([rule], T9)
         (alert,) = claim_all(agent, [Wanted(rule, (ADA,), Occurrence(T9, "live"), law)])
         assert backfill("-c", shared, write(tmp_path / "e.json", call(ADA, "past"), call(BOB, "other"))).exit_code == 0
         agent.confirm([alert]).result(60)

@@ -166,7 +166,7 @@ def test_the_state_tells_since_when_each_rule_has_its_history(folder: Path, plac
     missing = CliRunner().invoke(main, ["rules", "list", str(folder / "rules"), *map(str, named)])
     with closing(edit(place)) as state:
         for rule in load_rules([folder / "rules"]).rules:
-            state.register(Running(rule, NO_POLICY).state, 1_790_000_000_000)
+            state.register([Running(rule, NO_POLICY).state], 1_790_000_000_000)
     found = [listed(folder, "-c", config), listed(folder, folder / "rules", *named)]
 
     assert "history" not in before["1"]

@@ -87,8 +87,8 @@ def started(folder: Path, since_ms: int, *lines: str) -> Path:
     """A state in which the rule of ``folder`` has a history since then, and one from before, of another form of it."""
     (rule,) = load_rules([folder / "a.toml"]).rules
     store = LmdbStore.open(folder / "state", 1 << 20, durable=False)
-    store.register(RuleState(history_of(rule), rule.id, rule.name), since_ms)
-    store.register(RuleState(b"as it was", rule.id, rule.name), 0)
+    store.register([RuleState(history_of(rule), rule.id, rule.name)], since_ms)
+    store.register([RuleState(b"as it was", rule.id, rule.name)], 0)
     store.close()
     config = folder / "firstseen.toml"
     config.write_text('[rules]\npaths = ["a.toml"]\n' + "\n".join(lines) + '\n[state]\npath = "state"\n')

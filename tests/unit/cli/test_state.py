@@ -304,7 +304,7 @@ def test_forget_nothing(state: Options) -> None:
 
 def test_forget_finds_room_in_a_full_state(folder: Path) -> None:
     store = LmdbStore.open(folder, 1 << 18, durable=False)
-    store.register(RULE, 0)
+    store.register([RULE], 0)
     number = 0
     while store.problem is None:
         claimed = store.claim(RULE, (f"{number:0200}",), Occurrence(1, "e"), NewTermsLaw(1))
@@ -438,7 +438,7 @@ def test_what_writes_a_shared_state_does_so_while_agents_run(redis_server: Redis
     export = run("export", *filled(Shared(redis_server.url, new_prefix().decode()))).stdout
     agent = fleet.agent()
     law = NewTermsLaw(30 * DAY)
-    agent.register(RULE, 0)
+    agent.register([RULE], 0)
     try:
         claims = claim_all(agent, [Wanted(RULE, (ADA,), Occurrence(9 * DAY, "e9"), law)])
         assert of_json("import", "-", *options(place), answer=export)["terms"] == 4

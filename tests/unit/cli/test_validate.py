@@ -217,7 +217,7 @@ def test_what_a_reload_would_change_by_what_the_state_knows(tmp_path: Path) -> N
     written(tmp_path, a=rule_text(rule_id="a"), b=rule_text(rule_id="b"))
     store = LmdbStore.open(tmp_path / "state", 1 << 22, durable=False)
     for rule in load_rules([tmp_path / "rules"]).rules:
-        store.register(Running(rule).state, 0)
+        store.register([Running(rule).state], 0)
     store.close()
     written(tmp_path, a=rule_text("event.action: x", rule_id="a"), c=rule_text(rule_id="c"))
 

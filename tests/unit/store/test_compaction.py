@@ -28,7 +28,7 @@ TERMS = 3_000
 def path(tmp_path: Path) -> Path:
     """A state in which one term of many is left."""
     store = LmdbStore.open(tmp_path, MAP_SIZE)
-    store.register(RULE, 1)
+    store.register([RULE], 1)
     store.confirm(
         [store.claim(RULE, (number,), Occurrence(7, "e"), NewTermsLaw(10)) for number in range(TERMS)]
     ).result(60)

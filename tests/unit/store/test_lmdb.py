@@ -158,7 +158,7 @@ class TestMigration:
         store = LmdbStore.open(path, MAP_SIZE)
         assert list(store.rules()) == [History(RULE, 7), History(OTHER, 7)]
         assert claim(store, "x", "e2").verdict is Verdict.KNOWN
-        assert store.register(RuleState(RULE.key, "rule", "Rule", 10), 99) == 7
+        assert store.register([RuleState(RULE.key, "rule", "Rule", 10)], 99) == [7]
         store.close()
         assert raw(path, b"meta") == {b"schema": b"3"}
         assert msgpack.unpackb(raw(path, b"rules")[RULE.key])["reach_ms"] == 10
@@ -264,29 +264,38 @@ class TestKeeping:
 
 class TestRules:
     def test_a_history_begins_once(self, store, tmp_path):
-        assert store.register(RULE, 1_000) == 1_000
-        assert store.register(RULE, 2_000) == 1_000
+        assert store.register([RULE], 1_000) == [1_000]
+        assert store.register([RULE], 2_000) == [1_000]
         store.close()
         again = LmdbStore.open(tmp_path / "state", MAP_SIZE)
-        assert again.register(RULE, 3_000) == 1_000
+        assert again.register([RULE], 3_000) == [1_000]
         assert list(again.rules()) == [(RULE, 1_000)]
         again.close()
 
     def test_a_rule_may_be_renamed(self, store):
-        store.register(RULE, 1_000)
+        store.register([RULE], 1_000)
         renamed = RuleState(RULE.key, "rule", "Another name")
-        assert store.register(renamed, 2_000) == 1_000
+        assert store.register([renamed], 2_000) == [1_000]
         assert list(store.rules()) == [(renamed, 1_000)]
 
     def test_a_changed_rule_begins_another_history(self, store):
-        store.register(RULE, 1_000)
-        assert store.register(RuleState(b"8 others", "rule", "Rule"), 2_000) == 2_000
+        store.register([RULE], 1_000)
+        assert store.register([RuleState(b"8 others", "rule", "Rule")], 2_000) == [2_000]
         assert len(list(store.rules())) == 2
+
+    def test_many_begin_in_one_transaction(self, store):
+        others = [RuleState(b"rule %03d" % number, f"r-{number}", "Rule") for number in range(300)]
+        store.register([RULE], 1_000)
+        before = store._env.info()["last_txnid"]
+        assert store.register([others[0], RULE, *others[1:]], 2_000) == [2_000, 1_000, *[2_000] * 299]
+        assert store.register(others, 3_000) == [2_000] * 300
+        assert store._env.info()["last_txnid"] == before + 1
+        assert len(list(store.rules())) == 301
 
 
 class TestReading:
     def test_another_process_reads_while_the_owner_writes(self, store, tmp_path):
-        store.register(RULE, 1_000)
+        store.register([RULE], 1_000)
         remember(store, "x")
         program = """
 import sys; from pathlib import Path; from firstseen.store.lmdb import LmdbReader
@@ -308,7 +317,7 @@ reader.close()
             LmdbReader.open(tmp_path)
 
     def test_a_value_that_cannot_be_read_is_named(self, store, tmp_path):
-        store.register(RULE, 1_000)
+        store.register([RULE], 1_000)
         remember(store, "x")
         store.close()
         path, key = tmp_path / "state", state_key(RULE.key, ("x",))
@@ -320,7 +329,7 @@ reader.close()
                 StoreError, match=f"unreadable under the key {key.hex()}: it is no msgpack.*move the folder away"
             ):
                 reading()
-        for reading in (lambda: list(store.rules()), lambda: store.register(RULE, 2_000)):
+        for reading in (lambda: list(store.rules()), lambda: store.register([RULE], 2_000)):
             with pytest.raises(StoreError, match=f"unreadable under the key {RULE.key.hex()}: it is no rule"):
                 reading()
         remember(store, "y")
@@ -352,7 +361,7 @@ class TestNoRoom:
                 break
         assert "is full" in str(future.exception())
         with pytest.raises(StoreError, match="is full"):
-            store.register(RuleState(b"8 others", "other", "O" * 20_000), 0)
+            store.register([RuleState(b"8 others", "other", "O" * 20_000)], 0)
         store.close()
         store = LmdbStore.open(tmp_path, MAP_SIZE, durable=False)
         assert store.stats().entries == number
@@ -363,7 +372,7 @@ class TestNoRoom:
         """The writer keeps trying, once told of; what is over is pruned meanwhile, and then what waits is written."""
         told: list[StoreError | None] = []
         store = LmdbStore.open(tmp_path, 1 << 18, durable=False, trouble=told.append)
-        store.register(RuleState(RULE.key, "rule", "Rule", 10), 0)
+        store.register([RuleState(RULE.key, "rule", "Rule", 10)], 0)
         number, waiting = 0, store.confirm([claim(store, "first")])
         while not told:
             number += 1
@@ -417,7 +426,7 @@ class TestRoom:
     def full(self, tmp_path, told):
         """A state that is full: its last confirmation waits."""
         store = LmdbStore.open(tmp_path, 1 << 18, durable=False, trouble=told.append)
-        store.register(RULE, 1_000)
+        store.register([RULE], 1_000)
         store.number = 0
         while not told:
             store.number += 1
@@ -618,7 +627,7 @@ class TestClosing:
             lambda: claim(store, "x"),
             lambda: store.get(RULE.key, ("x",)),
             lambda: list(store.entries()),
-            lambda: store.register(RULE, 0),
+            lambda: store.register([RULE], 0),
             store.stats,
         )
         for doing in doings:
@@ -640,7 +649,7 @@ class TestClosing:
 
 class TestUpkeep:
     def test_absorbing_merges(self, store, tmp_path):
-        store.register(RULE, 1_000)
+        store.register([RULE], 1_000)
         remember(store, "x")  # first and last seen at 100
         store.absorb(
             [History(RuleState(RULE.key, "rule", "A name"), 500), History(OTHER, 9)],
@@ -663,7 +672,7 @@ class TestUpkeep:
         assert store.get(RULE.key, ("x",)) == Sighting(100, 100, 1, "e1", "e1")
 
     def test_forgetting(self, store):
-        store.register(RULE, 1_000)
+        store.register([RULE], 1_000)
         remember(store, "x", "y")
         store.forget(RULE.key, [("x",), ("never seen",)])
         assert [entry.terms for entry in store.entries()] == [("y",)]

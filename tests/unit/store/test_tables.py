@@ -24,7 +24,7 @@ TERMS = 2_500
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     store = LmdbStore.open(tmp_path, MAP_SIZE, durable=False)
-    store.register(RULE, 1)
+    store.register([RULE], 1)
     store.confirm(
         [store.claim(RULE, (number,), Occurrence(7, "e"), NewTermsLaw(10)) for number in range(TERMS)]
     ).result(60)

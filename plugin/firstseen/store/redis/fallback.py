@@ -99,14 +99,18 @@ class Fallback:
             if error is not None and not self._is_alone:
                 self._leaving = self._later(error)
 
-    def register(self, rule: RuleState, now_ms: int) -> int:
+    def register(self, rules: Iterable[RuleState], now_ms: int) -> Sequence[int]:
         """See `Store.register`: alone, by the copy; when the servers are back, there as well."""
-        since_ms = self.copy.register(rule, now_ms)
+        known = list(zip(states := list(rules), self.copy.register(states, now_ms), strict=True))
         with self._lock:
             if self._is_alone:
-                self._unregistered[rule.key] = (rule, since_ms)
-                return since_ms
-        return self._shared.register(rule, since_ms)
+                self._unregistered.update({rule.key: (rule, since_ms) for rule, since_ms in known})
+                return [since_ms for _, since_ms in known]
+        found: dict[RuleState, int] = {}
+        for since_ms in {since_ms for _, since_ms in known}:  # mostly one: now
+            some = [rule for rule, known_ms in known if known_ms == since_ms]
+            found.update(zip(some, self._shared.register(some, since_ms), strict=True))
+        return [found[rule] for rule in states]
 
     def rules(self) -> Iterator[History]:
         """See `Claims.rules`."""
@@ -319,12 +323,9 @@ class Fallback:
             begun(self._shared)
 
     def _catch_up(self) -> None:
-        while self._unregistered:
-            with self._lock:
-                key, (rule, since_ms) = next(iter(self._unregistered.items()))
-            self._shared.register(rule, since_ms)
-            with self._lock:
-                self._unregistered.pop(key, None)
+        for key, (rule, since_ms) in list(self._unregistered.items()):
+            self._shared.register([rule], since_ms)
+            self._unregistered.pop(key, None)
         if self._all_unmerged:
             with self._lock:
                 self._all_unmerged = False

@@ -7,7 +7,7 @@ what was read; else it is read and merged anew. What past logs show is added by 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 
 from firstseen.detect.keys import state_key
@@ -37,10 +37,11 @@ class Merging(RedisReader):
         self._link.call("SET", self._prefix + b"schema", SCHEMA, "NX")
         self.check()
 
-    def register(self, rule: RuleState, now_ms: int) -> int:
+    def register(self, rules: Iterable[RuleState], now_ms: int) -> Sequence[int]:
         """See `firstseen.store.base.Claims.register`."""
-        rules, field = self._prefix + b"rules", rule.key.hex()
-        return int(self._link.call(*REGISTER.on(rules, field, now_ms, packed_rule(rule))))
+        key = self._prefix + b"rules"
+        asked = [REGISTER.on(key, rule.key.hex(), now_ms, packed_rule(rule)) for rule in rules]
+        return [int(since_ms) for since_ms in self._link.together(asked)]
 
     def absorb(self, histories: Sequence[History], entries: Sequence[Entry]) -> None:
         """Take what another state knows into this one (`firstseen.store.merge`)."""

@@ -44,7 +44,7 @@ class Bench:
             return RedisStore(self.server.link(), self._prefix, Owner.take(self.folder / name), 30_000, trouble)
 
         store = Fallback(part, copy, self.told.append, self.begun.append, AWAY_S)
-        store.register(RULE, 1)
+        store.register([RULE], 1)
         self.opened.append(store)
         return store
 
@@ -177,3 +177,19 @@ def test_an_agent_that_begins_and_ends_alone_is_merged_when_it_is_back(bench: Be
     reader = LmdbReader.open(bench.folder / "a")
     assert reader.get(RULE.key, ("x",)) is not None
     reader.close()
+
+
+def test_histories_begin_when_the_copy_knows_them_to_have_begun(bench: Bench) -> None:
+    others = [RuleState(b"8 other%d" % number, f"r-{number}", "Rule") for number in range(3)]
+    store = bench.agent()
+    store.copy.register([others[1]], 5)
+
+    assert store.register([others[0], RULE, *others[1:]], 9) == [9, 1, 5, 9]
+    shared = bench.shared()
+    assert {(rule.key, since_ms) for rule, since_ms in shared.rules()} == {
+        (others[0].key, 9),
+        (RULE.key, 1),
+        (others[1].key, 5),
+        (others[2].key, 9),
+    }
+    shared.close()

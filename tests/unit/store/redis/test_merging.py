@@ -127,7 +127,7 @@ def test_histories_begin_when_the_earlier_did(state: Merging) -> None:
         state.absorb([history], [])
 
     assert list(state.rules()) == [History(later.rule, 5), History(OTHER, 7)]
-    assert state.register(RULE, 20) == 5
+    assert state.register([RULE], 20) == [5]
     assert next(state.rules()) == History(RULE, 5), "what it is called says who has loaded it last"
 
 
@@ -448,7 +448,7 @@ def test_a_history_that_is_forgotten_begins_anew(state: Merging) -> None:
     state.forget_history(RULE.key)
 
     assert list(state.rules()) == []
-    assert state.register(RULE, 9) == 9
+    assert state.register([RULE], 9) == [9]
     assert list(state.entries()) == [sighting("ada")]
 
 
