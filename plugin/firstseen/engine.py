@@ -13,7 +13,7 @@ from typing import Any, assert_never
 from firstseen.detect.keys import alert_id
 from firstseen.detect.label import Standing, match_label, new_terms_label, threshold_label
 from firstseen.detect.law import Occurrence
-from firstseen.detect.matches import Moment, identity_of, occurrence_of, terms_of, threshold_law
+from firstseen.detect.matches import Moment, counted, identity_of, occurrence_of, terms_of, threshold_law
 from firstseen.errors import StoreError
 from firstseen.logs import complain
 from firstseen.metrics import Counts
@@ -25,7 +25,7 @@ from firstseen.rules.alike import Asked, Likeness, Match
 from firstseen.rules.rule import EveryMatch, NewTerms, Rule, Threshold
 from firstseen.rules.ruleset import RuleSet
 from firstseen.running import NO_POLICY, Health, Lineup, Policy, Running, by_rule
-from firstseen.seen import NOTHING, SETTLED, Earlier, Glanced, Inspection, Seen, are_of_a_type
+from firstseen.seen import NOTHING, SETTLED, Earlier, Glanced, Inspection, Place, Seen, are_of_a_type
 from firstseen.steps import nothing
 from firstseen.store.base import Claim, Claims, Wanted
 
@@ -196,34 +196,32 @@ class Engine:
             return Glanced(asked.rules, (), asked.likeness(seen))
         claims: list[Claim] = []
         late = False
-        for number, (rule, terms) in enumerate(matches):
+        own_ms = seen.time_ms if matches else None
+        for number, (rule, terms, values) in enumerate(matches):
             running = self._running[rule.id]
-            time_ms = arrival if rule.timestamp_field == "event.ingested" and arrival is not None else seen.time_ms
-            if (
-                terms is None
-                or time_ms is None
-                or not self._is_known(running, terms, Occurrence(time_ms, seen.eventID), earlier, claims)
+            time_ms = arrival if rule.timestamp_field == "event.ingested" and arrival is not None else own_ms
+            if terms is None or time_ms is None:
+                return Glanced([match.rule for match in matches[number:]], claims)
+            place, occurrence = (running.state.key, terms), Occurrence(time_ms, seen.eventID, values)
+            claim = earlier.get(place)
+            if (claim is None or not self._store.extend(claim, occurrence)) and not self._is_known(
+                running, place, occurrence, earlier, claims
             ):
                 return Glanced([match.rule for match in matches[number:]], claims)
             self._alerts(running, alerts=False)
-            if arrival is not None:
-                late = late or running.is_late(time_ms, arrival)
+            late = late or running.is_late(time_ms, arrival)
         if late:
             self._counts.records_late += 1
         return Glanced((), claims) if claims else SETTLED
 
     def _is_known(
-        self, running: Running, terms: tuple[str, ...], occurrence: Occurrence, earlier: Earlier, claims: list[Claim]
+        self, running: Running, place: Place, occurrence: Occurrence, earlier: Earlier, claims: list[Claim]
     ) -> bool:
-        """Claim the event where it is no news."""
-        place = (running.state.key, terms)
-        claim = earlier.get(place)
-        if claim is not None and self._store.extend(claim, occurrence):
-            return True
+        """Claim the event by itself where it is no news."""
         if running.law is None:
             return False
         try:
-            claim = self._store.claim(running.state, terms, occurrence, running.law)
+            claim = self._store.claim(running.state, place[1], occurrence, running.law)
         except StoreError:
             self.release(claims)
             raise
@@ -389,7 +387,11 @@ class Engine:
 
 def _learn(likeness: Likeness, view: View, matching: Sequence[Rule]) -> None:
     """Keep what records of this kind match, and under which terms, where these are one list of texts."""
-    likeness.learn([Match(rule, None if rule in likeness.veiled else _texts_of(rule, view)) for rule in matching])
+    likeness.learn([_match_of(rule, view, is_veiled=rule in likeness.veiled) for rule in matching])
+
+
+def _match_of(rule: Rule, view: View, *, is_veiled: bool) -> Match:
+    return Match(rule, None) if is_veiled else Match(rule, _texts_of(rule, view), counted(rule, view))
 
 
 def _texts_of(rule: Rule, view: View) -> tuple[str, ...] | None:

@@ -42,8 +42,11 @@ UNSEEN = Glanced(None, ())
 SETTLED = Glanced((), ())
 """There is no more to do."""
 
-Earlier = dict[tuple[bytes, tuple[TermValue, ...]], Claim]
-"""The last claim of each term of each history (`RuleState.key`)."""
+Place = tuple[bytes, tuple[TermValue, ...]]
+"""Where something is remembered: under which terms of which history (`RuleState.key`)."""
+
+Earlier = dict[Place, Claim]
+"""The last claim of each."""
 
 
 class Seen(Struct):

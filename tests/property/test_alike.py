@@ -19,7 +19,7 @@ from firstseen.metrics import Counts
 from firstseen.record.cloudtrail import CloudTrailView
 from firstseen.record.enrichment import Database
 from firstseen.record.mapping import FIELDS
-from firstseen.rules.rule import EveryMatch, Threshold
+from firstseen.rules.rule import Cardinality, EveryMatch, Suppression, Threshold
 from firstseen.rules.ruleset import RuleSet
 from firstseen.seen import Earlier
 from firstseen.store.base import Claim
@@ -116,7 +116,18 @@ EVERY, OFTEN = (
         NEWS[1:3], (7, 8), (EveryMatch(), Threshold(("user.name",), 3, cardinality=None)), strict=True
     )
 )
-RULES = RuleSet([*NEWS, EVERY, OFTEN])
+COUNTED = [
+    replace(EVERY, id=rule_id(9 + number), kind=Threshold(fields, count, Cardinality(field, 2)))
+    for number, (fields, count, field) in enumerate(
+        [(("user.name",), 1, "source.ip"), ((), 1, "event.id"), ((ARN,), 3, "aws.cloudtrail.request_parameters")]
+    )
+]
+ENOUGH = [
+    replace(EVERY, id=rule_id(12 + missing_alone), suppression=Suppression(("user.name", "source.ip"), DAY_MS, missing))
+    for missing_alone, missing in enumerate((False, True))
+]
+RULES = RuleSet([COUNTED[0], OFTEN, *ENOUGH, *NEWS, *COUNTED[1:], EVERY])
+# In this order: behind the first that is to be looked at, all are.
 NAMES = st.sampled_from(["ada", "ada", "ada", "bob"])
 
 

@@ -111,10 +111,10 @@ def _group(rule: Rule, view: View) -> Sequence[Sequence[TermValue]]:
 
 def occurrence_of(rule: Rule, view: View, moment: Moment, identity: str) -> Occurrence:
     """The event as the rule's law sees it; ``identity`` is what it is known by."""
-    return Occurrence(_clock(rule, view, moment), identity, _counted(rule, view))
+    return Occurrence(_clock(rule, view, moment), identity, counted(rule, view))
 
 
-def _counted(rule: Rule, view: View) -> tuple[Scalar, ...]:
+def counted(rule: Rule, view: View) -> tuple[Scalar, ...]:
     """The values of the field whose different values the rule counts."""
     if isinstance(rule.kind, Threshold) and rule.kind.cardinality is not None:
         return tuple(view.values(rule.kind.cardinality.field))

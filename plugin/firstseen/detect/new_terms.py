@@ -59,14 +59,15 @@ class NewTermsLaw(NamedTuple):
         time_ms, event, _ = occurrence
         if before is None:
             return Sighting(time_ms, time_ms, 1, event, event)
-        latest = time_ms >= before.last_seen
-        repeated = time_ms <= before.last_seen and event in (before.event, before.last_event)
+        first_seen, last_seen, count, alerted, last_event = before
+        latest = time_ms >= last_seen
+        repeated = time_ms <= last_seen and event in (alerted, last_event)
         return Sighting(
-            min(before.first_seen, time_ms),
-            max(before.last_seen, time_ms),
-            before.count if repeated else before.count + 1,
-            event if latest and verdict is not Verdict.KNOWN else before.event,
-            event if latest else before.last_event,
+            time_ms if time_ms < first_seen else first_seen,
+            time_ms if latest else last_seen,
+            count if repeated else count + 1,
+            event if latest and verdict is not Verdict.KNOWN else alerted,
+            event if latest else last_event,
         )
 
 

@@ -183,4 +183,5 @@ def _names(part: type[_Part], start: str = "") -> Iterator[str]:
             yield start + field.name
 
 
-_PLACES: Final = frozenset(_names(_Whole))
+_PLACES: Final = frozenset(_names(_Whole)) - {"eventID", "eventTime"}
+"""Not those that are another for each event: no two would be alike."""

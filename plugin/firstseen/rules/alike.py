@@ -15,11 +15,12 @@ from typing import NamedTuple
 from firstseen.kql.ast import And, Exists, Is, MatchAll, Node, Not, Or, Range
 from firstseen.kql.demands import demanded
 from firstseen.kql.needles import is_common, needles
+from firstseen.model import Scalar
 from firstseen.record.fields import field_type
 from firstseen.record.glance import Glance, Path, glances_at
 from firstseen.record.view import is_verbatim, reads_of
 from firstseen.rules.actions import ACTION
-from firstseen.rules.rule import NewTerms, Rule
+from firstseen.rules.rule import EveryMatch, NewTerms, Rule, Threshold
 from firstseen.rules.scanner import ESCAPE
 
 MOST_KNOWN = 4_096
@@ -36,11 +37,13 @@ _MOST_MARKS = 32
 class Match(NamedTuple):
     """A rule that records of one kind match, and the terms, all of them texts, under which they are sightings of it.
 
-    None where that is not all there is to it: a record of this kind is yet to be shown to this rule.
+    None where that is not all there is to it: a record of this kind is yet to be shown to this rule. ``values`` are
+    those that it counts (`firstseen.detect.law.Occurrence`).
     """
 
     rule: Rule
     terms: tuple[str, ...] | None
+    values: tuple[Scalar, ...] = ()
 
 
 class Likeness(NamedTuple):
@@ -62,7 +65,8 @@ class Traits(NamedTuple):
 
     ``marks`` are needles of a rule about a call, beside the name of the call: worth no search through everything, but
     one through what has the name; empty where there are none that are rare. ``asked`` are the places of a record that
-    decide whether it matches, ``terms`` those that its terms come from; None where a glance cannot show them all.
+    decide whether it matches, ``terms`` those that its terms, and what it counts, come from; None where a glance cannot
+    show them all.
     """
 
     marks: frozenset[bytes]
@@ -76,8 +80,21 @@ def traits_of(rule: Rule) -> Traits:
     return Traits(
         frozenset() if marks is None or len(marks) > _MOST_MARKS else marks,
         _shown(_asked_about(rule.node)),
-        _shown(rule.kind.fields) if isinstance(rule.kind, NewTerms) else None,
+        _shown(_remembered(rule)),
     )
+
+
+def _remembered(rule: Rule) -> Iterator[str]:
+    """The fields on which hangs under which terms a match is remembered; a pattern where it is not."""
+    match rule.kind:
+        case NewTerms(fields=fields):
+            yield from fields
+        case Threshold(fields=fields, cardinality=counted):
+            yield from fields
+            if counted is not None:
+                yield counted.field
+        case EveryMatch():
+            yield from rule.suppression.fields if rule.suppression else ("*",)
 
 
 def _shown(fields: Iterable[str]) -> frozenset[Path] | None:
@@ -118,8 +135,8 @@ class Asked:
         self._name = object()  # in keys: what is kept must not hold what it is kept by, or rules outlive their set
         self._kept = kept
         traits = [kept.traits(rule) for rule in rules]
-        self._marked = [(rule, each.marks) for rule, each in zip(rules, traits, strict=True) if each.marks]
-        self._fewer: dict[frozenset[Rule], Asked] = {}
+        self._marked = [(1 << number, tuple(each.marks)) for number, each in enumerate(traits) if each.marks]
+        self._fewer: dict[int, Asked] = {}  # by the rules that are left out, a bit each
         self._veiled = frozenset(rule for rule, each in zip(rules, traits, strict=True) if each.terms is None)
         asked = [each.asked for each in traits if each.asked is not None]
         terms = [each.terms for each in traits if each.terms is not None]
@@ -131,17 +148,21 @@ class Asked:
         """Those of the rules that the record in ``data[start:stop]`` may match, by the marks that it bears."""
         if not self._marked:
             return self
-        unlikely = frozenset(
-            rule for rule, marks in self._marked if not any(data.find(mark, start, stop) >= 0 for mark in marks)
-        )
-        if not unlikely or data.find(ESCAPE, start, stop) >= 0:
+        find, missed = data.find, 0
+        for bit, marks in self._marked:
+            for mark in marks:
+                if find(mark, start, stop) >= 0:
+                    break
+            else:
+                missed |= bit
+        if not missed or find(ESCAPE, start, stop) >= 0:
             return self
-        fewer = self._fewer.get(unlikely)
+        fewer = self._fewer.get(missed)
         if fewer is None:
             if len(self._fewer) >= _MOST_FEWER:
                 return self
-            fewer = Asked([rule for rule in self.rules if rule not in unlikely], self._kept)
-            self._fewer[unlikely] = fewer
+            fewer = Asked([rule for number, rule in enumerate(self.rules) if not missed >> number & 1], self._kept)
+            self._fewer[missed] = fewer
         return fewer
 
     def recalled(self, seen: Glance) -> Sequence[Match] | None:

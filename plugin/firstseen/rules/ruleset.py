@@ -86,12 +86,14 @@ class RuleSet:
         None where they are many: then it is better to go by the action of the event, see `matches`.
         """
         wanted = frozenset(groups)
-        if wanted not in self._some:
+        try:
+            return self._some[wanted]
+        except KeyError:
             if len(self._some) >= _MOST_ASKED:
                 self._some.clear()
             rules = self._numbered(wanted)
-            self._some[wanted] = Asked(rules, self._kept) if len(rules) <= _MOST_TOGETHER else None
-        return self._some[wanted]
+            found = self._some[wanted] = Asked(rules, self._kept) if len(rules) <= _MOST_TOGETHER else None
+            return found
 
     def _asked(self, view: Fields) -> Sequence[Rule]:
         """The rules that may match, by the action of the event."""

@@ -121,7 +121,7 @@ class Term:
         """
         if ticket.holds is not None or self.tickets[-1] is not ticket or self.last_alert is not ticket.relies_on:
             return False
-        if self.undelivered(occurrence.event) is not None:
+        if self.alerts and self.undelivered(occurrence.event) is not None:
             return False
         law = ticket.claim.law
         if law.judge(self.memory, occurrence) is not Verdict.KNOWN:
