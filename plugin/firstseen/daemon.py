@@ -13,7 +13,6 @@ import logging
 import os
 import random
 import resource
-import signal
 import ssl
 import time
 from collections.abc import Awaitable, Callable
@@ -26,7 +25,7 @@ import uvloop
 from firstseen import __version__
 from firstseen.agent import Agent
 from firstseen.background import Background
-from firstseen.config import Config, Server
+from firstseen.config import Config, Server, load
 from firstseen.control import Answer, Asked, Control
 from firstseen.engine import Engine
 from firstseen.errors import FirstseenError, ProtocolError, StoreError
@@ -59,6 +58,7 @@ from firstseen.states import open_state
 from firstseen.status.latest import Latest
 from firstseen.status.observer import Agency
 from firstseen.status.service import StatusService
+from firstseen.stopping import Signals, Stopped
 from firstseen.store.base import SharedStore
 from firstseen.upkeep import Upkeep
 
@@ -76,16 +76,35 @@ CLOSING_S = 15.0
 """What closing may take once everything is settled: the last commit, on a disk that is slow."""
 
 
-def run(config: Config) -> int:
-    """Run the agent until it is told to stop; the exit code. Raises `FirstseenError` where it cannot start."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it is ready: all is read just now, and it would be the end
+def run(file: Path) -> int:
+    """Run the agent by the configuration in ``file`` until it is told to stop; the exit code.
+
+    Raises `FirstseenError` where it cannot start.
+    """
+    set_up("info", "text")  # until it is read how
+    signals = Signals()
+    try:
+        signals.hear()
+        return _run(load(file), signals)
+    except Stopped:
+        _tell_of_the_end(Counts(), drained=True)
+        return 0
+
+
+def _run(config: Config, signals: Signals) -> int:
     forward = _log_forward(config)
     _set_up_logs(config, forward)
     _have_files_for_everybody()
     known = Known()
     provisions = provide(config, _now_ms(), known)
     tell_of(provisions.rules, provisions.policy)
-    return uvloop.run(_serve(provisions, known, forward))
+    signals.only_at_halts()
+    return uvloop.run(_serve(provisions, known, forward, signals))
+
+
+def _tell_of_the_end(counts: Counts, *, drained: bool) -> None:
+    sum_up(all_of_it=True)
+    event(log, logging.INFO if drained else logging.WARNING, "stopped", drained=drained, **counts.as_dict())
 
 
 def _log_forward(config: Config) -> LogForward | None:
@@ -116,7 +135,7 @@ def _tell_of_trouble(problem: StoreError | None) -> None:
         event(log, logging.ERROR, "state_not_written", reason=str(problem))
 
 
-async def _serve(provisions: Provisions, known: Known, forward: LogForward | None) -> int:
+async def _serve(provisions: Provisions, known: Known, forward: LogForward | None, signals: Signals) -> int:
     config, rules, tls = provisions.config, provisions.rules, provisions.tls
     counts, durations, reloads = Counts(), Durations(), Reloads(loaded_ms=provisions.now_ms)
     stopping = asyncio.Event()
@@ -125,7 +144,9 @@ async def _serve(provisions: Provisions, known: Known, forward: LogForward | Non
     async with AsyncExitStack() as stack:
         store, shared, pruning, on_disk = open_state(config, _tell_of_trouble)
         stack.callback(store.close)
+        signals.halt()
         engine = Engine(rules, store, counts, _now_ms, provisions.geoip, provisions.policy)
+        signals.halt()
         forwarder = _forwarder(config, tls.client, counts)
         clients, latest = Clients(loop.time), Latest()
         agent = Agent(
@@ -185,7 +206,7 @@ async def _serve(provisions: Provisions, known: Known, forward: LogForward | Non
             set_up_logs=lambda taken: _set_up_logs(taken, forward),
         )
         await _open_control(stack, _control(config, reloading, upkeep))
-        _on_signals(stopping, listener.give_up, reloading.reload)
+        signals.hand_over(stopping, listener.give_up, reloading.reload)
         status.enter("running")
         ticking = _tick(loop)
         stack.callback(ticking.cancel)
@@ -200,8 +221,7 @@ async def _serve(provisions: Provisions, known: Known, forward: LogForward | Non
         event(log, logging.INFO, "stopping", timeout=str(config.input.drain_timeout))
         notifier.stopping("settles what it has", config.input.drain_timeout.seconds + CLOSING_S)
         drained = await listener.drain(config.input.drain_timeout.seconds)
-        sum_up(all_of_it=True)
-        event(log, logging.INFO if drained else logging.WARNING, "stopped", drained=drained, **counts.as_dict())
+        _tell_of_the_end(counts, drained=drained)
     return 0
 
 
@@ -354,24 +374,6 @@ async def _listen(listener: Listener, config: Config, endpoint: Endpoint, tls: s
         return await listener.listen(endpoint.host, endpoint.port, context, heartbeat=config.input.udp_heartbeat)
     except OSError as error:
         raise FirstseenError(f"cannot listen on {endpoint} (input.listen): {error}") from error
-
-
-def _on_signals(stopping: asyncio.Event, hurry: Callable[[], None], reload: Callable[[], None]) -> None:
-    """The first signal to stop drains, a second one no longer waits for that; nothing is loaded anew meanwhile."""
-
-    def stop() -> None:
-        if stopping.is_set():
-            hurry()
-        stopping.set()
-
-    def load_anew() -> None:
-        if not stopping.is_set():
-            reload()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-    loop.add_signal_handler(signal.SIGHUP, load_anew)
 
 
 def _now_ms() -> int:

@@ -1,5 +1,6 @@
 """SIGTERM: accept no more, settle what came, ack only what is safe, exit 0, whoever is connected."""
 
+import re
 import signal
 import socket
 import time
@@ -9,6 +10,7 @@ import pytest
 
 from support.agent import AgentProcess
 from support.peers import Sink, Source, acked, held
+from support.rulebook import rule_id, rule_text
 from support.weather import Wire, configure, frame
 
 pytestmark = pytest.mark.e2e
@@ -98,3 +100,42 @@ def test_a_client_that_never_reads_its_acks_does_not_hold_it_up(tmp_path: Path) 
         client.send(b"".join(frame(f"{number:200}", {"n": number}) for number in range(3_000)))
         sink.wait_until(lambda: sink.chunks >= 1_000)
         assert agent.stop()["drained"] is True
+
+
+def test_told_so_at_any_moment_of_a_slow_start_it_stops_as_cleanly(tmp_path: Path) -> None:
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    for number in range(300):
+        (rules / f"{number}.toml").write_text(rule_text(rule_id=rule_id(number)))
+    with Sink() as sink:
+        config = configure(tmp_path, sink.address, rules=rules)
+        with AgentProcess(config) as agent:
+            hears(agent)
+            began = time.monotonic()
+            agent.wait_for("ready")
+            start_s = time.monotonic() - began
+            agent.stop()
+        early = 0
+        for part in range(8):
+            with AgentProcess(config) as agent:
+                hears(agent)
+                time.sleep(start_s * part / 7)
+                agent.signal(signal.SIGINT if part % 2 else signal.SIGTERM)
+                assert agent.wait() == 0, agent.events
+            told = [each["event"] for each in agent.events]
+            last, _ = agent.events[-2:]
+            assert last["event"] == "stopped" or " info stopped drained=true " in last["text"]  # how was not read yet
+            early += "ready" not in told
+        assert early >= 2
+
+
+def hears(agent: AgentProcess) -> None:
+    """Wait until it handles SIGTERM, which is once Python has imported the program."""
+    status = Path(f"/proc/{agent.pid}/status")
+    deadline = time.monotonic() + 60
+    while True:
+        handled = re.search(r"SigCgt:\s*(\w+)", status.read_text())
+        if handled is not None and int(handled[1], 16) >> (signal.SIGTERM - 1) & 1:
+            break
+        assert time.monotonic() < deadline
+        time.sleep(0.001)

@@ -1,17 +1,37 @@
 from __future__ import annotations
 
-import asyncio
+import logging
 import os
 import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from firstseen import config, daemon
+from firstseen import daemon
 from firstseen.errors import FirstseenError
+from firstseen.stopping import STOPS
+from firstseen.store.lmdb import LmdbStore
+from support.agent import FIRST_RULE
 
 
-def test_a_reload_that_is_asked_for_before_it_is_ready_does_not_end_it(tmp_path, monkeypatch) -> None:
-    before, came = signal.getsignal(signal.SIGHUP), []
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A configuration for an agent in this process, of which nothing is left afterwards."""
+    before = {number: signal.getsignal(number) for number in (*STOPS, signal.SIGHUP)}
+    monkeypatch.setattr(daemon, "set_up", lambda *_, **__: None)
+    path = tmp_path / "firstseen.toml"
+    path.write_text(f'[state]\npath = "{tmp_path / "state"}"\n[rules]\npaths = ["{FIRST_RULE}"]\n')
+    yield path
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_a_reload_that_is_asked_for_before_it_is_ready_does_not_end_it(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    came = []
 
     def provide(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGHUP)
@@ -19,28 +39,30 @@ def test_a_reload_that_is_asked_for_before_it_is_ready_does_not_end_it(tmp_path,
         raise FirstseenError("far enough")
 
     monkeypatch.setattr(daemon, "provide", provide)
-    monkeypatch.setattr(daemon, "_set_up_logs", lambda *_: None)
-    path = tmp_path / "firstseen.toml"
-    path.write_text("")
-    try:
-        with pytest.raises(FirstseenError, match="far enough"):
-            daemon.run(config.load(path))
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    with pytest.raises(FirstseenError, match="far enough"):
+        daemon.run(file)
     assert came == ["and goes on"]
 
 
-@pytest.mark.parametrize("stops", [False, True])
-def test_nothing_is_loaded_anew_by_who_stops(stops: bool) -> None:
-    came: list[str] = []
+@pytest.mark.parametrize("moment", ["load", "provide", "open_state", "Engine"])
+@pytest.mark.parametrize("number", STOPS)
+def test_told_to_stop_before_it_is_ready_it_closes_what_is_open_and_says_that_it_has_stopped(
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    moment: str,
+    number: signal.Signals,
+) -> None:
+    caplog.set_level(logging.INFO)
+    as_ever = getattr(daemon, moment)
 
-    async def test() -> None:
-        stopping = asyncio.Event()
-        daemon._on_signals(stopping, lambda: came.append("hurry"), lambda: came.append("reload"))
-        if stops:
-            stopping.set()
-        os.kill(os.getpid(), signal.SIGHUP)
-        await asyncio.sleep(0.05)
+    def told_meanwhile(*arguments: Any) -> Any:
+        os.kill(os.getpid(), number)
+        return as_ever(*arguments)
 
-    asyncio.run(test())
-    assert came == ([] if stops else ["reload"])
+    monkeypatch.setattr(daemon, moment, told_meanwhile)
+    assert daemon.run(file) == 0
+    assert [record.message for record in caplog.records][-1:] == ["stopped"]
+    assert "ready" not in caplog.messages
+    if (file.parent / "state").exists():
+        LmdbStore.open(file.parent / "state", 1 << 20).close()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from firstseen import config, daemon
+from firstseen import daemon
 
 
 @click.command("run")
@@ -17,4 +17,4 @@ def command(ctx: click.Context, file: Path) -> None:
 
     SIGTERM drains. SIGHUP loads configuration, rules and databases anew, all of it or nothing.
     """
-    ctx.exit(daemon.run(config.load(file)))
+    ctx.exit(daemon.run(file))

@@ -1,0 +1,73 @@
+"""What tells the agent to stop, SIGTERM and SIGINT, from its first moment to its last; and SIGHUP, once it is ready.
+
+While files are read at the start, nothing is open that would have to be closed, and a read may take as long as a disk
+does: that ends at once. From when the state is opened on, what was begun is brought to its next halt, until the event
+loop hears the signals.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from typing import Final
+
+STOPS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+class Stopped(BaseException):
+    """The agent was told to stop before it was ready. No `Exception`: who handles faults must not take it."""
+
+
+class Signals:
+    """Only for the main thread."""
+
+    def __init__(self) -> None:
+        self._told = False
+        self._at_once = True
+
+    def hear(self) -> None:
+        """Hear them from now on: the first one to stop raises `Stopped`, wherever the program is.
+
+        SIGHUP is passed over: all is read just now, and it would be the end.
+        """
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        for number in STOPS:
+            signal.signal(number, self._heard)
+
+    def only_at_halts(self) -> None:
+        """From now on one to stop raises nothing elsewhere. Raises `Stopped` if there was one."""
+        self._at_once = False
+        self.halt()
+
+    def halt(self) -> None:
+        """A moment at which the start can end. Raises `Stopped` if there was a signal to stop."""
+        if self._told:
+            raise Stopped
+
+    def hand_over(self, stopping: asyncio.Event, hurry: Callable[[], None], reload: Callable[[], None]) -> None:
+        """From now on the running loop hears them: one to stop, also one that has come already, sets ``stopping``.
+
+        A second one calls ``hurry``, and SIGHUP calls ``reload``: nothing is loaded anew while it stops.
+        """
+
+        def stop() -> None:
+            if stopping.is_set():
+                hurry()
+            stopping.set()
+
+        def load_anew() -> None:
+            if not stopping.is_set():
+                reload()
+
+        loop = asyncio.get_running_loop()
+        for number in STOPS:
+            loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(signal.SIGHUP, load_anew)
+        if self._told:
+            stopping.set()
+
+    def _heard(self, *_: object) -> None:
+        again, self._told = self._told, True
+        if self._at_once and not again:  # a second one would come in between while the end is told of
+            raise Stopped
