@@ -198,6 +198,27 @@ def test_validate_tells_what_the_reload_does(tmp_path: Path) -> None:
     assert refused["refused"] == [problem]
 
 
+@pytest.mark.parametrize("becomes", ["a directory", "a link to nothing", "a link to itself"])
+def test_a_file_of_a_rule_that_cannot_be_read_any_more_is_no_rule_that_was_removed(
+    tmp_path: Path, becomes: str
+) -> None:
+    with Sink() as sink:
+        site = Site(tmp_path, sink, SHIPPED)
+        file = site.rules / FIRST_RULE.name
+        with AgentProcess(site.config) as agent:
+            rules = agent.wait_for("ready")["rules"]
+            file.unlink()
+            if becomes == "a directory":
+                file.mkdir()
+            else:
+                file.symlink_to(file if becomes == "a link to itself" else tmp_path / "nowhere")
+            refused = foretold(site.config, code=78)["refused"]
+            said = reload(agent, 1)
+    assert (said["event"], said["kept"]) == ("reload_failed", rules)
+    assert [agent.wait_for("reload_problem")["problem"]] == refused
+    assert str(refused[0]).startswith(f"{file}: ")
+
+
 def shown(port: int, root: Path) -> str:
     """The serial number of the certificate that the agent shows, which has to lead to ``root``."""
     context = ssl.create_default_context(cafile=str(root))

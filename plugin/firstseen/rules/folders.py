@@ -13,14 +13,29 @@ from firstseen.rules.testing import is_test_file
 def toml_files(paths: Iterable[Path], problems: list[Problem], wanted: str = "") -> Iterator[Path]:
     """The files in ``paths``, and the ``*.toml`` at any depth in its directories, each once; tests are left alone.
 
-    A directory without any is a problem, which says that there is no ``wanted`` in it, if something is wanted.
+    A directory without any is a problem, which says that there is no ``wanted`` in it, if something is wanted. So is
+    one that is called ``*.toml``: where a file is expected, a mount that finds none leaves an empty directory.
     """
     seen: set[Path] = set()
     for path in paths:
-        for file in _walk(path, problems, wanted) if _is_directory(path) else [path]:
+        for file in _found(path, problems, wanted):
             if file.absolute() not in seen:
                 seen.add(file.absolute())
                 yield file
+
+
+def _found(path: Path, problems: list[Problem], wanted: str) -> list[Path]:
+    if not _is_directory(path):
+        return [path]
+    if _is_wanted(path.name):
+        problems.append(_no_file(path))
+        return []
+    return _walk(path, problems, wanted)
+
+
+def _no_file(directory: Path) -> Problem:
+    what = "cannot be read: it is a directory with the name of a file: put a file in its place, or rename it"
+    return Problem(str(directory), None, what)
 
 
 def _is_directory(path: Path) -> bool:
@@ -30,7 +45,7 @@ def _is_directory(path: Path) -> bool:
         return False
 
 
-def _walk(directory: Path, problems: list[Problem], wanted: str = "") -> list[Path]:
+def _walk(directory: Path, problems: list[Problem], wanted: str) -> list[Path]:
     """The files below ``directory``, links followed, each directory once.
 
     Hidden names are passed over, because a mounted ConfigMap has copies there.
@@ -42,13 +57,18 @@ def _walk(directory: Path, problems: list[Problem], wanted: str = "") -> list[Pa
     found: list[Path] = []
     entered = {directory.resolve()}
     for folder, folders, names in os.walk(directory, onerror=unreadable, followlinks=True):
-        visible = {Path(folder, name).resolve(): name for name in sorted(folders) if not name.startswith(".")}
+        problems += [_no_file(Path(folder, name)) for name in sorted(folders) if _is_wanted(name)]
+        visible = {Path(folder, name).resolve(): name for name in sorted(folders) if not _is_passed_over(name)}
         folders[:] = [name for place, name in visible.items() if place not in entered]
         entered.update(visible)
         found += [Path(folder, name) for name in names if _is_wanted(name)]
     if wanted and not found:
         problems.append(Problem(str(directory), None, f"no {wanted} in this directory: no *.toml at any depth"))
     return sorted(found)
+
+
+def _is_passed_over(folder: str) -> bool:
+    return folder.startswith(".") or _is_wanted(folder)
 
 
 def _is_wanted(name: str) -> bool:

@@ -24,3 +24,33 @@ def test_files_that_are_named_come_first_where_they_are_named_first(tmp_path):
         tmp_path / "a.toml",
     ]
     assert not problems
+
+
+def test_a_directory_in_the_place_of_a_file_is_told_of_wherever_it_is(tmp_path):
+    named, below = tmp_path / "named.toml", tmp_path / "rules" / "sub" / "below.toml"
+    linked = tmp_path / "rules" / "linked.toml"
+    for place in (named, below):
+        place.mkdir(parents=True)
+        (place / "rule.toml").write_text("")
+    linked.symlink_to(named)
+    sound = tmp_path / "rules" / "sound.toml"
+    sound.write_text("")
+    problems = []
+    assert list(toml_files([named, tmp_path / "rules"], problems)) == [sound]
+    assert [str(problem) for problem in problems] == [
+        f"{place}: cannot be read: it is a directory with the name of a file: put a file in its place, or rename it"
+        for place in (named, linked, below)
+    ]
+
+
+def test_a_hidden_directory_is_passed_over_whatever_it_is_called(tmp_path):
+    (tmp_path / ".old.toml").mkdir()
+    (tmp_path / ".old.toml" / "rule.toml").write_text("")
+    problems = []
+    assert list(toml_files([tmp_path], problems)) == []
+    assert not problems
+
+
+def test_a_link_to_nothing_is_found_for_its_reader_to_tell_of(tmp_path):
+    (tmp_path / "gone.toml").symlink_to(tmp_path / "nowhere")
+    assert list(toml_files([tmp_path], [], "rule")) == [tmp_path / "gone.toml"]
