@@ -34,7 +34,7 @@ def now_ms() -> int:
 @asynccontextmanager
 async def agency(folder: Path, settings: str = "", rule: str | None = None) -> AsyncIterator[Agency]:
     """An agent with one rule that does not run; ``settings`` is TOML, ``rule`` another rule."""
-    (folder / "rules").mkdir()
+    (folder / "rules").mkdir(exist_ok=True)
     (folder / "rules/a.toml").write_text(rule_text() if rule is None else rule)
     file = folder / "firstseen.toml"
     file.write_text(f'[rules]\npaths = ["rules"]\n{settings}')

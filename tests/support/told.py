@@ -121,7 +121,8 @@ def status(**changes: Any) -> Status:
             "loaded": "2026-05-23T06:00:00.000Z",
             "learning_until": None,
             "problems": [],
-            **dict.fromkeys(["flagged", "learning", "errors", "reloads", "failed_reloads"], 0),
+            **dict.fromkeys(["not_runnable", "skipped", "flagged", "learning", "errors"], 0),
+            **dict.fromkeys(["reloads", "failed_reloads", "problem_count"], 0),
         },
         "state": state(),
         "input": {

@@ -199,7 +199,7 @@ def _what(alert: Alert) -> str:
 
 
 def _rules(told: Status, columns: int) -> Section:
-    rules, idle = told.rules, len(told.rules.not_running)
+    rules, idle = told.rules, told.rules.not_runnable + told.rules.skipped
     said = [f"{number(len(rules.running))} run"]
     said += [f"{number(rules.learning)} learning"] if rules.learning else []
     said += [f"{number(idle)} {'does' if idle == 1 else 'do'} not"] if idle else []

@@ -99,12 +99,11 @@ def _alerts(facts: Facts) -> Iterator[Sample]:
 
 def _rules_loaded(facts: Facts) -> list[Sample]:
     rules = facts.report.rules
-    skipped = sum(rule.status == "skipped" for rule in rules.not_running)
     return [
         Sample(len(rules.running) - rules.flagged, ("loaded",)),
         Sample(rules.flagged, ("flagged",)),
-        Sample(len(rules.not_running) - skipped, ("not_runnable",)),
-        Sample(skipped, ("skipped",)),
+        Sample(rules.not_runnable, ("not_runnable",)),
+        Sample(rules.skipped, ("skipped",)),
     ]
 
 

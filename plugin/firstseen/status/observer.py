@@ -28,6 +28,9 @@ from firstseen.store.base import Store
 MOST_CLIENTS = 50
 """Clients that are told of: those that sent last."""
 
+MOST_LISTED = 100
+"""Rules that do not run, and problems, that are told of by name: the log and `firstseen rules list` have all."""
+
 PATIENCE_S = 10.0
 """How much longer than an ack may take the oldest message may wait, before it says something of the servers."""
 
@@ -164,13 +167,18 @@ class Observer:
         running = tuple(_rule(health, now_ms) for health in engine.health())
         learning = [rule.learning_until for rule in running if rule.learning_until is not None]
         reports = engine.rules.reports
+        not_runnable, skipped = (
+            [each for each in reports if each.status is status]
+            for status in (RuleStatus.NOT_RUNNABLE, RuleStatus.SKIPPED)
+        )
         return report.Rules(
             running=running,
             not_running=tuple(
                 report.IdleRule(id=each.id, name=each.name, status=each.status.value, reason=each.reason)
-                for each in reports
-                if each.status in (RuleStatus.NOT_RUNNABLE, RuleStatus.SKIPPED)
+                for each in [*not_runnable, *skipped][:MOST_LISTED]
             ),
+            not_runnable=len(not_runnable),
+            skipped=len(skipped),
             flagged=sum(each.status is RuleStatus.FLAGGED for each in reports),
             learning=len(learning),
             learning_until=max(learning, default=None),
@@ -178,7 +186,8 @@ class Observer:
             loaded=iso(reloads.loaded_ms),
             reloads=reloads.total,
             failed_reloads=reloads.failed,
-            problems=tuple(reloads.problems),
+            problems=tuple(reloads.problems[:MOST_LISTED]),
+            problem_count=len(reloads.problems),
         )
 
     def _state(self, rules: report.Rules) -> report.State | None:

@@ -120,7 +120,11 @@ class Rules(Part, frozen=True, kw_only=True):
     """The rules."""
 
     running: Annotated[tuple[Rule, ...], Meta(description="Those that run.")]
-    not_running: Annotated[tuple[IdleRule, ...], Meta(description="Those that do not.")]
+    not_running: Annotated[
+        tuple[IdleRule, ...], Meta(description="Those that do not: the first 100, those that cannot before the others.")
+    ]
+    not_runnable: Annotated[int, Meta(description="How many cannot run here.")]
+    skipped: Annotated[int, Meta(description="How many do not run because their files say so.")]
     flagged: Annotated[int, Meta(description="Of those that run, how many do so at a cost that `rules list` names.")]
     learning: Annotated[int, Meta(description="Of those that run, how many learn.")]
     learning_until: Annotated[Text, Meta(description="When the last of them stops.")]
@@ -128,7 +132,8 @@ class Rules(Part, frozen=True, kw_only=True):
     loaded: Annotated[str, Meta(description="When they were loaded.")]
     reloads: Annotated[int, Meta(description="How often all that is configured was loaded anew, or should have been.")]
     failed_reloads: Annotated[int, Meta(description="How often anything was wrong then, and all stayed as it was.")]
-    problems: Annotated[tuple[str, ...], Meta(description="What was wrong the last time.")]
+    problems: Annotated[tuple[str, ...], Meta(description="What was wrong the last time: the first 100.")]
+    problem_count: Annotated[int, Meta(description="How many there were.")]
 
 
 class State(Part, frozen=True, kw_only=True):

@@ -89,10 +89,8 @@ def test_rules_tell_of_their_standing_and_what_matters_comes_first() -> None:
         rule(3, open=5, matches=7),
         rule(4, status="degraded", breaker=tripped),
     ]
-    lines = shown(
-        status(rules__running=running, rules__not_running=[{"id": "", "name": "", "status": "", "reason": ""}])
-    )
-    assert "4 run, 1 does not" in line_with("RULES", lines)
+    lines = shown(status(rules__running=running, rules__not_runnable=1_000, rules__skipped=1))
+    assert "4 run, 1,001 do not" in line_with("RULES", lines)
     at = lines.index(line_with("RULES", lines))
     assert [line.split()[0] for line in lines[at + 1 : at + 5]] == ["degraded", "open", "learning", "open"]
     assert lines[at + 3].startswith("  learning 3d left")

@@ -9,11 +9,11 @@ from firstseen import __version__
 from firstseen.detect.matches import Moment
 from firstseen.metrics import Counts
 from firstseen.net.peers import Peer
-from firstseen.status.observer import MOST_CLIENTS, Agency, Observer
+from firstseen.status.observer import MOST_CLIENTS, MOST_LISTED, Agency, Observer
 from firstseen.status.sampling import Sample
 from firstseen.store.base import Stats
 from support.agency import NOW_MS, agency, now_ms
-from support.rulebook import call, rule_text
+from support.rulebook import call, rule_id, rule_text
 
 ADA = "arn:aws:iam::111122223333:user/ada"
 DAY_MS = 86_400_000
@@ -109,6 +109,26 @@ def test_a_flood(tmp_path: Path) -> None:
     run(test)
 
 
+def test_of_thousands_that_are_wrong_it_tells_how_many_and_which_were_first(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    for number in range(2 * MOST_LISTED):
+        turned_off = rule_text(rule_id=rule_id(2 * number)).replace("[rule]", "[rule]\nenabled = false")
+        (tmp_path / f"rules/{number:03}.toml").write_text(turned_off)
+        in_vain = rule_text(rule_id=rule_id(2 * number + 1)).replace('"kuery"', '"eql"')
+        (tmp_path / f"rules/{number:03}x.toml").write_text(in_vain if number < 60 else turned_off)
+
+    async def test() -> None:
+        async with agency(tmp_path) as parts:
+            parts.reloads.problems = [f"{number}.toml: no rule" for number in range(2_000)]
+            told = Observer(parts, now_ms).observe().rules
+
+        assert (told.not_runnable, told.skipped, told.problem_count) == (60, 340, 2_000)
+        assert [each.status for each in told.not_running] == ["not_runnable"] * 60 + ["skipped"] * 40
+        assert told.problems == tuple(f"{number}.toml: no rule" for number in range(100))
+
+    run(test)
+
+
 def test_rules_that_do_not_run_and_reloads_that_failed(tmp_path: Path) -> None:
     async def test() -> None:
         async with agency(tmp_path, rule=rule_text().replace('"kuery"', '"eql"')) as parts:
@@ -118,6 +138,7 @@ def test_rules_that_do_not_run_and_reloads_that_failed(tmp_path: Path) -> None:
 
         assert told.rules.running == ()
         (idle,) = told.rules.not_running
+        assert (told.rules.not_runnable, told.rules.skipped, told.rules.problem_count) == (1, 0, 1)
         assert idle.status == "not_runnable"
         assert idle.reason
         assert (told.rules.reloads, told.rules.failed_reloads) == (1, 1)

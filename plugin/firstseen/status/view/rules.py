@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from firstseen.status.report import IdleRule, Rule, Status
+from firstseen.status.report import Rule, Rules, Status
 from firstseen.status.view.chart import bar
 from firstseen.status.view.markup import Child, Html, element, joined
 from firstseen.status.view.parts import badge, folded, section
@@ -36,14 +36,13 @@ def rules(told: Status) -> Html:
         quiet = []
     silent = {rule.id for rule in quiet}
     shown = [rule for rule in listed if rule.id not in silent]
-    idle = told.rules.not_running
     return section(
         "rules",
         "Rules",
         _rules_said(told),
         *_some("Rules that run", shown),
         _quiet(quiet) if quiet else None,
-        _idle(idle) if idle else None,
+        _idle(told.rules) if told.rules.not_running else None,
     )
 
 
@@ -60,13 +59,20 @@ def _quiet(listed: Sequence[Rule]) -> Html:
     return folded("quiet", what, *_some("Rules without a match", listed))
 
 
-def _idle(listed: Sequence[IdleRule]) -> Html:
-    what = several(len(listed), "rule that does", "rules that do")
+def _idle(rules: Rules) -> Html:
+    count, listed = rules.not_runnable + rules.skipped, rules.not_running[:MOST_LISTED]
+    what = several(count, "rule that does", "rules that do")
     rows: Iterator[Sequence[Child]] = (
         [joined(element("strong", rule.name or rule.id), badge(rule.status.replace("_", " "), "idle")), rule.reason]
-        for rule in listed[:MOST_LISTED]
+        for rule in listed
     )
-    return folded("idle", f"{what} not run", table("Rules that do not run", [Column("Rule"), Column("Reason")], rows))
+    more = f"and {number(count - len(listed))} more, which firstseen rules list has"
+    return folded(
+        "idle",
+        f"{what} not run",
+        table("Rules that do not run", [Column("Rule"), Column("Reason")], rows),
+        element("p", more, class_="note") if count > len(listed) else None,
+    )
 
 
 def _rules_said(told: Status) -> Html:

@@ -52,7 +52,7 @@ def test_many_that_have_nothing_to_say_fold_away() -> None:
 def test_those_that_do_not_run_say_why() -> None:
     idle = [{"id": "x", "name": "", "status": "not_runnable", "reason": "it is <EQL>"}]
 
-    said = reading(rules__not_running=idle)
+    said = reading(rules__not_running=idle, rules__not_runnable=1)
 
     assert "1 rule that does not run" in said.texts
     assert "x | not runnable | it is <EQL>" in said.text
@@ -63,13 +63,14 @@ def test_a_page_has_room_for_so_many() -> None:
     quiet = [rule(1_000 + number) for number in range(MOST_LISTED + 7)]
     idle = [{"id": f"x{number}", "name": "", "status": "skipped", "reason": "r"} for number in range(MOST_LISTED + 9)]
 
-    said = reading(rules__running=[*busy, *quiet], rules__not_running=idle)
+    said = reading(rules__running=[*busy, *quiet], rules__not_running=idle, rules__skipped=2_000)
 
     assert len(said.all("tr")) == 3 * (MOST_LISTED + 1)
     assert [text for text in said.texts if text.startswith("and ")] == [
         *("and 5 more, which /status has", "and 7 more, which /status has"),
+        f"and {2_000 - MOST_LISTED:,} more, which firstseen rules list has",
     ]
-    assert f"{MOST_LISTED + 9} rules that do not run" in said.texts
+    assert "2,000 rules that do not run" in said.texts
 
 
 def test_none_at_all() -> None:
