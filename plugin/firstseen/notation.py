@@ -222,6 +222,9 @@ class Endpoint:
 
     __slots__ = ("host", "path", "port", "tls")
 
+    FORMS: ClassVar[str] = '"host:port", "tls://host:port" or "unix:/path"'
+    """What is written, in words."""
+
     MAX_PATH: ClassVar[int] = 107
     """Most bytes of the path of a Unix socket (unix(7): 108 with the NUL behind it)."""
 
@@ -234,7 +237,7 @@ class Endpoint:
             self.path = self._socket(text.removeprefix("unix:"))
             return
         if "://" in text and not self.tls:
-            raise ValueError(f'expected "host:port", "tls://host:port" or "unix:/path", got "{text}"')
+            raise ValueError(f'expected {self.FORMS}, got "{text}"')
         address = Address(text.removeprefix("tls://"))
         self.host, self.port = address.host, address.port
 
@@ -248,7 +251,7 @@ class Endpoint:
 
     def under(self, base: Path) -> Endpoint:
         """This endpoint, with a relative path starting at ``base``; raises `ValueError` where it gets too long."""
-        return self if self.path is None else Endpoint(f"unix:{base / self.path}")
+        return self if self.path is None else type(self)(f"unix:{base / self.path}")
 
     @property
     def scheme(self) -> Literal["tcp", "tls", "unix"]:
@@ -286,6 +289,19 @@ class Endpoint:
 
     def __hash__(self) -> int:
         return hash((self.tls, self.place))
+
+
+class PlainEndpoint(Endpoint):
+    """An endpoint at which no TLS is spoken. Raises `ValueError` for one that is written ``tls://host:port``."""
+
+    __slots__ = ()
+
+    FORMS: ClassVar[str] = '"host:port" or "unix:/path"'
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        if self.tls:
+            raise ValueError(f'expected {self.FORMS}, got "{text}"')
 
 
 class Mode:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from firstseen.notation import Address, Duration, Endpoint, HostName, Mode, Size, Until, in_units
+from firstseen.notation import Address, Duration, Endpoint, HostName, Mode, PlainEndpoint, Size, Until, in_units
 
 
 @pytest.mark.parametrize(
@@ -130,6 +130,18 @@ def test_sockets_are_found_from_the_root_or_from_where_they_are_told_of():
     assert Endpoint("unix:a").under(Path("/etc")) == Endpoint("unix:/etc/a")
     assert Endpoint("unix:/run/a").under(Path("/etc")) == Endpoint("unix:/run/a")
     assert Endpoint("a:1").under(Path("/etc")) == Endpoint("a:1")
+
+
+@pytest.mark.parametrize("text", ["logs.example.com:24224", "unix:/run/a"])
+def test_a_plain_endpoint_is_one_without_tls(text: str) -> None:
+    assert PlainEndpoint(text) == Endpoint(text)
+    assert isinstance(PlainEndpoint(text).under(Path("/etc")), PlainEndpoint)
+
+
+@pytest.mark.parametrize("text", ["tls://logs.example.com:24224", "http://logs.example.com:24224"])
+def test_a_plain_endpoint_with_a_scheme_is_none(text: str) -> None:
+    with pytest.raises(ValueError, match=f'^expected "host:port" or "unix:/path", got "{text}"$'):
+        PlainEndpoint(text)
 
 
 def test_the_path_of_a_socket_fits_its_structure():

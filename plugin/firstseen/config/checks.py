@@ -163,8 +163,8 @@ def _log(config: Config) -> Iterator[Fault]:
             if getattr(given, name) != getattr(default, name):
                 yield [f"log.{name}", "log.forward"], "has no use without log.forward"
         return
-    if server.tls or ":" in server.host:
-        yield ["log.forward"], f"expected a server without TLS, at a name or an IPv4 address, got {server}"
+    if ":" in server.host:
+        yield ["log.forward"], f"expected a server at a name or an IPv4 address, got {server}"
     elif not server.port and server.path is None:
         yield ["log.forward"], f'a server has a port from 1 to 65535, got "{server}"'
     if any(_reaches(server, endpoint) for endpoint in config.input.listen):

@@ -15,11 +15,9 @@ import msgspec
 
 from firstseen.config.secret import Secret, SecretFile
 from firstseen.config.section import Section
-from firstseen.notation import Duration, Endpoint, HostName, Mode, Size, Until
+from firstseen.notation import Duration, Endpoint, HostName, Mode, PlainEndpoint, Size, Until
 from firstseen.stateurl import StateUrl
 from firstseen.toml import in_words as kind_of_value
-
-_ENDPOINT = '"host:port", "tls://host:port" or "unix:/path"'
 
 _WORDS: Mapping[object, tuple[str, str]] = {
     bool: ("true or false", "booleans"),
@@ -29,7 +27,8 @@ _WORDS: Mapping[object, tuple[str, str]] = {
     SecretFile: ("a path", "paths"),
     HostName: ("a host name", "host names"),
     StateUrl: ("an address of a server", "addresses of servers"),
-    Endpoint: (f"an endpoint, {_ENDPOINT}", f"endpoints, {_ENDPOINT}"),
+    Endpoint: (f"an endpoint, {Endpoint.FORMS}", f"endpoints, {Endpoint.FORMS}"),
+    PlainEndpoint: (f"an endpoint, {PlainEndpoint.FORMS}", f"endpoints, {PlainEndpoint.FORMS}"),
     Mode: (f'a mode in octal digits, such as "{Mode.EXAMPLE}"', "modes"),
     Duration: (f'a duration with its unit, such as "{Duration.EXAMPLE}"', "durations"),
     Until: (f"true, a date such as {Until.EXAMPLE}, or a date and time", "dates"),

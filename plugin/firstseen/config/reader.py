@@ -19,7 +19,7 @@ from firstseen.config.section import Section
 from firstseen.config.sections import SECTIONS, Config
 from firstseen.config.sources import Sources, View
 from firstseen.errors import ConfigError, FirstseenError, Problem
-from firstseen.notation import Endpoint, Until
+from firstseen.notation import Endpoint, PlainEndpoint, Until
 from firstseen.toml import KeyPath, TomlError, dotted
 from firstseen.toml import in_words as kind_of_value
 
@@ -216,6 +216,6 @@ class _Reader:
             return self._base / text
         if kind is SecretFile:
             return SecretFile(self._base / text)
-        if kind is Endpoint:
-            return Endpoint(text).under(self._base)
+        if kind in (Endpoint, PlainEndpoint):
+            return kind(text).under(self._base)
         return kind(text)

@@ -18,7 +18,7 @@ from firstseen.config.section import Section
 from firstseen.config.sources import Sources
 from firstseen.config.state import State
 from firstseen.config.tables import ClientTls, Server, ServerTls, User
-from firstseen.notation import Duration, Endpoint, HostName, Mode, Size, Until
+from firstseen.notation import Duration, Endpoint, HostName, Mode, PlainEndpoint, Size, Until
 
 
 class Input(Section, frozen=True, kw_only=True):
@@ -287,7 +287,7 @@ class Log(Section, frozen=True, kw_only=True):
         "text"
     )
     forward: Annotated[
-        Endpoint | None,
+        PlainEndpoint | None,
         Meta(
             description="Server that the log is sent to as well, over the Forward protocol without acknowledgements,"
             ' shared key or TLS, such as the collector on this machine: "host:port" with a name or an IPv4 address, or'
