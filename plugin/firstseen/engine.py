@@ -25,7 +25,7 @@ from firstseen.rules.alike import Asked, Likeness, Match
 from firstseen.rules.rule import EveryMatch, NewTerms, Rule, Threshold
 from firstseen.rules.ruleset import RuleSet
 from firstseen.running import NO_POLICY, Health, Lineup, Policy, Running, by_rule
-from firstseen.seen import NOTHING, SETTLED, Earlier, Glanced, Inspection, Place, Seen, are_of_a_type
+from firstseen.seen import NOTHING, SETTLED, UNSEEN, Earlier, Glanced, Inspection, Place, Seen, are_of_a_type
 from firstseen.steps import nothing
 from firstseen.store.base import Claim, Claims, Wanted
 
@@ -123,17 +123,15 @@ class Engine:
         moment: Moment,
         digest: Callable[[], str],
         mode: Mode = "auto",
-        asked: Sequence[Rule] | None = None,
+        glanced: Glanced = UNSEEN,
         earlier: Earlier | None = None,
-        likeness: Likeness | None = None,
         *,
         bounded: bool = False,
     ) -> Inspection:
         """The labels of ``record``, read as ``mode`` says; ``digest`` gives an event without an identity its own.
 
-        ``asked`` are the rules that the record may match, where that is known. ``earlier`` is for records whose claims
-        are confirmed or released together: what is no news of a later one is added to a claim of an earlier one. Of
-        which ``likeness`` the record is, where that is known, is what the matches are kept for.
+        ``glanced`` is what `glance` has left of it. ``earlier`` is for records whose claims are confirmed or released
+        together: what is no news of a later one is added to a claim of an earlier one.
         Raises `StoreError` where the state cannot be read and, if ``bounded``, `RecordError` for a record that would
         take too much to be looked at; nothing is claimed then.
         """
@@ -144,9 +142,9 @@ class Engine:
             events = views(record, mode, self._enrichment, bounded=bounded)
             for number, view in enumerate(events):
                 failed = self._counts.rule_errors
-                matching = self._matching(view, asked if len(events) == 1 else None, self._matches)
-                if likeness is not None and self._counts.rule_errors == failed:
-                    _learn(likeness, view, matching)
+                matching = self._matching(view, glanced.rules if len(events) == 1 else None, self._matches)
+                if glanced.likeness is not None and self._counts.rule_errors == failed:
+                    _learn(glanced.likeness, view, matching)
                 for rule in matching:
                     seen = Seen(view, moment, identity_of(view, number, digest), labels, claims, earlier)
                     self._match(self._running[rule.id], seen)
@@ -154,7 +152,7 @@ class Engine:
         except StoreError:
             self.release(claims)
             raise
-        self._counts.records_late += late
+        self._counts.records_late += late and not glanced.late
         return Inspection(labels, claims) if claims or labels else NOTHING
 
     def wanted(
@@ -195,23 +193,25 @@ class Engine:
         if matches is None:
             return Glanced(asked.rules, (), asked.likeness(seen))
         claims: list[Claim] = []
-        late = False
+        late, told = False, 0
         own_ms = seen.time_ms if matches else None
-        for number, (rule, terms, values) in enumerate(matches):
+        for rule, terms, values in matches:
             running = self._running[rule.id]
             time_ms = arrival if rule.timestamp_field == "event.ingested" and arrival is not None else own_ms
             if terms is None or time_ms is None:
-                return Glanced([match.rule for match in matches[number:]], claims)
+                break
             place, occurrence = (running.state.key, terms), Occurrence(time_ms, seen.eventID, values)
             claim = earlier.get(place)
             if (claim is None or not self._store.extend(claim, occurrence)) and not self._is_known(
                 running, place, occurrence, earlier, claims
             ):
-                return Glanced([match.rule for match in matches[number:]], claims)
+                break
             self._alerts(running, alerts=False)
             late = late or running.is_late(time_ms, arrival)
-        if late:
-            self._counts.records_late += 1
+            told += 1
+        self._counts.records_late += late
+        if told < len(matches):
+            return Glanced([match.rule for match in matches[told:]], claims, late=late)
         return Glanced((), claims) if claims else SETTLED
 
     def _is_known(

@@ -203,9 +203,7 @@ class Pipeline:
         try:
             record = decode_record(data, span)
             moment = _moment(data, span, now_ms)
-            inspection = self._engine.inspect(
-                record, moment, _digest(data, span), mode, glanced.rules, earlier, glanced.likeness, bounded=True
-            )
+            inspection = self._engine.inspect(record, moment, _digest(data, span), mode, glanced, earlier, bounded=True)
         except RecordError as error:
             self._counts.records_unseen += 1
             complain(

@@ -181,11 +181,11 @@ class Watcher:
             raw = json.dumps(record).encode() if json_text else msgpack.packb(record, unicode_errors="surrogateescape")
             moment = Moment(now_ms, NOW_MS)
             if glancing:
-                rules, more, likeness = self.engine.glance(raw, asked, now_ms, earlier, json=json_text)
-                claims += more
-                if not rules:
+                glanced = self.engine.glance(raw, asked, now_ms, earlier, json=json_text)
+                claims += glanced.claims
+                if not glanced.rules:
                     continue
-                inspection = self.engine.inspect(record, moment, lambda: "d", "auto", rules, earlier, likeness)
+                inspection = self.engine.inspect(record, moment, lambda: "d", "auto", glanced, earlier)
             else:
                 inspection = self.engine.inspect(record, moment, lambda: "d")
             claims += inspection.claims
@@ -194,7 +194,8 @@ class Watcher:
         return labels
 
     def seen(self) -> list[Any]:
-        return [*self.store.entries(), self.counts.matches, self.counts.alerts, self.counts.suppressed]
+        counts = self.counts
+        return [*self.store.entries(), counts.matches, counts.alerts, counts.suppressed, counts.records_late]
 
 
 @settings(deadline=None, max_examples=80)

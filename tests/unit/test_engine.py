@@ -15,7 +15,7 @@ from firstseen.record.instant import iso
 from firstseen.rules.alike import Likeness
 from firstseen.rules.rule import Cardinality, EveryMatch, Kind, Rule, Suppression, Threshold
 from firstseen.rules.ruleset import RuleSet
-from firstseen.seen import Earlier
+from firstseen.seen import Earlier, Glanced
 from firstseen.store.base import Claim
 from firstseen.store.lmdb import LmdbStore
 from support.logged import events
@@ -52,7 +52,9 @@ class Fixture:
 
     def look(self, engine: Engine, record: dict[str, Any], likeness: Likeness | None) -> list[Any]:
         """The labels of a record that was glanced at, its likeness kept."""
-        inspection = engine.inspect(record, LIVE, lambda: "digest", "auto", engine.rules.rules, {}, likeness)
+        inspection = engine.inspect(
+            record, LIVE, lambda: "digest", "auto", Glanced(engine.rules.rules, (), likeness), {}
+        )
         self.store.confirm(inspection.claims).result()
         return list(inspection.labels)
 
@@ -507,7 +509,31 @@ def test_a_record_that_is_recalled_may_be_late_too(state: Fixture) -> None:
         state.store.confirm(glanced.claims).result()
         if glanced.rules:
             moment = Moment(seen_ms + 12 * DAY_MS, seen_ms)
-            inspection = engine.inspect(call(ADA, "e-1"), moment, str, "auto", glanced.rules, {}, glanced.likeness)
+            inspection = engine.inspect(call(ADA, "e-1"), moment, str, "auto", glanced, {})
             state.store.confirm(inspection.claims).result()
         assert state.counts.records_late == number + 1
     assert state.counts.matches == 3
+
+
+@pytest.mark.parametrize("clock", ["@timestamp", "event.ingested"])
+def test_a_record_is_late_once_where_a_glance_tells_it_of_one_rule_and_a_look_of_the_next(
+    state: Fixture, clock: str
+) -> None:
+    """To the second rule it is news each time, and by its arrival never late."""
+    first = rule_text(rule_id=rule_id(1), window="now-10d").replace('"event.ingested"', '"@timestamp"')
+    second = rule_text(rule_id=rule_id(2), window="now-5d").replace('"event.ingested"', f'"{clock}"')
+    engine = state.engine(first, second)
+    asked = engine.rules.some([(0, 1)])
+    assert asked is not None
+    left = []
+    for number in range(4):
+        happened_ms = 1_789_977_600_000 + number * 6 * DAY_MS
+        record = {**call(ADA, f"e-{number}"), "eventTime": iso(happened_ms)}
+        moment = Moment(happened_ms + 12 * DAY_MS, happened_ms)
+        glanced = engine.glance(msgpack.packb(record), asked, moment.arrival, {})
+        state.store.confirm(glanced.claims).result()
+        left.append([rule.id for rule in glanced.rules or ()])
+        state.store.confirm(engine.inspect(record, moment, str, "auto", glanced, {}).claims).result()
+        assert state.counts.records_late == number + 1
+    assert left == [[rule_id(1), rule_id(2)], *[[rule_id(2)]] * 3]
+    assert state.counts.matches == 8

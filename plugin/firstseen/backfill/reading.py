@@ -162,7 +162,7 @@ class Reader:
             if not glanced.rules:
                 return
         record, moment = decode_object(event), Moment(arrival=None, entry=UNDATED)
-        self._engine.inspect(record, moment, _digest(event), "auto", glanced.rules, self._earlier, glanced.likeness)
+        self._engine.inspect(record, moment, _digest(event), "auto", glanced, self._earlier)
 
     def _reported(self) -> Report:
         """What there is to report; from here on anew."""
