@@ -16,7 +16,7 @@ import resource
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from firstseen.agent import Agent
 from firstseen.background import Background
 from firstseen.config import Config, Server, load
 from firstseen.control import Answer, Asked, Control
+from firstseen.copies import Copies
 from firstseen.engine import Engine
 from firstseen.errors import FirstseenError, ProtocolError, StoreError
 from firstseen.forward.buffers import Pool
@@ -96,10 +97,11 @@ def _run(config: Config, signals: Signals) -> int:
     _set_up_logs(config, forward)
     _have_files_for_everybody()
     known = Known()
-    provisions = provide(config, _now_ms(), known)
-    tell_of(provisions.rules, provisions.policy)
-    signals.only_at_halts()
-    return uvloop.run(_serve(provisions, known, forward, signals))
+    with closing(Copies(config.state.path)) as copies:
+        provisions = provide(config, _now_ms(), known, copies=copies)
+        tell_of(provisions.rules, provisions.policy)
+        signals.only_at_halts()
+        return uvloop.run(_serve(provisions, known, copies, forward, signals))
 
 
 def _tell_of_the_end(counts: Counts, *, drained: bool) -> None:
@@ -135,7 +137,9 @@ def _tell_of_trouble(problem: StoreError | None) -> None:
         event(log, logging.ERROR, "state_not_written", reason=str(problem))
 
 
-async def _serve(provisions: Provisions, known: Known, forward: LogForward | None, signals: Signals) -> int:
+async def _serve(
+    provisions: Provisions, known: Known, copies: Copies, forward: LogForward | None, signals: Signals
+) -> int:
     config, rules, tls = provisions.config, provisions.rules, provisions.tls
     counts, durations, reloads = Counts(), Durations(), Reloads(loaded_ms=provisions.now_ms)
     stopping = asyncio.Event()
@@ -200,6 +204,7 @@ async def _serve(provisions: Provisions, known: Known, forward: LogForward | Non
             aside=background,
             reloads=reloads,
             known=known,
+            copies=copies,
             now_ms=_now_ms,
             begun=notifier.reloading,
             over=lambda: notifier.ready(_in_short(reloads, engine)),

@@ -1,7 +1,7 @@
 """Where source addresses are, from the operator's databases in MaxMind's format (MMDB).
 
 The reader, ``maxminddb``, is an extra of the package and imported when a database is named. Files are mapped into
-memory, so a new one must be moved into the place of the old, as update programs do, and is taken at the next reload.
+memory; whoever has them mapped for long maps copies, see `firstseen.copies`. New ones are taken at the next reload.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from firstseen import config, plainfile
+from firstseen.copies import Copies, CopyError
 from firstseen.errors import ConfigError, FirstseenError
 from firstseen.logs import event
 from firstseen.record.enrichment import Database
@@ -43,10 +44,16 @@ class GeoIpError(FirstseenError):
         self.what = what
 
 
-def databases(settings: config.Config) -> GeoIp:
-    """What the configuration names, opened; raises `ConfigError` with what is wrong, and on which line."""
+def databases(settings: config.Config, copies: Copies | None = None) -> GeoIp:
+    """What the configuration names, opened; raises `ConfigError` with what is wrong, and on which line.
+
+    Where it says so and there are ``copies``, these are opened.
+    """
+    named = settings.geoip
+    if copies is not None:
+        copies.keep_only([path for path in (named.city, named.asn) if path is not None and named.copy])
     try:
-        return GeoIp(settings.geoip.city, settings.geoip.asn)
+        return GeoIp(named.city, named.asn, copies if named.copy else None)
     except GeoIpError as error:
         raise ConfigError([config.located(settings, error.setting, error.what)]) from error
 
@@ -54,12 +61,13 @@ def databases(settings: config.Config) -> GeoIp:
 class GeoIp:
     """The databases at these paths, of which each may be missing, as `firstseen.record.enrichment.Enrichment`.
 
-    Raises `GeoIpError`. One thread only.
+    Without ``copies`` they must not be written over. Raises `GeoIpError`. One thread only.
     """
 
-    def __init__(self, city: Path | None = None, asn: Path | None = None) -> None:
+    def __init__(self, city: Path | None = None, asn: Path | None = None, copies: Copies | None = None) -> None:
         paths: dict[Database, Path | None] = {"city": city, "asn": asn}
-        self._tables = {database: _Table(database, path) for database, path in paths.items() if path is not None}
+        named = [(database, path) for database, path in paths.items() if path is not None]
+        self._tables = {database: _Table(database, path, copies) for database, path in named}
 
     def has(self, database: Database) -> bool:
         """Whether there is such a database."""
@@ -77,20 +85,27 @@ class GeoIp:
 class _Table:
     """One open file; `answer` remembers what it was asked last."""
 
-    def __init__(self, database: Database, path: Path) -> None:
+    def __init__(self, database: Database, path: Path, copies: Copies | None) -> None:
         setting = f"geoip.{database}"
         try:
             import maxminddb
         except ImportError as error:
             raise GeoIpError(setting, "needs the package maxminddb: pip install 'firstseen[geoip]'") from error
         self._damage = maxminddb.InvalidDatabaseError
+        opened = path
         try:
             plainfile.require(path)
-            self._reader = maxminddb.open_database(path)
+            if copies is not None:
+                opened = copies.of(path)
+            self._reader = maxminddb.open_database(opened)
         except OSError as error:
             raise GeoIpError(setting, f"{path} cannot be read: {error.strerror or error}") from error
+        except CopyError as error:
+            what = "make room there, or set geoip.copy to false and never write over a database that is in use"
+            raise GeoIpError(setting, f"{error}: {what}") from error
         except maxminddb.InvalidDatabaseError as error:
-            raise GeoIpError(setting, f"{path} is no database in MaxMind's format: {error}") from error
+            reason = str(error).replace(str(opened), str(path))
+            raise GeoIpError(setting, f"{path} is no database in MaxMind's format: {reason}") from error
         self._path = path
         self._read = _READ[database]
         self._is_whole = True

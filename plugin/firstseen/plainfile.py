@@ -9,8 +9,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 MOST_BYTES: Final = 16 << 20
 """What is written by hand or by a program for people is far smaller."""
@@ -25,18 +27,25 @@ _KINDS: Final = (
 
 def read(path: Path, most: int = MOST_BYTES) -> bytes:
     """What is in the file; raises `OSError`, also for one of more than ``most`` bytes."""
-    require(path)
-    # Non-blocking, and looked at again, since another file may have taken its place by now.
-    opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    with os.fdopen(opened, "rb") as file:
-        found = os.fstat(opened)
-        _require(found, path)
-        content = file.read(min(found.st_size, most) + 1)
-        if len(content) > found.st_size:  # it grows, or is one of those that do not know their size
+    with opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        content = file.read(min(size, most) + 1)
+        if len(content) > size:  # it grows, or is one of those that do not know their size
             content += file.read(most + 1 - len(content))
     if len(content) <= most:
         return content
     raise OSError(errno.EFBIG, f"it is larger than {most >> 20} MiB: is it the right file?", str(path))
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """The file, open to be read; raises `OSError` where it is no plain one."""
+    require(path)
+    # Non-blocking, and looked at again, since another file may have taken its place by now.
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    with os.fdopen(number, "rb") as file:
+        _require(os.fstat(number), path)
+        yield file
 
 
 def require(path: Path) -> None:

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from firstseen import config
 from firstseen.config import Config
+from firstseen.copies import Copies
 from firstseen.errors import ConfigError, Problem, RuleError, StoreError
 from firstseen.geoip import GeoIp, databases
 from firstseen.net import tls
@@ -47,11 +48,16 @@ class Provisions(Struct, frozen=True):
 
 
 def provide(
-    settings: Config, now_ms: int, known: Known | None = None, between: Callable[[], None] = nothing
+    settings: Config,
+    now_ms: int,
+    known: Known | None = None,
+    between: Callable[[], None] = nothing,
+    copies: Copies | None = None,
 ) -> Provisions:
     """Read all that a configuration names; raises `ProvisionsError`.
 
-    What is ``known`` of its rules saves work, and ``between`` is called between them.
+    What is ``known`` of its rules saves work, and ``between`` is called between them. ``copies`` are for who uses it
+    for long: see `databases`.
     """
     problems: list[Problem] = []
     contexts, geoip, rules = Contexts(None, None, None), GeoIp(), RuleSet([])
@@ -60,7 +66,7 @@ def provide(
     except ConfigError as error:
         problems += error.problems
     try:
-        geoip = databases(settings)
+        geoip = databases(settings, copies)
     except ConfigError as error:
         problems += error.problems
     try:

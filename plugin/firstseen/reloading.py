@@ -20,6 +20,7 @@ from msgspec import Struct
 from firstseen import config
 from firstseen.changes import Changes, changes, running_now
 from firstseen.config import Config, taken, written
+from firstseen.copies import Copies
 from firstseen.engine import Engine
 from firstseen.errors import ConfigError, FirstseenError
 from firstseen.logs import event
@@ -58,9 +59,9 @@ class Fresh(Struct, frozen=True):
 class Reloading:
     """Lives in the event loop. ``running`` is the configuration that the agent runs by; rules of it are ``known``.
 
-    TLS is spoken with ``contexts``, which are renewed. ``begun`` is called when a reload begins and ``over`` when it
-    has ended, which ``reloads`` tells of. ``set_up_logs`` is told of the configuration when it is another one.
-    ``upkeep`` is None where the size of the state is no matter.
+    Of its databases there are ``copies``. TLS is spoken with ``contexts``, which are renewed. ``begun`` is called when
+    a reload begins and ``over`` when it has ended, which ``reloads`` tells of. ``set_up_logs`` is told of the
+    configuration when it is another one. ``upkeep`` is None where the size of the state is no matter.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Reloading:
         aside: Aside,
         reloads: Reloads,
         known: Known,
+        copies: Copies,
         now_ms: Callable[[], int],
         begun: Callable[[], None],
         over: Callable[[], None],
@@ -87,6 +89,7 @@ class Reloading:
         self._aside = aside
         self._reloads = reloads
         self._known = known
+        self._copies = copies
         self._now_ms = now_ms
         self._begun = begun
         self._over = over
@@ -135,7 +138,7 @@ class Reloading:
         effective = taken(self._running, wanted)
         if wanted != effective:  # what waits for a restart must be fit for one
             tls.contexts(wanted)
-        provisions = provide(effective, self._now_ms(), self._known, self._aside.give_way)
+        provisions = provide(effective, self._now_ms(), self._known, self._aside.give_way, self._copies)
         provisions.rules.get_ready(self._aside.give_way)
         running = [Running(rule, provisions.policy) for rule in provisions.rules.rules]
         before, after = running_now(self._running, self._engine.running()), running_now(effective, running)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from firstseen import config
+from firstseen.copies import Copies
 from firstseen.engine import Engine
 from firstseen.errors import StoreError
 from firstseen.metrics import Counts, Reloads
@@ -127,6 +128,11 @@ class Bench:
         self.told: list[str] = []
         """What the service manager and the log were told."""
         self.store = LmdbStore.open(folder / "state", 1 << 22, durable=False)
+        self.copies = Copies(folder / "state")
+
+    def close(self) -> None:
+        self.store.close()
+        self.copies.close()
 
     def configure(self, more: str = "") -> None:
         self.write("firstseen.toml", f'[rules]\npaths = ["rules"]\nexceptions = ["exceptions"]\n{more}')
@@ -150,6 +156,7 @@ class Bench:
             aside=self.aside,
             reloads=self.reloads,
             known=known,
+            copies=self.copies,
             now_ms=self.now_ms,
             begun=lambda: self.told.append("begun"),
             over=lambda: self.told.append("over"),

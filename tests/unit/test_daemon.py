@@ -33,7 +33,7 @@ def test_a_reload_that_is_asked_for_before_it_is_ready_does_not_end_it(
 ) -> None:
     came = []
 
-    def provide(*_: object) -> None:
+    def provide(*_: object, **__: object) -> None:
         os.kill(os.getpid(), signal.SIGHUP)
         came.append("and goes on")
         raise FirstseenError("far enough")
@@ -56,9 +56,9 @@ def test_told_to_stop_before_it_is_ready_it_closes_what_is_open_and_says_that_it
     caplog.set_level(logging.INFO)
     as_ever = getattr(daemon, moment)
 
-    def told_meanwhile(*arguments: Any) -> Any:
+    def told_meanwhile(*arguments: Any, **named: Any) -> Any:
         os.kill(os.getpid(), number)
-        return as_ever(*arguments)
+        return as_ever(*arguments, **named)
 
     monkeypatch.setattr(daemon, moment, told_meanwhile)
     assert daemon.run(file) == 0

@@ -4,11 +4,14 @@ import logging
 import os
 import struct
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from firstseen import config
+from firstseen.copies import Copies
 from firstseen.errors import ConfigError
 from firstseen.geoip import GeoIp, GeoIpError, databases
 from support.mmdb import LEEDS, MARK, asn_database, city_database, write
@@ -63,6 +66,48 @@ def test_what_is_open_stays_as_it_is_where_another_file_takes_its_place(tmp_path
     with pytest.raises(GeoIpError, match=r"^geoip\.city: .*city\.mmdb cannot be read: No such file"):
         GeoIp(path)
     assert opened.geo("192.0.2.1") == GEO
+
+
+@pytest.fixture
+def copies(tmp_path: Path) -> Iterator[Copies]:
+    with closing(Copies(tmp_path / "state")) as made:
+        yield made
+
+
+def test_a_copy_is_as_it_was_where_the_file_is_written_over(tmp_path: Path, copies: Copies) -> None:
+    path = city_database(tmp_path / "city.mmdb")
+    opened = GeoIp(path, copies=copies)
+    path.write_bytes(b"")
+    assert opened.geo("192.0.2.1") == GEO
+    with pytest.raises(
+        GeoIpError, match=rf"^geoip\.city: {path} is no database in MaxMind's format: .*{path}"
+    ) as raised:
+        GeoIp(path, copies=copies)
+    assert "/proc" not in str(raised.value)
+
+    write(path, "GeoLite2-City", {"192.0.2.0/24": {"city": {"names": {"en": "York"}}}})
+    assert GeoIp(path, copies=copies).geo("192.0.2.1") == {"city_name": "York"}
+    assert opened.geo("192.0.2.2") == GEO
+
+
+def test_where_there_is_no_room_for_a_copy_it_is_said_what_to_do(tmp_path: Path, copies: Copies) -> None:
+    (tmp_path / "state").write_text("no directory")
+    with pytest.raises(
+        GeoIpError, match=r"state: .*: make room there, or set geoip\.copy to false and never write over"
+    ):
+        GeoIp(city_database(tmp_path / "city.mmdb"), copies=copies)
+
+
+@pytest.mark.parametrize(("setting", "copied"), [("", True), ("copy = false\n", False)])
+def test_databases_are_copied_where_that_is_configured(
+    tmp_path: Path, copies: Copies, setting: str, copied: bool
+) -> None:
+    file = tmp_path / "firstseen.toml"
+    file.write_text(f'[geoip]\ncity = "city.mmdb"\n{setting}')
+    city_database(tmp_path / "city.mmdb")
+    opened = databases(config.load(file), copies)
+    assert opened.geo("192.0.2.1") == GEO
+    assert (tmp_path / "state").exists() is copied
 
 
 def test_files_that_are_no_such_database(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ def test_a_file_and_a_link_to_one(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("file")
     assert plainfile.read(tmp_path / "file") == plainfile.read(tmp_path / "link") == b"what is in it"
     plainfile.require(tmp_path / "link")
+    with plainfile.opened(tmp_path / "link") as file:
+        assert file.read() == b"what is in it"
 
 
 def test_a_file_that_does_not_know_its_size() -> None:
@@ -59,7 +61,7 @@ def test_what_is_no_file_is_refused_at_once(
 ) -> None:
     monkeypatch.chdir(tmp_path)  # a socket's path has to be short
     make(Path("odd"))
-    for look in (plainfile.read, plainfile.require):
+    for look in (plainfile.read, plainfile.require, lambda path: plainfile.opened(path).__enter__()):
         with pytest.raises(OSError, match=what):
             look(Path("odd"))
 

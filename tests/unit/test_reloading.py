@@ -28,7 +28,7 @@ def bench(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Bench]:
     caplog.set_level(logging.INFO)
     bench = Bench(tmp_path)
     yield bench
-    bench.store.close()
+    bench.close()
 
 
 def until(day: int) -> str:

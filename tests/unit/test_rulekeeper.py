@@ -23,7 +23,7 @@ DAY_MS = 86_400_000
 def bench(tmp_path):
     bench = Bench(tmp_path)
     yield bench
-    bench.store.close()
+    bench.close()
 
 
 def until(day: int) -> str:

@@ -226,6 +226,13 @@ class GeoIp(Section, frozen=True, kw_only=True):
         Path | None,
         Meta(description="Database of networks, such as GeoLite2-ASN.mmdb, for source.as. Likewise."),
     ] = None
+    copy: Annotated[
+        bool,
+        Meta(
+            description="Use copies of these, without a name, in state.path, which take as much room there: then the"
+            " files may be written over. Without, that ends the agent."
+        ),
+    ] = True
 
 
 class Alerts(Section, frozen=True, kw_only=True):

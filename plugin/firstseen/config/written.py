@@ -27,6 +27,7 @@ AT_RELOAD: Final = frozenset(
         "state.learning_period",
         "geoip.city",
         "geoip.asn",
+        "geoip.copy",
         "input.tls.cert",
         "input.tls.key",
         "input.tls.client_ca",

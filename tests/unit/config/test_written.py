@@ -71,7 +71,8 @@ def test_what_a_reload_takes_and_what_it_leaves(tmp_path: Path) -> None:
         tmp_path,
         '[rules]\npaths = ["r"]\nexceptions = ["e"]\nlearning = {a = "1d"}\nshadow = {a = true}\n'
         '[state]\npath = "other"\nmap_size = "2MiB"\nlearning_period = "1h"\n'
-        '[geoip]\ncity = "c"\nasn = "a"\n[log]\nlevel = "debug"\nformat = "json"\n[output]\nconnections = 5\n',
+        '[geoip]\ncity = "c"\nasn = "a"\ncopy = false\n'
+        '[log]\nlevel = "debug"\nformat = "json"\n[output]\nconnections = 5\n',
     )
     plain = {name for name in AT_RELOAD if ".tls." not in name}
     assert different(before, after) == plain | {"state.path", "output.connections"}
