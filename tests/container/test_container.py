@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build/container"
 SYSTEM = BUILD / "root.tar"
 WHEELS = BUILD / "wheels"
+REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 pytestmark = [
     pytest.mark.container,
@@ -48,6 +49,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         folder / "root.tar",
         folder / "stages",
         {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/wheelhouse"},
+        {"VERSION": "1.2.3", "REVISION": REVISION},
     )
     for place in (folder, *folder.parents[:2]):
         place.chmod(place.stat().st_mode | 0o011)
@@ -98,3 +100,10 @@ def test_its_user_can_write_to_the_state_and_nowhere_else(image: Stage) -> None:
     found = run(image, "find", "/", "-xdev", "-writable", "-not", "-type", "l", "-not", "-path", "/proc/*")
     own = {line for line in found.stdout.splitlines() if not line.startswith(("/dev/", "/var/lib/firstseen"))}
     assert own <= {"/tmp", "/var/tmp", "/run/lock"}  # as in any system; with a read-only root not even those
+
+
+def test_what_the_build_was_told_is_in_its_labels_and_in_what_the_agent_says(image: Stage) -> None:
+    labels = dict(label.split("=", 1) for label in image.others["LABEL"])
+    assert labels["org.opencontainers.image.version"] == "1.2.3"
+    assert labels["org.opencontainers.image.revision"] == REVISION
+    assert run(image, "firstseen", "--version").stdout.endswith(f", revision {REVISION}\n")

@@ -2,8 +2,10 @@
 
 import fnmatch
 import re
+import subprocess
 from pathlib import Path
 
+import firstseen
 from support.dockerfile import instructions
 
 ROOT = Path(__file__).parents[2]
@@ -52,3 +54,27 @@ def test_nothing_else_gets_into_the_build() -> None:
     copied = " ".join(rest for name, rest in STEPS if name == "COPY" and "--from=" not in rest).split()
     assert [kept for kept in KEPT if not fnmatch.filter(copied, kept)] == []
     assert RECIPE.with_suffix(".dockerignore").read_text().splitlines()[1] == "*"
+
+
+def test_it_is_labelled_with_what_the_build_is_told() -> None:
+    """An argument is known only in the stage that asks for it, from there on."""
+    for label, argument in (("version", "VERSION"), ("revision", "REVISION")):
+        (asked,) = (number for number, step in enumerate(LAST) if step == ("ARG", f"{argument}="))
+        (told,) = (number for number, (_, rest) in enumerate(LAST) if f'image.{label}="${{{argument}}}"' in rest)
+        assert LAST[told][0] == "LABEL"
+        assert asked < told
+        assert max(number for number, (name, _) in enumerate(LAST) if name == "COPY") < asked
+
+
+def test_the_command_that_builds_it_is_documented_as_it_stands_in_the_recipe() -> None:
+    recipe = "".join(line.removeprefix("#").strip() for line in RECIPE.read_text().splitlines()[3:6])
+    documented = (ROOT / "docs/operations.md").read_text().partition("### Container\n\n```\n")[2].splitlines()[:3]
+    assert "".join(line.strip() for line in documented) == recipe
+    version = subprocess.run(
+        ["sh", "-c", re.findall(r"VERSION=\"\$\((.*?)\)\" ?\\", recipe)[0]],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert version.stdout.strip() == firstseen.__version__

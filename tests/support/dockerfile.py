@@ -29,6 +29,7 @@ class Stage:
     directory: str = "/"
     user: str = "0:0"
     environment: dict[str, str] = field(default_factory=dict)
+    arguments: dict[str, str] = field(default_factory=dict)
     entrypoint: list[str] = field(default_factory=list)
     command: list[str] = field(default_factory=list)
     health: list[str] = field(default_factory=list)
@@ -48,8 +49,13 @@ def instructions(text: str) -> Iterator[tuple[str, str]]:
             yield name.upper(), rest.strip()
 
 
-def carry_out(text: str, context: Path, system: Path, folder: Path, extra: Mapping[str, str]) -> Stage:
-    """The last stage. ``extra`` is what RUN has in its environment besides; all begin as ``system``, an archive."""
+def carry_out(
+    text: str, context: Path, system: Path, folder: Path, extra: Mapping[str, str], arguments: Mapping[str, str]
+) -> Stage:
+    """The last stage. ``extra`` is what RUN has in its environment besides; all begin as ``system``, an archive.
+
+    ``arguments`` are those of the build; one that the stage has not asked for is not there.
+    """
     stages: dict[str, Stage] = {}
     stage: Stage | None = None
     for number, (name, rest) in enumerate(instructions(text)):
@@ -60,10 +66,12 @@ def carry_out(text: str, context: Path, system: Path, folder: Path, extra: Mappi
             subprocess.run(["tar", "-C", str(stage.folder), "-xf", str(system)], check=True)
             (stage.folder / "usr/local/bin").mkdir(parents=True, exist_ok=True)
             (stage.folder / "usr/local/bin/python").symlink_to("/usr/bin/python3")
+        elif stage is None:
+            assert name == "ARG"  # which system it begins with is not ours to choose
         elif name == "ARG":
-            pass  # which system it begins with is not ours to choose
+            key, _, default = rest.partition("=")
+            stage.arguments[key] = arguments.get(key, default)
         else:
-            assert stage is not None
             _step(stage, name, rest, context, stages, extra)
     assert stage is not None
     return stage
@@ -80,6 +88,7 @@ def _step(
     elif name == "RUN":
         script = f"cd {shlex.quote(stage.directory)} && {rest}"
         environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/root", **stage.environment, **extra}
+        environment |= stage.arguments
         command = [CHROOT, str(stage.folder), "/bin/sh", "-ec", script]
         subprocess.run(command, check=True, env=environment)
     elif name == "ENV":
@@ -95,7 +104,8 @@ def _step(
     elif name == "HEALTHCHECK":
         stage.health = json.loads(rest.partition(" CMD ")[2])
     elif name in ("LABEL", "VOLUME", "EXPOSE", "STOPSIGNAL"):
-        stage.others[name] = shlex.split(rest)
+        filled = re.sub(r"\$\{(\w+)\}", lambda found: stage.arguments[found[1]], rest)
+        stage.others[name] = [*stage.others.get(name, ()), *shlex.split(filled)]
     else:
         raise AssertionError(f"{name} is not known here")
 
