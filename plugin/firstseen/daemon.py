@@ -86,7 +86,11 @@ def run(file: Path) -> int:
     signals = Signals()
     try:
         signals.hear()
-        return _run(load(file), signals)
+        try:
+            return _run(load(file), signals)
+        except FirstseenError:
+            signals.halt()  # it was not to start any more
+            raise
     except Stopped:
         _tell_of_the_end(Counts(), drained=True)
         return 0

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from firstseen import daemon
-from firstseen.errors import FirstseenError
+from firstseen.errors import FirstseenError, StoreError
 from firstseen.stopping import STOPS
 from firstseen.store.lmdb import LmdbStore
 from support.agent import FIRST_RULE
@@ -66,3 +66,18 @@ def test_told_to_stop_before_it_is_ready_it_closes_what_is_open_and_says_that_it
     assert "ready" not in caplog.messages
     if (file.parent / "state").exists():
         LmdbStore.open(file.parent / "state", 1 << 20).close()
+
+
+def test_a_start_that_fails_after_it_was_told_to_stop_is_a_stop(
+    file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where the server of a shared state does not answer, for as long as the agent waits for it."""
+    caplog.set_level(logging.INFO)
+
+    def away(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise StoreError("the state cannot be reached")
+
+    monkeypatch.setattr(daemon, "open_state", away)
+    assert daemon.run(file) == 0
+    assert caplog.messages[-1:] == ["stopped"]
