@@ -13,7 +13,7 @@ from typing import Any, assert_never
 from firstseen.detect.keys import alert_id
 from firstseen.detect.label import Standing, match_label, new_terms_label, threshold_label
 from firstseen.detect.law import Occurrence
-from firstseen.detect.matches import Moment, counted, identity_of, occurrence_of, terms_of, threshold_law
+from firstseen.detect.matches import Moment, identity_of, occurrence_of, terms_of, threshold_law
 from firstseen.errors import StoreError
 from firstseen.logs import complain
 from firstseen.metrics import Counts
@@ -21,11 +21,22 @@ from firstseen.model import Verdict
 from firstseen.packing import Buffer
 from firstseen.record.enrichment import UNENRICHED, Enrichment
 from firstseen.record.view import Mode, View, views
-from firstseen.rules.alike import Asked, Likeness, Match
+from firstseen.rules.alike import Asked
 from firstseen.rules.rule import EveryMatch, NewTerms, Rule, Threshold
 from firstseen.rules.ruleset import RuleSet
 from firstseen.running import NO_POLICY, Health, Lineup, Policy, Running, by_rule
-from firstseen.seen import NOTHING, SETTLED, UNSEEN, Earlier, Glanced, Inspection, Place, Seen, are_of_a_type
+from firstseen.seen import (
+    NOTHING,
+    SETTLED,
+    UNSEEN,
+    Earlier,
+    Glanced,
+    Inspection,
+    Place,
+    Seen,
+    are_of_a_type,
+    learn,
+)
 from firstseen.steps import nothing
 from firstseen.store.base import Claim, Claims, Wanted
 
@@ -144,7 +155,7 @@ class Engine:
                 failed = self._counts.rule_errors
                 matching = self._matching(view, glanced.rules if len(events) == 1 else None, self._matches)
                 if glanced.likeness is not None and self._counts.rule_errors == failed:
-                    _learn(glanced.likeness, view, matching)
+                    learn(glanced.likeness, view, matching)
                 for rule in matching:
                     seen = Seen(view, moment, identity_of(view, number, digest), labels, claims, earlier)
                     self._match(self._running[rule.id], seen)
@@ -383,19 +394,3 @@ class Engine:
             counts.alerts_degraded += 1
             tally.degraded += 1
         return standing
-
-
-def _learn(likeness: Likeness, view: View, matching: Sequence[Rule]) -> None:
-    """Keep what records of this kind match, and under which terms, where these are one list of texts."""
-    likeness.learn([_match_of(rule, view, is_veiled=rule in likeness.veiled) for rule in matching])
-
-
-def _match_of(rule: Rule, view: View, *, is_veiled: bool) -> Match:
-    return Match(rule, None) if is_veiled else Match(rule, _texts_of(rule, view), counted(rule, view))
-
-
-def _texts_of(rule: Rule, view: View) -> tuple[str, ...] | None:
-    every, dropped = terms_of(rule, view)
-    if len(every) != 1 or dropped or not all(isinstance(term, str) for term in every[0]):
-        return None
-    return tuple(map(str, every[0]))

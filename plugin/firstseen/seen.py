@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from firstseen.detect.matches import Moment
+from firstseen.detect.matches import Moment, counted, terms_of
 from firstseen.model import TermValue
 from firstseen.record.view import View
-from firstseen.rules.alike import Likeness
+from firstseen.rules.alike import Likeness, Match
 from firstseen.rules.rule import Rule
 from firstseen.store.base import Claim
 
@@ -79,3 +79,15 @@ class Seen(Struct):
 def are_of_a_type(terms: Sequence[TermValue], others: Sequence[TermValue]) -> bool:
     """Whether equal terms are the same: 1, 1.0 and true are equal, and are not."""
     return all(type(one) is type(other) for one, other in zip(terms, others, strict=True))
+
+
+def learn(likeness: Likeness, view: View, matching: Sequence[Rule]) -> None:
+    """Keep what the event matches for those like it, and under which terms, where these are one list of texts."""
+    likeness.learn([Match(rule, None) if rule in likeness.veiled else _match(rule, view) for rule in matching])
+
+
+def _match(rule: Rule, view: View) -> Match:
+    every, dropped = terms_of(rule, view)
+    if len(every) != 1 or dropped or not all(isinstance(term, str) for term in every[0]):
+        return Match(rule, None)
+    return Match(rule, tuple(map(str, every[0])), counted(rule, view))
