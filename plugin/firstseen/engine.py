@@ -67,7 +67,9 @@ class Engine:
         self._policy = policy
         self.on_trip: Callable[[], None] | None = None
         self.rules = rules
-        self.use(self.lineup(rules))
+        lineup = self.lineup(rules)
+        for each in self.use(lineup):
+            each.tell_change(lineup.now_ms)
 
     def lineup(
         self,
@@ -94,18 +96,20 @@ class Engine:
         enrichment = self._enrichment if enrichment is None else enrichment
         return Lineup(rules, policy, enrichment, running, now_ms)
 
-    def use(self, lineup: Lineup) -> None:
-        """Run these rules from the next record on."""
+    def use(self, lineup: Lineup) -> Sequence[Running]:
+        """Run these rules from the next record on; those with another history than before, of which to tell."""
         now_ms = self._now_ms()
+        changed: list[Running] = []
         for rule_id, each in lineup.running.items():
             before = self._running.get(rule_id)
             if before is not None:
                 each.succeed(before, now_ms)
             if before is None or before.state.key != each.state.key:
-                each.tell_change(just_now=each.since_ms == lineup.now_ms)
+                changed.append(each)
             each.tend(now_ms)
         self.rules, self._running = lineup.rules, lineup.running
         self._policy, self._enrichment = lineup.policy, lineup.enrichment
+        return changed
 
     def running(self) -> Sequence[Running]:
         """The rules that run, each with its history."""

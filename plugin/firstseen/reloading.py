@@ -175,11 +175,13 @@ class Reloading:
             self._set_up_logs(found.config)
         self._running = found.config
         self._tls.renew(found.tls)
-        self._keeper.use(lineup, found.now_ms)
+        changed = self._keeper.use(lineup, found.now_ms)
         self._reloads.total += 1
         self._reloads.problems = ()
         self._reloads.loaded_ms = self._now_ms()
-        self._aside.run(partial(_tell, fresh), self._when_told)  # hundreds of lines take as long as hundreds of records
+        self._aside.run(
+            partial(_tell, fresh, changed, lineup.now_ms), self._when_told
+        )  # hundreds of lines take as long as hundreds of records
 
     def _when_told(self, ended: Future[None]) -> None:
         ended.result()
@@ -215,9 +217,11 @@ class Reloading:
             self.reload()
 
 
-def _tell(fresh: Fresh) -> None:
-    """What runs now and what is different, a line each; of rules with a new history the engine has told."""
+def _tell(fresh: Fresh, changed: Sequence[Running], now_ms: int) -> None:
+    """What runs now and what is different, a line each; ``changed`` are the rules whose history is another one."""
     rules, found = fresh.provisions.rules, fresh.changes
+    for each in changed:
+        each.tell_change(now_ms)
     tell_of(rules, fresh.provisions.policy)
     for rule in found.added:
         event(log, logging.INFO, "rule_added", rule=rule.id, name=rule.name)

@@ -17,7 +17,7 @@ from firstseen.rules.loader import Known, load_rules
 from firstseen.rules.requirements import Unavailable, everything_is_available
 from firstseen.rules.rule import ExceptionItem, Status
 from firstseen.rules.ruleset import RuleSet
-from firstseen.running import NO_POLICY, Lineup, Policy
+from firstseen.running import NO_POLICY, Lineup, Policy, Running
 from firstseen.steps import nothing
 
 log = logging.getLogger(__name__)
@@ -133,11 +133,12 @@ class RuleKeeper:
         engine.on_trip = self._watch
         self._watch()
 
-    def use(self, lineup: Lineup, as_of_ms: int) -> None:
-        """Run these rules from now on; their exceptions are those that held at ``as_of_ms``."""
-        self._engine.use(lineup)
+    def use(self, lineup: Lineup, as_of_ms: int) -> Sequence[Running]:
+        """Run these rules from now on; their exceptions are those that held at ``as_of_ms``. See `Engine.use`."""
+        changed = self._engine.use(lineup)
         self._looked_at_ms = as_of_ms
         self._watch()
+        return changed
 
     def _watch(self) -> None:
         """Look when next something ends, or some time before: an exception, learning, shadow, a flood of alerts."""
@@ -183,4 +184,5 @@ class RuleKeeper:
             return
         for item in expired:
             event(log, logging.WARNING, "exception_expired", exception=item.name, file=item.file, line=item.line)
-        self.use(lineup, max(self._looked_at_ms, as_of_ms))
+        for rule in self.use(lineup, max(self._looked_at_ms, as_of_ms)):
+            rule.tell_change(lineup.now_ms)

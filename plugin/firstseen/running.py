@@ -249,10 +249,13 @@ class Running:
             degraded=tally.degraded,
         )
 
-    def tell_change(self, *, just_now: bool) -> None:
-        """Tell that it was changed and has begun a new history, where the state still holds another one."""
+    def tell_change(self, now_ms: int) -> None:
+        """Tell that it was changed and has begun a new history, where the state still holds another one.
+
+        That is a warning where it did so at ``now_ms``. In any thread.
+        """
         if self.since_ms is not None and self.others_ms:
-            level = logging.WARNING if just_now else logging.INFO
+            level = logging.WARNING if self.since_ms == now_ms else logging.INFO
             others = [iso(each) for each in self.others_ms]
             self._tell(level, "rule_changed", since=iso(self.since_ms), histories_before=others)
 

@@ -165,7 +165,7 @@ def test_rules_that_are_loaded_anew_learn_if_they_are_new(bench: Bench, caplog: 
     bench.reloading.reload()
     assert [health.learning_until_ms for health in bench.engine.health()] == [720_000, 660_000]
     assert bench.timers.waiting == [540.0]
-    told = ["rule_learning"] * 2 + ["rule_added", "reloaded", "rule_changed", "rule_learning", "reloaded"]
+    told = ["rule_learning"] * 2 + ["rule_added", "reloaded", "rule_learning", "rule_changed", "reloaded"]
     assert names(caplog) == told
 
 

@@ -210,13 +210,13 @@ def test_what_was_told_of_is_not_told_of_again_unless_the_rule_was_changed(caplo
     assert [line["event"] for line in events(caplog)] == ["rule_learning"] * 2
 
 
-@pytest.mark.parametrize(("just_now", "level"), [(True, "warning"), (False, "info")])
-def test_a_changed_rule_is_told_of(caplog: pytest.LogCaptureFixture, just_now: bool, level: str) -> None:
+@pytest.mark.parametrize(("now_ms", "level"), [(HOUR, "warning"), (HOUR + 1, "info")])
+def test_a_changed_rule_is_told_of(caplog: pytest.LogCaptureFixture, now_ms: int, level: str) -> None:
     caplog.set_level(logging.INFO)
     made = running(since_ms=HOUR)
-    made.tell_change(just_now=just_now)
+    made.tell_change(now_ms)
     made.others_ms = [0, 1_000]
-    made.tell_change(just_now=just_now)
+    made.tell_change(now_ms)
 
     (line,) = events(caplog)
     assert (line["event"], line["level"], line["since"]) == ("rule_changed", level, "1970-01-01T01:00:00.000Z")
