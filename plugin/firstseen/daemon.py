@@ -92,6 +92,7 @@ def run(file: Path) -> int:
             signals.halt()  # it was not to start any more
             raise
     except Stopped:
+        signals.end()
         _tell_of_the_end(Counts(), drained=True)
         return 0
 
@@ -230,6 +231,7 @@ async def _serve(
         event(log, logging.INFO, "stopping", timeout=str(config.input.drain_timeout))
         notifier.stopping("settles what it has", config.input.drain_timeout.seconds + CLOSING_S)
         drained = await listener.drain(config.input.drain_timeout.seconds)
+        signals.end()
         _tell_of_the_end(counts, drained=drained)
     return 0
 

@@ -8,6 +8,7 @@ loop hears the signals.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Callable
 from typing import Final
@@ -66,6 +67,16 @@ class Signals:
         loop.add_signal_handler(signal.SIGHUP, load_anew)
         if self._told:
             stopping.set()
+
+    def end(self) -> None:
+        """There is nothing left to stop: they are passed over, to the end of the process."""
+        numbers = (*STOPS, signal.SIGHUP)
+        with contextlib.suppress(RuntimeError):  # it is over before there was a loop
+            loop = asyncio.get_running_loop()
+            for number in numbers:
+                loop.remove_signal_handler(number)
+        for number in numbers:  # the loop would leave them to be the end of the process, and its exit code
+            signal.signal(number, signal.SIG_IGN)
 
     def _heard(self, *_: object) -> None:
         again, self._told = self._told, True

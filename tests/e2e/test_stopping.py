@@ -142,3 +142,14 @@ def hears(agent: AgentProcess) -> None:
             break
         assert time.monotonic() < deadline
         time.sleep(0.001)
+
+
+def test_who_is_impatient_gets_the_same_exit_code(tmp_path: Path) -> None:
+    for delay_s in (0.0, 0.005, 0.02):
+        with Sink() as sink, AgentProcess(configure(tmp_path, sink.address)) as agent:
+            agent.wait_for("ready")
+            agent.signal(signal.SIGINT)
+            agent.wait_for("stopped")
+            time.sleep(delay_s)
+            agent.signal(signal.SIGTERM)
+            assert agent.wait() == 0

@@ -108,3 +108,23 @@ def test_one_that_came_before_the_loop_took_over_is_not_forgotten() -> None:
         return stopping.is_set()
 
     assert asyncio.run(test())
+
+
+@pytest.mark.parametrize("in_a_loop", [False, True])
+def test_at_the_end_nothing_is_heard_any_more(in_a_loop: bool) -> None:
+    signals = listening()
+    signals.only_at_halts()
+    stopping = asyncio.Event()
+
+    async def end() -> None:
+        signals.hand_over(stopping, lambda: None, lambda: None)
+        signals.end()
+
+    if in_a_loop:
+        asyncio.run(end())
+    else:
+        signals.end()
+    for number in (*STOPS, signal.SIGHUP):
+        os.kill(os.getpid(), number)
+    signals.halt()
+    assert not stopping.is_set()

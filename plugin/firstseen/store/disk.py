@@ -31,6 +31,9 @@ NEW, OLD = "lmdb.new", "lmdb.old"
 """What is to take the place of ``DATA``, and what had it: see `settle`."""
 
 FILE, LOCK_FILE = "data.mdb", "lock.mdb"
+LOCK_SIZE = 8192
+"""Bytes of a table of readers, of which LMDB has 126 by default."""
+
 META, TERMS, RULES = TABLE_NAMES = (b"meta", b"terms", b"rules")
 
 NO_STATE = "{} holds no state yet"
@@ -130,7 +133,8 @@ def writable(path: Path, map_size: int, *, durable: bool) -> lmdb.Environment:
 
 
 def environment(folder: Path, map_size: int, *, durable: bool) -> lmdb.Environment:
-    """The environment in this folder, made where it is missing. Raises `lmdb.Error`."""
+    """The environment in this folder, made where it is missing. Raises `lmdb.Error` or `OSError`."""
+    _have_lock_file(folder)
     # One spare transaction: every claim reads in one of its own, and renewing it costs half of making it.
     env = lmdb.open(
         str(folder),
@@ -143,6 +147,16 @@ def environment(folder: Path, map_size: int, *, durable: bool) -> lmdb.Environme
     )
     hand_over(folder)
     return env
+
+
+def _have_lock_file(folder: Path) -> None:
+    """Have room on the disk for its table of readers, which LMDB makes a hole and maps: a full disk ends who looks."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    file = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(file, 0, LOCK_SIZE)
+    finally:
+        os.close(file)
 
 
 def _check(path: Path) -> None:

@@ -16,8 +16,9 @@ _SERVICE = re.compile(r"/([^/]+\.service)(?:/|$)", re.MULTILINE)
 class OwnerLock:
     """Held from `take` to `release`, or to the end of the process, whatever ends it. The file names the owner."""
 
-    def __init__(self, file: int) -> None:
+    def __init__(self, file: int, path: Path) -> None:
         self._file = file
+        self._path = path
 
     @classmethod
     def take(cls, path: Path) -> OwnerLock:
@@ -40,12 +41,15 @@ class OwnerLock:
             ) from None
         os.ftruncate(file, 0)
         os.pwrite(file, f"{os.getpid()}\n".encode("ascii"), 0)
-        return cls(file)
+        return cls(file, path)
 
     @property
     def is_gone(self) -> bool:
-        """Whether the file was taken away, and with it most likely the folder that it stands for."""
-        return os.fstat(self._file).st_nlink == 0
+        """Whether the file was taken away or moved, and with it most likely the folder that it stands for."""
+        try:
+            return not os.path.samestat(os.fstat(self._file), self._path.stat())
+        except OSError:
+            return True
 
     def release(self) -> None:
         """Let the next one in."""

@@ -7,7 +7,20 @@ import lmdb
 import pytest
 
 from firstseen.errors import StoreError
-from firstseen.store.disk import DATA, NEW, OLD, explanation, is_passing, is_there, read_only, settle, writable
+from firstseen.store.disk import (
+    DATA,
+    LOCK_FILE,
+    LOCK_SIZE,
+    NEW,
+    OLD,
+    environment,
+    explanation,
+    is_passing,
+    is_there,
+    read_only,
+    settle,
+    writable,
+)
 
 
 def make(path: Path, *names: str) -> None:
@@ -119,3 +132,12 @@ def test_what_a_link_leads_to_stays_whose_it_is(tmp_path: Path) -> None:
         pass
 
     assert set(owners(elsewhere).values()) == {0}
+
+
+def test_a_database_has_room_on_the_disk_for_all_of_its_table_of_readers(tmp_path: Path) -> None:
+    """A part of it that is a hole ends the process that looks at it while the disk is full."""
+    with environment(tmp_path / "new", 1 << 20, durable=True) as env:
+        assert env.max_readers() == 126
+        found = (tmp_path / "new" / LOCK_FILE).stat()
+    assert found.st_size == LOCK_SIZE
+    assert found.st_blocks * 512 >= LOCK_SIZE

@@ -135,10 +135,24 @@ def test_the_service_of_a_process_is_known_by_its_control_group(cgroups: str, se
 def test_a_file_that_was_taken_away_is_gone(path: Path) -> None:
     lock = OwnerLock.take(path)
     assert not lock.is_gone
-    path.rename(path.with_name("elsewhere"))
-    assert not lock.is_gone
 
-    path.with_name("elsewhere").unlink()
+    path.unlink()
 
     assert lock.is_gone
+    lock.release()
+
+
+def test_a_file_whose_folder_was_moved_is_gone_until_it_is_back(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "state", tmp_path / "moved"
+    folder.mkdir()
+    lock = OwnerLock.take(folder / "lock")
+    folder.rename(elsewhere)
+    assert lock.is_gone
+    folder.mkdir()
+    (folder / "lock").touch()
+    assert lock.is_gone
+    (folder / "lock").unlink()
+    folder.rmdir()
+    elsewhere.rename(folder)
+    assert not lock.is_gone
     lock.release()
