@@ -79,12 +79,15 @@ _raw_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def decode_object(raw: bytes) -> dict[str, Any]:
-    """The JSON object ``raw`` as Python values. Raises ValueError where it is none."""
+    """The JSON object ``raw`` as Python values. Raises ValueError where it is none.
+
+    Bytes that are no UTF-8 are kept by surrogateescape, as they are in what comes from a sender.
+    """
     try:
         value = msgspec.json.decode(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         # Integers beyond 64 bits, NaN: the standard library reads what is valid enough for most writers.
-        value = json.loads(raw)
+        value = json.loads(raw.decode("utf-8", "surrogateescape"))
     if not isinstance(value, dict):
         raise ValueError("it is no object")  # noqa: TRY004  # the caller's input is wrong, not its type
     return value

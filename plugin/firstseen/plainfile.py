@@ -30,6 +30,8 @@ def read(path: Path, most: int = MOST_BYTES) -> bytes:
     with opened(path) as file:
         size = os.fstat(file.fileno()).st_size
         content = file.read(min(size, most) + 1)
+        if content is None:  # one that would have to be waited for, as /proc/kmsg is
+            raise OSError(errno.EINVAL, "it is no file with a content of its own", str(path))
         if len(content) > size:  # it grows, or is one of those that do not know their size
             content += file.read(most + 1 - len(content))
     if len(content) <= most:

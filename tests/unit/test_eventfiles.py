@@ -201,3 +201,9 @@ def test_where_events_lie_in_a_document_is_where_its_events_are(text: bytes) -> 
 
 def test_events_of_a_log_file_lie_in_its_own_text() -> None:
     assert texts_in(RECORDS, "it").text is RECORDS
+
+
+def test_bytes_that_are_no_utf8_are_kept() -> None:
+    raw = b'{"a":"caf\xe9","b":1}'
+    assert decode_object(raw) == {"a": "caf\udce9", "b": 1}
+    assert json.loads(encode_object(decode_object(raw))) == {"a": "caf\udce9", "b": 1}

@@ -27,6 +27,28 @@ def test_a_file_that_does_not_know_its_size() -> None:
         plainfile.read(Path("/proc/self/status"), 100)
 
 
+def test_a_file_that_would_have_to_be_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As /proc/kmsg is, which calls itself a plain file."""
+
+    class Waits:
+        def __init__(self, file: int, mode: str) -> None:
+            self.fileno = lambda: file
+
+        def __enter__(self) -> Waits:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            os.close(self.fileno())
+
+        def read(self, size: int) -> None:
+            assert size > 0
+
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(os, "fdopen", Waits)
+    with pytest.raises(OSError, match="no file with a content of its own"):
+        plainfile.read(tmp_path / "file")
+
+
 def test_a_file_may_be_as_large_as_that(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x" * 100)
     assert len(plainfile.read(tmp_path / "file", 100)) == 100

@@ -101,10 +101,8 @@ class Crew:
 
 def _serve(read: Callable[[Task], Iterator[Report]], pairs: Sequence[Pair], own: int) -> None:
     """The life of a worker: it ends when its parent closes the pipe, or does."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C goes to all of the terminal's processes: the parent sees to it
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for told in (signal.SIGINT, signal.SIGTERM):  # they go to all processes of a terminal, or of a service:
+        signal.signal(told, signal.SIG_IGN)  # the parent sees to it
     for number, (ours, theirs) in enumerate(pairs):
         ours.close()  # else it would never be closed as long as this process is there
         if number != own:

@@ -16,6 +16,9 @@ def read(task: Task) -> Iterator[Report]:
             raise ValueError("on purpose")
         if part.file == "dies":
             os.kill(os.getpid(), signal.SIGKILL)
+        if part.file == "told to end":
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGINT)
         if part.file == "waits":
             Path(str(part.mark, "ascii")).touch()
             signal.pause()
@@ -42,6 +45,12 @@ def test_none_comes_while_nothing_else_does(tmp_path: Path) -> None:
     with Crew(1, read) as crew:
         first = next(crew.reports([[waits]]))
         assert first is None
+
+
+def test_what_is_told_to_all_processes_is_for_the_parent_to_see_to() -> None:
+    with Crew(1, read) as crew:
+        reports = [report for report in crew.reports([[Part("told to end")]]) if report is not None]
+    assert len(reports) == 2
 
 
 def test_a_worker_that_fails_is_told_of() -> None:
