@@ -9,6 +9,7 @@ order included.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import io
 import json
@@ -29,6 +30,7 @@ SUFFIXES = (".json", ".ndjson", ".jsonl", ".log")
 """Names (also with ``.gz`` behind) that are taken from a directory; a file that is named is read whatever its name."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _LOG_FILE = b'{"Records":['
 _BRACE = ord("{")
 _gzip_file = cast(Callable[..., object], igzip.GzipFile)
@@ -131,7 +133,10 @@ def name_of(file: str) -> str:
 
 
 class Opened(NamedTuple):
-    """``content`` is what is in the file, ``stored`` the file itself: another stream where it is compressed."""
+    """``content`` is what is in the file, ``stored`` the file itself: another stream where it is compressed.
+
+    A byte order mark of UTF-8 is no part of the content.
+    """
 
     content: IO[bytes]
     stored: IO[bytes]
@@ -142,13 +147,30 @@ def opened(file: str) -> Iterator[Opened]:
     """Open it; what goes wrong with the file, now or while it is read, is raised as `InputError`."""
     try:
         with nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb") as stream:
-            if cast("io.BufferedReader", stream).peek(2)[:2] != _GZIP_MAGIC:
+            if _head(stream, 2) != _GZIP_MAGIC:
+                _pass_over_mark(stream, file)
                 yield Opened(stream, stream)
                 return
             with cast("IO[bytes]", _gzip_file(fileobj=stream)) as inflated:
+                _pass_over_mark(inflated, file)
                 yield Opened(inflated, stream)
     except (OSError, EOFError, _Broken) as error:
         raise InputError(f"{name_of(file)}: {error}") from error
+
+
+def _head(stream: IO[bytes], size: int) -> bytes:
+    return cast("io.BufferedReader", stream).peek(size)[:size]
+
+
+def _pass_over_mark(stream: IO[bytes], file: str) -> None:
+    head = _head(stream, len(codecs.BOM_UTF8))
+    if head.startswith(_UTF16_MARKS):
+        raise InputError(
+            f"{name_of(file)}: its text is UTF-16, by its first two bytes, and events are read in UTF-8: "
+            "convert it with `iconv -f UTF-16 -t UTF-8`"
+        )
+    if head == codecs.BOM_UTF8:
+        stream.read(len(head))
 
 
 def _events(stream: IO[bytes], name: str) -> Iterator[bytes]:

@@ -1,7 +1,9 @@
+import codecs
 import gzip
 import io
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -86,6 +88,30 @@ def test_gzip_is_known_by_its_content(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(json.dumps([A]).encode()) + gzip.compress(b"\n", mtime=0))
 
     assert [event.decode() for event in read_events(str(path))] == [A]
+
+
+@pytest.mark.parametrize("stored", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_a_byte_order_mark_is_no_part_of_the_events(tmp_path: Path, stored: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / "events.json"
+    for text in (b'{"n":1}', b'{"n":1}\n{"n":2}\n', b'{"Records":[{"n":1}]}', b""):
+        path.write_bytes(stored(text))
+        expected = raws(path)
+        path.write_bytes(stored(codecs.BOM_UTF8 + text))
+
+        assert raws(path) == expected
+
+
+@pytest.mark.parametrize("stored", [bytes, gzip.compress], ids=["plain", "gzip"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_utf_16_is_told_of(tmp_path: Path, stored: Callable[[bytes], bytes], encoding: str) -> None:
+    path = tmp_path / "events.json"
+    text = '{"n":1}' if encoding == "utf-16" else '\ufeff{"n":1}'
+    path.write_bytes(stored(text.encode(encoding)))
+
+    with pytest.raises(InputError, match=r"is UTF-16.*`iconv") as caught:
+        raws(path)
+
+    assert str(caught.value).startswith(str(path))
 
 
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,7 +114,7 @@ class Reader:
 
     def _read(self, part: Part) -> Iterator[Report]:
         with opened(part.file) as (content, stored):
-            place, at = stored.tell() if part.mark else 0, part.start
+            place, at = 0, part.start
             for block in read_blocks(content, name_of(part.file), part.start):
                 self.look_at(block.events)
                 totals = self._report.totals

@@ -1,3 +1,4 @@
+import codecs
 import gzip
 import json
 from pathlib import Path
@@ -108,6 +109,23 @@ def test_long_tasks_are_told_of_on_the_way(tmp_path: Path, monkeypatch: pytest.M
     assert positions == [*sorted(positions[:-1]), DONE]
     resumed = list(reader().read([Part(str(file), b"one", positions[0])]))
     assert terms(reports[0], *resumed) == callers
+
+
+def test_behind_a_byte_order_mark_one_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "BLOCK", 100)
+    monkeypatch.setattr(reading, "REPORT_BYTES", 1)
+    plain, marked = tmp_path / "1", tmp_path / "2"
+    plain.write_text("".join(json.dumps(call(arn, arn)) + "\n" for arn in (ADA, BOB)))
+    marked.write_bytes(codecs.BOM_UTF8 + plain.read_bytes())
+
+    reports = list(reader().read([Part(str(marked), b"one")]))
+    resumed = list(reader().read([Part(str(marked), b"one", reports[0].marks[b"one"])]))
+
+    assert [report.marks for report in reports] == [
+        report.marks for report in reader().read([Part(str(plain), b"one")])
+    ]
+    assert (terms(reports[0]), terms(*resumed)) == ([ADA], [BOB])
+    assert sum(report.totals.stored for report in reports) == marked.stat().st_size
 
 
 def test_a_broken_file_is_told_of_and_stays_where_it_broke(tmp_path: Path) -> None:
