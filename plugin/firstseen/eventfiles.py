@@ -13,6 +13,8 @@ import codecs
 import hashlib
 import io
 import json
+import os
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -104,15 +106,38 @@ def encode_object(value: object) -> bytes:
 
 
 def event_files(arguments: Sequence[str]) -> Iterator[str]:
-    """The files that are meant: directories walked in order of names, ``-`` for standard input. Raises `InputError`."""
+    """The files that are meant: directories walked in order of names, ``-`` for standard input. Raises `InputError`.
+
+    What is named is given whatever it is, also a named pipe; of directories only files are. A directory below them that
+    cannot be read, and a link that leads nowhere, are given too, so that whoever opens them is told what is wrong.
+    """
     for argument in arguments:
         path = Path(argument)
-        if argument == "-" or path.is_file():
-            yield argument
-        elif path.is_dir():
-            yield from (str(file) for file in sorted(path.rglob("*")) if file.is_file() and _is_event_file(file))
+        try:
+            is_directory = argument != "-" and stat.S_ISDIR(path.stat().st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            raise InputError(f"{argument}: there is no such file or directory") from None
+        except OSError as error:
+            raise InputError(f"{argument}: {error.strerror}") from error
+        if is_directory:
+            yield from map(str, sorted(_below(path)))
         else:
-            raise InputError(f"{argument}: there is no such file or directory")
+            yield argument
+
+
+def _below(directory: Path) -> Iterator[Path]:
+    unreadable: list[Path] = []
+    for folder, _, names in os.walk(directory, onerror=lambda error: unreadable.append(Path(error.filename))):
+        yield from (path for name in names if _is_event_file(path := Path(folder, name)) and not _is_none(path))
+    yield from unreadable
+
+
+def _is_none(path: Path) -> bool:
+    """Whether it is no file, and none is missed: an editor's lock is a hidden link that leads nowhere."""
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return path.name.startswith(".")
 
 
 def _is_event_file(path: Path) -> bool:

@@ -7,6 +7,7 @@ again for other rules or another span of time.
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -16,7 +17,6 @@ from typing import NamedTuple
 from firstseen.backfill.gathering import Span
 from firstseen.backfill.reading import DONE, Part, Task
 from firstseen.detect.keys import encode_terms
-from firstseen.errors import InputError
 from firstseen.eventfiles import event_files
 from firstseen.rules.rule import NewTerms
 from firstseen.rules.ruleset import RuleSet
@@ -94,16 +94,17 @@ def plan(
     """What is to be read of the files that ``arguments`` name, for the purpose ``wanted``.
 
     ``position_of`` tells how far a file was read, by its mark: None for not at all. Raises `InputError` for a name that
-    is none of a file.
+    is none of a file; what lies below a directory and cannot be read is a part, whose reader is told.
     """
     earliest = min((span.since for span in spans.values()), default=0)
     parts: list[tuple[Part, int]] = []
     known = older = 0
     for file in dict.fromkeys(event_files(arguments)):
-        if file == "-":
+        found = _identity(file, wanted)
+        if found is None:
             parts.append((Part(file), 0))
             continue
-        size, mark = _identity(file, wanted)
+        size, mark = found
         position = position_of(mark)
         if position == DONE:
             known += 1
@@ -114,11 +115,16 @@ def plan(
     return Plan(parts, known, older)
 
 
-def _identity(file: str, wanted: bytes) -> tuple[int, bytes]:
+def _identity(file: str, wanted: bytes) -> tuple[int, bytes] | None:
+    """A file's size in bytes and its mark; None for what cannot be known again: a stream, or what cannot be read."""
+    if file == "-":
+        return None
     try:
         found = Path(file).stat()
-    except OSError as error:
-        raise InputError(f"{file}: {error.strerror}") from error
+    except OSError:  # whoever opens it is told
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
     identity = encode_terms((str(Path(file).resolve()), found.st_size, found.st_mtime_ns))
     return found.st_size, sha256(wanted + identity).digest()[:MARK_SIZE]
 

@@ -19,7 +19,7 @@ import msgspec
 from firstseen import config
 from firstseen.backfill.crew import Crew
 from firstseen.backfill.filling import Filling, Outcome, position_in
-from firstseen.backfill.reading import Part, Reader, Report, Task, Totals
+from firstseen.backfill.reading import Reader, Report, Task, Totals
 from firstseen.backfill.tasks import Bounds, Plan, plan, purpose
 from firstseen.cli import EXIT_FAILED
 from firstseen.cli.pastlogs import now_ms, tell_of
@@ -137,11 +137,11 @@ def _setup(file: Path | None, paths: Sequence[Path], exceptions: Sequence[Path],
 
 
 def _reports(found: Plan, reader: Reader, crew: Crew | None) -> Iterator[Report | None]:
-    """Standard input is read here, files by the crew, if there is one."""
+    """Streams are read here, since a worker has no standard input; files by the crew, if there is one."""
     here: list[Task] = []
     files: list[Task] = []
     for task in found.tasks():
-        (here if crew is None or Part("-") in task else files).append(task)
+        (here if crew is None or any(part.mark is None for part in task) else files).append(task)
     yield from chain.from_iterable(map(reader.read, here))
     if crew is not None:
         yield from crew.reports(files)

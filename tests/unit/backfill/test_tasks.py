@@ -108,6 +108,17 @@ def test_standard_input_has_no_name_in_the_state() -> None:
     assert plan(["-"], b"p", {}, nothing_known).parts == [(Part("-"), 0)]
 
 
+def test_what_cannot_be_known_again_has_no_name_in_the_state_either(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "below" / "events.json"
+    os.mkfifo(pipe)
+    link.parent.mkdir()
+    link.symlink_to("nowhere")
+
+    found = plan([str(pipe), str(link.parent)], b"p", {}, nothing_known)
+
+    assert found.parts == [(Part(str(pipe)), 0), (Part(str(link)), 0)]
+
+
 def test_a_name_that_is_none_is_told_of() -> None:
     with pytest.raises(InputError, match="no such file"):
         plan(["nowhere"], b"p", {}, nothing_known)

@@ -1,9 +1,11 @@
 import gzip
 import io
 import json
+import os
 import signal
 from contextlib import closing
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -359,3 +361,39 @@ def rule_of(folder: Path) -> tuple[RuleState, NewTermsLaw]:
     running = Running(rule, NO_POLICY)
     assert isinstance(running.law, NewTermsLaw)
     return running.state, running.law
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_named_pipe_is_read_as_standard_input_is(tmp_path: Path, config: Path, jobs: int) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    text = (json.dumps(call(ADA, "e-1")) + "\n").encode()
+
+    for _ in range(2):
+        writer = Thread(target=pipe.write_bytes, args=(text,), daemon=True)
+        writer.start()
+        result = backfill("-c", config, "--jobs", jobs, "--output", "json", pipe)
+        writer.join()
+        summary = json.loads(result.stdout)
+        assert (result.exit_code, summary["files"], summary["events"], summary["files_known"]) == (0, 1, 1, 0)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_link_that_leads_nowhere_is_told_of_and_the_rest_is_read(tmp_path: Path, config: Path, jobs: int) -> None:
+    write(tmp_path / "logs" / "a.json", call(ADA, "e-1"))
+    link = tmp_path / "logs" / "b.json"
+    link.symlink_to("nowhere")
+
+    result = backfill("-c", config, "--jobs", jobs, link.parent)
+
+    assert (result.exit_code, f"firstseen: {link}: " in result.stderr) == (1, True)
+    assert "1  files could not be read to their end" in result.stdout
+    assert "1 matches: 1 terms are new" in result.stdout
+
+
+def test_an_empty_directory_is_fine_and_no_file(tmp_path: Path, config: Path) -> None:
+    (tmp_path / "logs").mkdir()
+
+    result = backfill("-c", config, tmp_path / "logs")
+
+    assert (result.exit_code, "0 events in 0 files" in result.stdout) == (0, True)
