@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,7 +15,8 @@ def toml_files(paths: Iterable[Path], problems: list[Problem], wanted: str = "")
     """The files in ``paths``, and the ``*.toml`` at any depth in its directories, each once; tests are left alone.
 
     A directory without any is a problem, which says that there is no ``wanted`` in it, if something is wanted. So is
-    one that is called ``*.toml``: where a file is expected, a mount that finds none leaves an empty directory.
+    one that is called ``*.toml``: where a file is expected, a mount that finds none leaves an empty directory. So is
+    any link in a directory that leads nowhere, since what it led to may have been a directory full of them.
     """
     seen: set[Path] = set()
     for path in paths:
@@ -61,10 +63,30 @@ def _walk(directory: Path, problems: list[Problem], wanted: str) -> list[Path]:
         visible = {Path(folder, name).resolve(): name for name in sorted(folders) if not _is_passed_over(name)}
         folders[:] = [name for place, name in visible.items() if place not in entered]
         entered.update(visible)
-        found += [Path(folder, name) for name in names if _is_wanted(name)]
+        for name in sorted(names):
+            file = Path(folder, name)
+            broken = _broken(file)
+            if broken is not None:
+                problems.append(broken)
+            elif _is_wanted(name):
+                found.append(file)
     if wanted and not found:
         problems.append(Problem(str(directory), None, f"no {wanted} in this directory: no *.toml at any depth"))
     return sorted(found)
+
+
+def _broken(file: Path) -> Problem | None:
+    """What is wrong with a link that cannot be followed. Hidden ones are harmless: editors have them for locks."""
+    if file.name.startswith(".") or is_test_file(file.name) or not file.is_symlink():
+        return None
+    try:
+        file.stat()
+    except OSError as error:
+        what = "a link that leads nowhere: mend or remove it"
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            what = f"cannot be read: {error.strerror}"
+        return Problem(str(file), None, what)
+    return None
 
 
 def _is_passed_over(folder: str) -> bool:

@@ -1,5 +1,7 @@
 """The walk itself is told in test_loader; here is what differs between those who walk."""
 
+import pytest
+
 from firstseen.rules.folders import toml_files
 
 
@@ -51,6 +53,31 @@ def test_a_hidden_directory_is_passed_over_whatever_it_is_called(tmp_path):
     assert not problems
 
 
-def test_a_link_to_nothing_is_found_for_its_reader_to_tell_of(tmp_path):
-    (tmp_path / "gone.toml").symlink_to(tmp_path / "nowhere")
-    assert list(toml_files([tmp_path], [], "rule")) == [tmp_path / "gone.toml"]
+@pytest.mark.parametrize("name", ["gone.toml", "team-a"])
+@pytest.mark.parametrize("target", ["nowhere", "sound.toml/below", "link"])
+def test_a_link_that_leads_nowhere_is_told_of(tmp_path, name, target):
+    (tmp_path / "sound.toml").write_text("")
+    (tmp_path / "link").symlink_to("link")
+    link = tmp_path / "sub" / name
+    link.parent.mkdir()
+    link.symlink_to(tmp_path / target)
+    problems = []
+    assert list(toml_files([tmp_path / "sub", tmp_path / "sound.toml"], problems)) == [tmp_path / "sound.toml"]
+    assert [str(problem) for problem in problems] == [f"{link}: a link that leads nowhere: mend or remove it"]
+
+
+def test_a_link_to_what_is_closed_to_us_is_told_of(tmp_path):
+    link = tmp_path / "team-a"
+    link.symlink_to("x" * 300)  # one that is too long fails for root as well
+    problems = []
+    assert list(toml_files([tmp_path], problems)) == []
+    assert [str(problem) for problem in problems] == [f"{link}: cannot be read: File name too long"]
+
+
+@pytest.mark.parametrize("name", [".#rule.toml", ".#rule", "rule.test.toml"])
+def test_a_link_that_leads_nowhere_is_harmless_where_nothing_would_be_read(tmp_path, name):
+    (tmp_path / "rule.toml").write_text("")
+    (tmp_path / name).symlink_to("root@host.4711:1790000000")
+    problems = []
+    assert list(toml_files([tmp_path], problems)) == [tmp_path / "rule.toml"]
+    assert not problems
