@@ -80,6 +80,7 @@ class _Envelope(msgspec.Struct):
 _envelope = msgspec.json.Decoder(_Envelope).decode
 _hit = msgspec.json.Decoder(_Hit).decode
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_scan = json.JSONDecoder().raw_decode
 
 
 def decode_object(raw: bytes) -> dict[str, Any]:
@@ -321,8 +322,7 @@ def _enveloped(text: bytes) -> Sequence[bytes | msgspec.Raw]:
     except msgspec.ValidationError:
         return [text]
     except msgspec.DecodeError:
-        json.loads(text)  # the standard library takes some texts that msgspec refuses
-        return [text]
+        return _leniently(text)
     if envelope.records is not msgspec.UNSET:
         return envelope.records
     if envelope.hits is not msgspec.UNSET:
@@ -332,6 +332,41 @@ def _enveloped(text: bytes) -> Sequence[bytes | msgspec.Raw]:
     return [text]
 
 
+def _leniently(text: bytes) -> Sequence[bytes]:
+    """The same for what only the standard library takes, NaN and half a surrogate pair: log files, or an event."""
+    content = text.decode("utf-8", "surrogateescape")
+    if isinstance(json.loads(content), dict):
+        items = [content[item] for item in _items(content)]
+        named = dict(zip(map(json.loads, items[::2]), items[1::2], strict=True))
+        records = named.get("Records", "")
+        if records.startswith("["):
+            return [records[item].encode("utf-8", "surrogateescape") for item in _items(records)]
+    return [text]
+
+
+def _items(content: str) -> Iterator[slice]:
+    """Where each item lies of an array or object that is sound: of an object, names and values in turn."""
+    at = 0
+    while content[at] not in "]}":
+        at = _past_blanks(content, at + 1)  # behind what opens it, or parts the items
+        if content[at] in "]}":
+            return
+        _, stop = _scan(content, at)
+        yield slice(at, stop)
+        at = _past_blanks(content, stop)
+
+
+def _past_blanks(content: str, at: int) -> int:
+    while content[at : at + 1].isspace():
+        at += 1
+    return at
+
+
 def one_line(raw: bytes) -> bytes:
     """The same JSON without line breaks."""
-    return msgspec.json.format(raw, indent=-1) if b"\n" in raw or b"\r" in raw else raw
+    if b"\n" not in raw and b"\r" not in raw:
+        return raw
+    try:
+        return msgspec.json.format(raw, indent=-1)
+    except msgspec.DecodeError:  # what only the standard library takes: it has no line breaks in strings either
+        return raw.replace(b"\n", b" ").replace(b"\r", b" ")

@@ -78,6 +78,46 @@ def test_the_text_of_an_event_is_kept(tmp_path: Path) -> None:
     assert raws(path) == [text]
 
 
+@pytest.mark.parametrize("odd", [b"NaN", b"-Infinity", b'"\\ud800"'])
+def test_records_that_only_the_standard_library_takes_are_events_of_their_own(tmp_path: Path, odd: bytes) -> None:
+    path = tmp_path / "events.json"
+    events = [b'{"a":1.00,"b": [{}, "]\\""]}', b'{"a":' + odd + b"}", b"{}"]
+    for head, between, tail in (
+        (b'{"Records":[', b",", b"]}"),
+        (b'{ "x" : {"Records":[]} , "\\u0052ecords"\n:\t[ ', b"\r\n , ", b' ]\n, "y":[] }\n'),
+        (b'{"Records":[{}],"Records":[', b", ", b"]}"),
+    ):
+        text = head + between.join(events) + tail
+        path.write_bytes(text)
+
+        assert raws(path) == events
+        assert list(texts_in(text, "it")) == events
+
+
+@pytest.mark.parametrize("text", [b'{"Records":7,"n":NaN}', b'{"n":NaN}', b'{"Records":[],"Records":{"n":NaN}}'])
+def test_one_object_that_only_the_standard_library_takes_is_one_event(text: bytes) -> None:
+    assert list(events_in(text, "it")) == [text]
+
+
+def test_a_log_file_that_only_the_standard_library_takes_may_be_empty() -> None:
+    assert list(events_in(b'{"Records":[ ],"n":NaN}', "it")) == []
+
+
+@pytest.mark.parametrize(
+    "text", [b'{"Records":[{"n":NaN},7]}', b'{"Records":[{"n":NaN}', b"NaN", b'{\0"\0n\0"\0:\x001\0}\0']
+)
+def test_what_is_no_event_is_none_for_the_standard_library_either(text: bytes) -> None:
+    with pytest.raises(InputError, match=r"^it: "):
+        list(events_in(text, "it"))
+
+
+def test_an_event_over_several_lines_that_only_the_standard_library_takes_becomes_one(tmp_path: Path) -> None:
+    path = tmp_path / "events.json"
+    path.write_text('{"Records":[{\r\n "a": NaN}]}')
+
+    assert raws(path) == [b'{   "a": NaN}']
+
+
 def test_an_event_over_several_lines_becomes_one_line(tmp_path: Path) -> None:
     path = tmp_path / "events.json"
     path.write_text('[{\n "a": 1.0,\r\n "b": "x\\ny"}]')
