@@ -52,7 +52,8 @@ def located(config: Config, setting: str, what: str) -> Problem:
 def _advised(error: TomlError) -> Problem:
     problem = error.problem
     if isinstance(error.__cause__, FileNotFoundError):
-        return Problem(problem.file, None, f"{problem.what}: name the configuration with -c, or start from the sample")
+        advice = "check the path that was given with -c, or put a copy of the sample there"
+        return Problem(problem.file, None, f"{problem.what}: {advice}")
     return problem
 
 

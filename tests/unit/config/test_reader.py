@@ -55,7 +55,8 @@ def test_a_missing_file_says_what_to_do(tmp_path):
     path = tmp_path / "firstseen.toml"
     with pytest.raises(ConfigError) as caught:
         config.load(path)
-    assert str(caught.value) == f"{path}: no such file: name the configuration with -c, or start from the sample"
+    advice = "check the path that was given with -c, or put a copy of the sample there"
+    assert str(caught.value) == f"{path}: no such file: {advice}"
 
 
 def test_an_unreadable_file(tmp_path):
