@@ -25,9 +25,15 @@ PIECE: Final = 1 << 20
 SETTLED_NS: Final = 2_000_000_000
 """How old a change must be for the next one to have another time: file systems have clocks of up to two seconds."""
 
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 class CopyError(FirstseenError):
-    """There can be no copy, for a reason that lies not with the original."""
+    """There can be no copy, for a reason that lies not with the original: for want of room if ``is_full``."""
+
+    def __init__(self, what: str, *, is_full: bool) -> None:
+        super().__init__(what)
+        self.is_full = is_full
 
 
 class Copies:
@@ -72,7 +78,8 @@ class Copies:
                 shutil.copyfileobj(original, file, PIECE)
                 file.flush()
             except OSError as error:
-                raise CopyError(f"{path} cannot be copied to {self._folder}: {error.strerror or error}") from error
+                what = f"{path} cannot be copied to {self._folder}: {error.strerror or error}"
+                raise CopyError(what, is_full=error.errno in _FULL) from error
             if _version(os.fstat(original.fileno())) != _version(found):
                 raise OSError(errno.EBUSY, "it is being written just now: load it again when it is whole", str(path))
             undo.pop_all()

@@ -101,7 +101,8 @@ class _Table:
         except OSError as error:
             raise GeoIpError(setting, f"{path} cannot be read: {error.strerror or error}") from error
         except CopyError as error:
-            what = "make room there, or set geoip.copy to false and never write over a database that is in use"
+            remedy = "make room there" if error.is_full else "let the agent write there"
+            what = f"{remedy}, or set geoip.copy to false and never write over a database that is in use"
             raise GeoIpError(setting, f"{error}: {what}") from error
         except maxminddb.InvalidDatabaseError as error:
             reason = str(error).replace(str(opened), str(path))

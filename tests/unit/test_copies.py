@@ -109,5 +109,13 @@ def test_no_room_is_told_with_the_place_that_has_none(tmp_path: Path, monkeypatc
     monkeypatch.setattr(module.shutil, "copyfileobj", full)
     with pytest.raises(
         CopyError, match=f"^{original} cannot be copied to {tmp_path}/new/state: No space left on device$"
-    ):
+    ) as raised:
         Copies(tmp_path / "new/state").of(original)
+    assert raised.value.is_full
+
+
+def test_a_place_that_takes_no_files_is_not_said_to_be_full(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("no directory")
+    with pytest.raises(CopyError, match=f"cannot be copied to {tmp_path}/state: ") as raised:
+        Copies(tmp_path / "state").of(written(tmp_path / "a", b"x"))
+    assert not raised.value.is_full

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import shutil
 import struct
 import sys
 from collections.abc import Iterator
@@ -90,11 +92,22 @@ def test_a_copy_is_as_it_was_where_the_file_is_written_over(tmp_path: Path, copi
     assert opened.geo("192.0.2.2") == GEO
 
 
-def test_where_there_is_no_room_for_a_copy_it_is_said_what_to_do(tmp_path: Path, copies: Copies) -> None:
+def test_where_there_can_be_no_copy_it_is_said_what_to_do(tmp_path: Path, copies: Copies) -> None:
     (tmp_path / "state").write_text("no directory")
     with pytest.raises(
-        GeoIpError, match=r"state: .*: make room there, or set geoip\.copy to false and never write over"
+        GeoIpError, match=r"state: .*: let the agent write there, or set geoip\.copy to false and never write over"
     ):
+        GeoIp(city_database(tmp_path / "city.mmdb"), copies=copies)
+
+
+def test_where_there_is_no_room_for_a_copy_it_is_said_to_make_some(
+    tmp_path: Path, copies: Copies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    with pytest.raises(GeoIpError, match=r"state: .*: make room there, or set geoip\.copy to false"):
         GeoIp(city_database(tmp_path / "city.mmdb"), copies=copies)
 
 
