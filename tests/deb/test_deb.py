@@ -120,7 +120,7 @@ def test_the_agent_goes_on_with_what_root_has_filled_in(machine: Machine, sink: 
     configure(machine, sink)
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     (machine.folder / "root/past.json").write_text(json.dumps(call(ADA, "e-0") | {"eventTime": now}))
-    assert "1 terms are new" in machine.run("firstseen", "backfill", "-c", f"/{CONFIG}", "/root/past.json")
+    assert "1 new term" in machine.run("firstseen", "backfill", "-c", f"/{CONFIG}", "/root/past.json")
     assert alerts(machine, sink, ADA, BOB) == 1
 
 

@@ -67,7 +67,7 @@ def test_it_is_as_it_says(machine: Machine, reader: Reader) -> None:
     ]
     assert [record["userIdentity"]["arn"] for record in records(machine, "aws.cloudtrail")] == [f"{ARN}ada"]
 
-    assert "1 events in 1 files" in reader.run(past)
+    assert "1 event in 1 file" in reader.run(past)
     end, purge = re.findall(r"`(kill \$[^`]+|apt-get purge [^`]+)`", PAGE)
     reader.run(f"{end}; wait")
     reader.run(purge.replace("purge", "purge --yes"))

@@ -177,7 +177,7 @@ def test_the_state_can_be_looked_at_while_the_agent_runs_and_mended_when_it_does
         assert state("forget", arn, "-c", config, "--yes").stdout == "1 forgotten\n"
         assert state("compact", "-c", config).returncode == 0
         assert state("show", arn, "-c", config).returncode == 1
-        assert state("import", tmp_path / "saved", "-c", config).stdout == "1 terms of 1 rules merged\n"
+        assert state("import", tmp_path / "saved", "-c", config).stdout == "1 term of 1 rule merged\n"
         with AgentProcess(config) as agent, Source(agent.port) as client:
             client.send(frame("2", call(arn, "e-2")))
             assert client.ack() == "2"

@@ -33,6 +33,7 @@ from firstseen.rules.loader import load_rules
 from firstseen.rules.rule import NewTerms
 from firstseen.rules.ruleset import RuleSet
 from firstseen.states import Place, Shared, edit
+from firstseen.status.view.words import number, several
 
 
 def _moment(ctx: click.Context, param: click.Parameter, text: str | None) -> int | None:
@@ -225,9 +226,10 @@ class _Summary:
         outcome, totals = self._outcome, self._outcome.totals
         megabytes = totals.content / 1e6
         lines = [
-            f"{totals.events} events in {totals.files} files, {megabytes:.1f} MB in {self._seconds:.1f} s "
-            f"({megabytes / self._seconds:.0f} MB/s)",
-            f"{totals.matches} matches: {outcome.new} terms are new, {self._terms} are remembered in all",
+            f"{several(totals.events, 'event')} in {several(totals.files, 'file')}, "
+            f"{megabytes:.1f} MB in {self._seconds:.1f} s ({megabytes / self._seconds:.0f} MB/s)",
+            f"{several(totals.matches, 'match', 'matches')}: {several(outcome.new, 'new term')}, "
+            f"{number(self._terms)} remembered in all",
         ]
         notes = (
             (self._found.known, "files were read before (--restart reads them again)"),
@@ -239,7 +241,7 @@ class _Summary:
             (self._skipped, "rules remember nothing of the past: they begin with the agent"),
             (len(outcome.unreadable), "files could not be read to their end"),
         )
-        lines += [f"{number:>7}  {what}" for number, what in notes if number]
+        lines += [f"{count:>7}  {what}" for count, what in notes if count]
         if outcome.stopped:
             lines.append("stopped before the end: run the same command again to go on from here")
         return "\n".join(lines)

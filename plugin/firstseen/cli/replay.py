@@ -23,6 +23,7 @@ from firstseen.eventfiles import Event, encode_object, event_files, read_events
 from firstseen.metrics import Counts
 from firstseen.rules.ruleset import RuleSet
 from firstseen.states import DEFAULT_MAP_SIZE
+from firstseen.status.view.words import several
 from firstseen.store.lmdb import LmdbStore
 
 BATCH = 1_000
@@ -136,14 +137,15 @@ class _Summary(Struct):
     def as_text(self) -> str:
         counts = self.counts
         lines = [
-            f"{self.events} events in {self.files} files: {counts.matches} matches, "
-            f"{counts.alerts} alerts, {counts.suppressed} known"
+            f"{several(self.events, 'event')} in {several(self.files, 'file')}: "
+            f"{several(counts.matches, 'match', 'matches')}, "
+            f"{several(counts.alerts, 'alert')}, {counts.suppressed} known"
         ]
         if counts.learning:
             lines[0] += f", {counts.learning} learnt"
         lines += [f"{number:>7}  {name}" for name, number in self.by_rule.most_common()]
         if self.unreadable:
-            lines.append(f"{len(self.unreadable)} files could not be read to their end")
+            lines.append(f"{several(len(self.unreadable), 'file')} could not be read to the end")
         return "\n".join(lines)
 
 

@@ -20,6 +20,7 @@ from firstseen.control import ask
 from firstseen.kql.moments import moment_of
 from firstseen.record.instant import FIRST_MS, LAST_MS, iso
 from firstseen.states import SPARE, OnDisk, Place, Shared, edit, read
+from firstseen.status.view.words import several
 from firstseen.store.base import Entry, History, Stats
 from firstseen.store.compaction import compact
 from firstseen.store.exchange import entry_json, read_lines, write_lines
@@ -185,7 +186,8 @@ def import_lines(place: Place, output: str, source: BinaryIO) -> None:
             store.absorb(histories, entries)
             counts["rules"] += len(histories)
             counts["terms"] += len(entries)
-    click.echo(json.dumps(counts) if output == "json" else f"{counts['terms']} terms of {counts['rules']} rules merged")
+    merged = f"{several(counts['terms'], 'term')} of {several(counts['rules'], 'rule')} merged"
+    click.echo(json.dumps(counts) if output == "json" else merged)
 
 
 @command.command("compact")

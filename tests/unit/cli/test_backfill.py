@@ -87,7 +87,7 @@ def test_the_state_knows_who_was_seen_in_the_files(tmp_path: Path, config: Path)
         BOB: Sighting(T8, T8, 1, "other", "other"),
     }
     assert "4 events in 2 files" in result.stdout
-    assert "3 matches: 2 terms are new, 2 are remembered in all" in result.stdout
+    assert "3 matches: 2 new terms, 2 remembered in all" in result.stdout
     assert result.stderr == ""
 
 
@@ -388,7 +388,7 @@ def test_a_link_that_leads_nowhere_is_told_of_and_the_rest_is_read(tmp_path: Pat
 
     assert (result.exit_code, f"firstseen: {link}: " in result.stderr) == (1, True)
     assert "1  files could not be read to their end" in result.stdout
-    assert "1 matches: 1 terms are new" in result.stdout
+    assert "1 match: 1 new term, 1 remembered in all" in result.stdout
 
 
 def test_an_empty_directory_is_fine_and_no_file(tmp_path: Path, config: Path) -> None:

@@ -50,7 +50,7 @@ def test_first_sightings_are_printed_in_the_order_of_their_time(tmp_path: Path, 
 
     assert printed(result) == ["early", "other"]
     assert result.exit_code == 0
-    assert "3 events in 1 files: 3 matches, 2 alerts, 1 known" in result.stderr
+    assert "3 events in 1 file: 3 matches, 2 alerts, 1 known" in result.stderr
 
 
 def test_exceptions_take_events_out(tmp_path: Path, rule: str) -> None:
@@ -176,7 +176,7 @@ def test_with_the_settings_of_a_configuration_a_throw_away_state_learns(tmp_path
         [json.loads(line)["alerts"][0]["status"] for line in each.stdout.splitlines()] for each in (learnt, told)
     ]
     assert statuses == [["learning", "learning"], ["open", "open"]]
-    assert learnt.stderr == "3 events in 1 files: 3 matches, 0 alerts, 1 known, 2 learnt\n"
+    assert learnt.stderr == "3 events in 1 file: 3 matches, 0 alerts, 1 known, 2 learnt\n"
     assert {key: as_json[key] for key in ("matches", "alerts", "learning", "alerts_by_rule")} == {
         "matches": 3,
         "alerts": 0,
