@@ -92,7 +92,8 @@ def test_a_full_state_goes_on_without_a_restart_once_there_is_room(tmp_path: Pat
             if how == "a compaction":
                 told = state("compact", "-c", config, "--output", "json")
                 sizes = json.loads(told.stdout)
-                assert sizes["before"] >= sizes["after"] > 0, told.stderr
+                # Written anew it may take a page more, where a commit that was too large left little in it.
+                assert 0 < sizes["after"] <= sizes["before"] + 4096, told.stderr
                 assert agent.wait_for("state_compacted")["after"] == sizes["after"]
             config.write_text(large)
             agent.signal(signal.SIGHUP)
