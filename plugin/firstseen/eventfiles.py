@@ -252,13 +252,13 @@ class Texts(Struct, frozen=True):
 
 def in_lines(events: Sequence[bytes]) -> Texts:
     """These events, put into one text."""
-    starts = _starts(map(len, events), 0)
-    return Texts(b"\n".join(events), starts[:-1], [start - 1 for start in starts[1:]])
+    return _one_apart(b"\n".join(events), map(len, events), 0)
 
 
-def _starts(sizes: Iterable[int], first: int) -> list[int]:
-    """Where each text of these sizes starts if they are one character apart, and where another one would."""
-    return list(accumulate(sizes, lambda start, size: start + size + 1, initial=first))
+def _one_apart(text: bytes, sizes: Iterable[int], first: int) -> Texts:
+    """Events of these sizes, the first of which lies there, with one character between each and the next."""
+    starts = list(accumulate(sizes, lambda start, size: start + size + 1, initial=first))
+    return Texts(text, starts[:-1], [start - 1 for start in starts[1:]])
 
 
 def events_in(text: bytes, place: str) -> Iterator[bytes]:
@@ -273,14 +273,11 @@ def texts_in(text: bytes, place: str) -> Texts:
     """The same events, where they lie if that is where CloudTrail's log files have them: else copied."""
     text = text.strip()
     found = _found(text, place)
-    # If its elements are as long as the list is with nothing but a comma between them, then that is how they lie.
-    starts = _starts(map(len, found), len(_LOG_FILE))
-    if (
-        text.startswith(_LOG_FILE)
-        and starts[-1] + 1 == len(text)
-        and {text[start] for start in starts[:-1]} == {_BRACE}
-    ):
-        return Texts(text, starts[:-1], [start - 1 for start in starts[1:]])
+    if found and text.startswith(_LOG_FILE):
+        # If the elements are as long as the list is with nothing but a comma between them, then that is how they lie.
+        there = _one_apart(text, map(len, found), len(_LOG_FILE))
+        if there.stops[-1] + len(b"]}") == len(text) and {text[start] for start in there.starts} == {_BRACE}:
+            return there
     return in_lines(list(_objects(found, place)))
 
 
