@@ -62,7 +62,7 @@ class Fallback:
         self._begun: Callable[[RedisStore], None] | None = begun
         self._away_s = away_s
         self._lock = threading.Lock()
-        self._unregistered: dict[bytes, tuple[RuleState, int]] = {}
+        self._unregistered: dict[bytes, History] = {}
         self._waiting: list[_Reservation] = []
         self._here: Counter[bytes] = Counter()  # terms that are reserved to be claimed in the copy
         self._claimed: set[Claim] = set()
@@ -101,16 +101,14 @@ class Fallback:
 
     def register(self, rules: Iterable[RuleState], now_ms: int) -> Sequence[int]:
         """See `Store.register`: alone, by the copy; when the servers are back, there as well."""
-        known = list(zip(states := list(rules), self.copy.register(states, now_ms), strict=True))
+        states = list(rules)
+        since = self.copy.register(states, now_ms)
+        histories = list(map(History, states, since))
         with self._lock:
             if self._is_alone:
-                self._unregistered.update({rule.key: (rule, since_ms) for rule, since_ms in known})
-                return [since_ms for _, since_ms in known]
-        found: dict[RuleState, int] = {}
-        for since_ms in {since_ms for _, since_ms in known}:  # mostly one: now
-            some = [rule for rule, known_ms in known if known_ms == since_ms]
-            found.update(zip(some, self._shared.register(some, since_ms), strict=True))
-        return [found[rule] for rule in states]
+                self._unregistered.update({history.rule.key: history for history in histories})
+                return since
+        return self._shared.begin_histories(histories)
 
     def rules(self) -> Iterator[History]:
         """See `Claims.rules`."""
@@ -323,9 +321,10 @@ class Fallback:
             begun(self._shared)
 
     def _catch_up(self) -> None:
-        for key, (rule, since_ms) in list(self._unregistered.items()):
-            self._shared.register([rule], since_ms)
-            self._unregistered.pop(key, None)
+        waiting = dict(self._unregistered)
+        self._shared.begin_histories(waiting.values())
+        for key in waiting:
+            del self._unregistered[key]
         if self._all_unmerged:
             with self._lock:
                 self._all_unmerged = False

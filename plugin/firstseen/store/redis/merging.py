@@ -39,8 +39,12 @@ class Merging(RedisReader):
 
     def register(self, rules: Iterable[RuleState], now_ms: int) -> Sequence[int]:
         """See `firstseen.store.base.Claims.register`."""
+        return self.begin_histories(History(rule, now_ms) for rule in rules)
+
+    def begin_histories(self, histories: Iterable[History]) -> Sequence[int]:
+        """When each of these began: when it says so, if it begins here and now."""
         key = self._prefix + b"rules"
-        asked = [REGISTER.on(key, rule.key.hex(), now_ms, packed_rule(rule)) for rule in rules]
+        asked = [REGISTER.on(key, rule.key.hex(), since_ms, packed_rule(rule)) for rule, since_ms in histories]
         return [int(since_ms) for since_ms in self._link.together(asked)]
 
     def absorb(self, histories: Sequence[History], entries: Sequence[Entry]) -> None:
