@@ -179,9 +179,8 @@ class Reloading:
         self._reloads.total += 1
         self._reloads.problems = ()
         self._reloads.loaded_ms = self._now_ms()
-        self._aside.run(
-            partial(_tell, fresh, changed, lineup.now_ms), self._when_told
-        )  # hundreds of lines take as long as hundreds of records
+        # Hundreds of lines take as long as hundreds of records.
+        self._aside.run(partial(_tell, fresh, changed, lineup.now_ms), self._when_told)
 
     def _when_told(self, ended: Future[None]) -> None:
         ended.result()

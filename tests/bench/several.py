@@ -10,7 +10,7 @@ import argparse
 import json
 import statistics
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -44,9 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="firstseen-bench-") as folder, ExitStack() as stack:
         (redis := Path(folder, "redis")).mkdir()
         server = stack.enter_context(RedisServer(redis))
-        states: dict[str, Callable[[int], str]] = {OWN: lambda _: "", SHARED: lambda _: f'state: url = "{server.url}"'}
+        states = {OWN: "", SHARED: f'state: url = "{server.url}"'}
         running = {
-            (kind, number): stack.enter_context(_Agents(options, Path(folder), f"{number}-{len(kind)}", number, extra))
+            (kind, number): stack.enter_context(_Agents(options, Path(folder), f"{number} with {kind}", number, extra))
             for kind, extra in states.items()
             for number in range(1, options.most + 1)
         }
@@ -65,9 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 class _Agents:
     """So many agents, each between a source and a sink."""
 
-    def __init__(
-        self, options: argparse.Namespace, folder: Path, name: str, count: int, extra: Callable[[int], str]
-    ) -> None:
+    def __init__(self, options: argparse.Namespace, folder: Path, name: str, count: int, extra: str) -> None:
         self._options, self._folder, self._name, self._count, self._extra = options, folder, name, count, extra
         self._stack = ExitStack()
         self._agents: list[AgentProcess] = []
@@ -82,7 +80,7 @@ class _Agents:
                 downstream=f"127.0.0.1:{self._stack.enter_context(sink()).port}",
                 state=self._folder / f"state-{place}",
                 rules=rules_called(self._options.rules, self._folder),
-                extra=self._extra(number),
+                extra=self._extra,
             )
             agent = self._stack.enter_context(AgentProcess(config))
             source = self._stack.enter_context(Peer("bench.source", json.dumps(sending)))
