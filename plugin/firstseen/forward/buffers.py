@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 SMALLEST = 1 << 16
-"""Bytes in the smallest slab; larger ones are powers of two."""
+"""Bytes in the smallest slab; of larger ones there are four sizes up to each power of two."""
 
 
 class Slab:
@@ -44,15 +44,18 @@ class Slab:
 
 
 class Pool:
-    """Slabs of powers of two; keeps at most ``spare_bytes`` of unused memory. ``lent`` is how many bytes are in use.
+    """Slabs of few sizes; keeps at most ``spare_bytes`` of unused memory. ``lent`` is how many bytes are in use.
 
-    ``limit`` is how many should be: `has_room` tells, and whoever can wait does.
+    A slab is resident in full, however little of it is used. What is kept is of the sizes that were asked for last:
+    else what one large frame outgrew would be kept for ever, and the slabs of all later ones would not.
+
+    ``limit`` is how many bytes should be in use: `has_room` tells, and whoever can wait does.
     """
 
     __slots__ = ("_free", "_spare", "lent", "limit", "spare_bytes")
 
-    def __init__(self, spare_bytes: int = 1 << 24, limit: int = sys.maxsize) -> None:
-        self._free: dict[int, list[bytearray]] = {}
+    def __init__(self, spare_bytes: int = 1 << 23, limit: int = sys.maxsize) -> None:
+        self._free: dict[int, list[bytearray]] = {}  # the size that was asked for last is the last one
         self._spare = 0
         self.lent = 0
         self.limit = limit
@@ -66,7 +69,8 @@ class Pool:
         """A slab of at least ``size`` bytes with one lease on it, its content arbitrary."""
         rounded = _rounded(size)
         self.lent += rounded
-        free = self._free.get(rounded)
+        free = self._free.pop(rounded, [])
+        self._free[rounded] = free
         if free:
             self._spare -= rounded
             return Slab(self, free.pop()).lease()
@@ -79,10 +83,22 @@ class Pool:
         """Called by the slab itself when nobody uses it any more."""
         size = len(memory)
         self.lent -= size
-        if self._spare + size <= min(self.spare_bytes, self.limit - self.lent):
+        most = min(self.spare_bytes, self.limit - self.lent)
+        self._drop(size, most)
+        if self._spare + size <= most:
             self._spare += size
             self._free.setdefault(size, []).append(memory)
 
+    def _drop(self, size: int, most: int) -> None:
+        """Make room for ``size`` bytes among the ``most`` that are kept, of what was asked for before that size was."""
+        for older in list(self._free):
+            if older == size or self._spare + size <= most:
+                return
+            self._spare -= older * len(self._free.pop(older))
+
 
 def _rounded(size: int) -> int:
-    return max(SMALLEST, 1 << (size - 1).bit_length())
+    if size <= SMALLEST:
+        return SMALLEST
+    step = 1 << (size - 1).bit_length() - 3
+    return -(-size // step) * step

@@ -60,6 +60,12 @@ class FrameReader:
         """The tag of the frame that is being read, where it is known already."""
         return self._opening.tag if self._opening else None
 
+    @property
+    def announced(self) -> int:
+        """Bytes that the frame that is being read has at least, as far as that is known; 0 where it is not."""
+        opening = self._opening
+        return opening.head.payload + opening.head.size if opening and opening.mode is Mode.PACKED else 0
+
     def next_frame(self, data: bytearray, start: int, stop: int) -> Chunk | None:
         """The frame that begins at ``start``, if all of it lies before ``stop``."""
         within = min(stop, start + self._limit)  # what lies beyond must not decide what is wrong with the frame

@@ -16,6 +16,9 @@ from firstseen.forward.messages import Chunk
 MOST_FOUND = 256
 """Chunks that are found at a time: a frame may have four bytes, and nobody else is served meanwhile."""
 
+OPTION_ROOM = 1 << 12
+"""Bytes behind a blob of entries for which there is room at once; an option takes some dozen."""
+
 NIL = 0xC0
 """A nil between frames is a heartbeat that the specification allows; it means nothing."""
 
@@ -68,7 +71,17 @@ class Receiver:
         slab = self._slab
         if slab is None or self._end < len(slab.data) or self.error is not None:
             return 0
-        return max(self._expect, 2 * (self._end - self._start))
+        return self._larger
+
+    @property
+    def _larger(self) -> int:
+        """Bytes of the slab that the unread bytes move to: twice as many, or all that the frame says it has.
+
+        What a frame says is no reason to take more for it, only to take less.
+        """
+        unread = self._end - self._start
+        announced = self._frames.announced + OPTION_ROOM
+        return max(self._expect, min(2 * unread, announced) if announced > unread else 2 * unread)
 
     @property
     def has_more(self) -> bool:
@@ -97,7 +110,7 @@ class Receiver:
     def _grow(self, slab: Slab) -> Slab:
         """Move the unread bytes to the front of another slab, a larger one if they fill this one."""
         unread = self._end - self._start
-        larger = self._pool.take(max(self._expect, 2 * unread))
+        larger = self._pool.take(self._larger)
         larger.view[:unread] = slab.view[self._start : self._end]
         slab.release()
         self._slab, self._start, self._end = larger, 0, unread

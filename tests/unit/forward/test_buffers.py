@@ -11,12 +11,16 @@ from firstseen.forward.buffers import SMALLEST, Pool
         (0, SMALLEST),
         (1, SMALLEST),
         (SMALLEST, SMALLEST),
-        (SMALLEST + 1, 2 * SMALLEST),
-        ((1 << 21) + 1, 1 << 22),
+        (SMALLEST + 1, 5 * SMALLEST // 4),
+        (2 * SMALLEST, 2 * SMALLEST),
+        ((1 << 21) + 1, 5 << 19),
+        (5 << 19, 5 << 19),
+        ((5 << 19) + 1, 6 << 19),
+        ((7 << 19) + 1, 1 << 22),
         (1 << 22, 1 << 22),
     ],
 )
-def test_slabs_are_the_next_power_of_two(size, given):
+def test_slabs_are_at_most_a_quarter_too_large(size, given):
     pool = Pool()
     slab = pool.take(size)
     assert (len(slab.data), len(slab.view), pool.lent) == (given, given, given)
@@ -63,7 +67,7 @@ def test_slabs_of_one_size_do_not_stand_in_for_another():
     small = pool.take(1)
     memory = small.data
     small.release()
-    assert len(pool.take(SMALLEST + 1).data) == 2 * SMALLEST
+    assert len(pool.take(SMALLEST + 1).data) == 5 * SMALLEST // 4
     assert pool.take(1).data is memory
 
 
@@ -86,6 +90,38 @@ def test_spare_memory_that_is_taken_makes_room_for_other():
     memory = second.data
     second.release()
     assert pool.take(1).data is memory
+
+
+def test_what_was_asked_for_last_is_kept_and_not_what_came_before():
+    pool = Pool(spare_bytes=4 * SMALLEST)
+    outgrown = [pool.take(size) for size in (SMALLEST, 2 * SMALLEST)]
+    used = [pool.take(4 * SMALLEST) for _ in range(2)]
+    for slab in outgrown:
+        slab.release()
+    memory = used[0].data
+    for slab in used:
+        slab.release()
+    assert pool.take(4 * SMALLEST).data is memory
+    assert pool.take(4 * SMALLEST).data is not memory
+
+
+def test_what_was_asked_for_before_does_not_take_the_place_of_what_was_asked_for_last():
+    pool = Pool(spare_bytes=4 * SMALLEST)
+    old, new = pool.take(3 * SMALLEST), pool.take(4 * SMALLEST)
+    memory = new.data
+    new.release()
+    old.release()
+    assert pool.take(4 * SMALLEST).data is memory
+
+
+def test_only_as_much_is_dropped_as_has_to_be():
+    pool = Pool(spare_bytes=4 * SMALLEST)
+    oldest, older, newest = (pool.take(factor * SMALLEST) for factor in (2, 1, 3))
+    memories = [older.data, newest.data]
+    for slab in (oldest, older, newest):
+        slab.release()
+    assert pool.take(SMALLEST).data is memories[0]
+    assert pool.take(3 * SMALLEST).data is memories[1]
 
 
 def test_nothing_spare():

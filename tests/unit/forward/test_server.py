@@ -94,7 +94,41 @@ def test_a_large_frame_is_not_read_into_what_is_left_of_a_slab():
     large = msgpack.packb(["t", bytes(SMALLEST)])
     first, second = (wire.feed(receiver, large)[0] for _ in range(2))
     assert first.slab is not second.slab
-    assert (second.chunk.start, pool.lent) == (0, 4 * SMALLEST)
+    assert (second.chunk.start, pool.lent) == (0, 2 * (5 * SMALLEST // 4))
+
+
+def fed_slowly(receiver: Receiver, data: bytes) -> int:
+    """Feed it as a socket does, and say the largest slab that was taken for the one frame."""
+    at = largest = 0
+    while at < len(data):
+        buffer = receiver.buffer()
+        largest = max(largest, at + len(buffer))
+        part = data[at : at + min(len(buffer), SMALLEST)]
+        buffer[: len(part)] = part
+        at += len(part)
+        for received in receiver.received(len(part)):
+            received.slab.release()
+    return largest
+
+
+@pytest.mark.parametrize(("times", "slabs"), [(9, 10), (17, 20), (19, 20), (39, 40)])
+def test_a_frame_that_says_how_long_it_is_takes_no_more(times, slabs):
+    size = times * SMALLEST
+    assert fed_slowly(Receiver(Pool(), 1 << 24), msgpack.packb(["t", bytes(size), {"chunk": "x"}])) == slabs * SMALLEST
+
+
+def test_what_a_frame_says_is_no_reason_to_take_more_than_twice_what_came():
+    pool = Pool()
+    receiver = Receiver(pool, 1 << 24)
+    sent = msgpack.packb(["t", bytes(100 * SMALLEST)])[: 3 * SMALLEST]
+    assert fed_slowly(receiver, sent) == pool.lent == 4 * SMALLEST
+
+
+def test_a_long_option_behind_a_blob_grows_as_anything_does():
+    receiver = Receiver(Pool(), 1 << 24)
+    frame = msgpack.packb(["t", bytes(7 * SMALLEST), {"chunk": "x", "more": bytes(5 * SMALLEST)}])
+    assert fed_slowly(receiver, frame) == 16 * SMALLEST
+    assert (receiver.error, receiver.inside_frame) == (None, False)
 
 
 def test_an_error_ends_it():
