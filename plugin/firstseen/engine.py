@@ -207,9 +207,11 @@ class Engine:
         matches = asked.recalled(seen)
         if matches is None:
             return Glanced(asked.rules, (), asked.likeness(seen))
+        if not matches:
+            return SETTLED
         claims: list[Claim] = []
         late, told = False, 0
-        own_ms = seen.time_ms if matches else None
+        own_ms = seen.time_ms
         for rule, terms, values in matches:
             running = self._running[rule.id]
             time_ms = arrival if rule.timestamp_field == "event.ingested" and arrival is not None else own_ms
@@ -217,7 +219,9 @@ class Engine:
                 break
             place, occurrence = (running.state.key, terms), Occurrence(time_ms, seen.eventID, values)
             claim = earlier.get(place)
-            if (claim is None or not self._store.extend(claim, occurrence)) and not self._is_known(
+            if claim is not None and time_ms <= claim.more.open_until_ms:
+                claim.more.events.append(occurrence)
+            elif (claim is None or not self._store.extend(claim, occurrence)) and not self._is_known(
                 running, place, occurrence, earlier, claims
             ):
                 break

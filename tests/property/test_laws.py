@@ -5,11 +5,15 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from firstseen.detect.law import Law, Occurrence
+from firstseen.detect.law import NEVER, Law, Occurrence
 from firstseen.detect.new_terms import NewTermsLaw, Sighting
+from firstseen.detect.suppression import SuppressionLaw
 from firstseen.detect.threshold import Bucket, ThresholdLaw
 from firstseen.model import Verdict
 from support.runs import Document, NewTermsRuns, ThresholdRuns, runs
@@ -125,3 +129,43 @@ def test_new_terms_that_come_late_miss_nothing(part: int) -> None:
         extra += len(found - model.alerts)
     assert total > STREAMS
     assert extra <= total // 200
+
+
+LAWS: list[Law[Any]] = [NewTermsLaw(6), SuppressionLaw(6), ThresholdLaw(3, 2, 9, 4, 5)]
+TIMES = st.integers(0, 40)
+OCCURRENCES = st.builds(
+    Occurrence, TIMES, st.sampled_from(["e1", "e2", "e3", "e4"]), st.sampled_from([(), ("p",), ("q",)])
+)
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: type(law).__name__)
+@given(before=st.lists(OCCURRENCES, min_size=1, max_size=6), known=st.lists(OCCURRENCES, max_size=6))
+def test_several_that_are_known_are_remembered_as_each_by_itself(
+    law: Law[Any], before: list[Occurrence], known: list[Occurrence]
+) -> None:
+    memory: Any = None
+    for occurrence in before:
+        memory = law.remember(memory, occurrence, law.judge(memory, occurrence))
+    one_by_one = memory
+    for occurrence in known:
+        one_by_one = law.remember(one_by_one, occurrence, Verdict.KNOWN)
+    assert law.remember_known(memory, known) == one_by_one
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: type(law).__name__)
+@given(before=st.lists(OCCURRENCES, min_size=1, max_size=6), later=st.lists(OCCURRENCES, max_size=6))
+def test_what_is_said_to_be_known_is_known(law: Law[Any], before: list[Occurrence], later: list[Occurrence]) -> None:
+    """Up to that time, whatever came in between that was known too."""
+    memory: Any = None
+    for occurrence in before:
+        memory = law.remember(memory, occurrence, law.judge(memory, occurrence))
+    until_ms = law.known_until_ms(memory)
+    for occurrence in later:
+        if occurrence.time_ms <= until_ms:
+            assert law.judge(memory, occurrence) is Verdict.KNOWN
+            memory = law.remember(memory, occurrence, Verdict.KNOWN)
+
+
+def test_of_terms_and_groups_it_is_said_and_of_counts_it_cannot_be() -> None:
+    memories = [law.remember(None, Occurrence(10, "e1"), Verdict.NEW) for law in LAWS]
+    assert [law.known_until_ms(memory) for law, memory in zip(LAWS, memories, strict=True)] == [16, 16, NEVER]

@@ -191,6 +191,21 @@ class Claims(RuleBasedStateMachine):
                 assert sight.verdict is Verdict.KNOWN
                 self.claims[claim].append(sight)
 
+    @precondition(lambda self: any(claim.more.open_until_ms >= self.clock - 20 for claim in self.claims))
+    @rule(number=st.integers(0, 30), several=sightings)
+    def add(self, number: int, several: list[tuple[str, str, int, int]]) -> None:
+        """Without asking, as long as that is allowed."""
+        open_ones = [claim for claim in self.claims if claim.more.open_until_ms >= self.clock - 20]
+        claim = open_ones[number % len(open_ones)]
+        assert claim in self.unsettled
+        for _, event, passing, late in several:
+            self.clock += passing
+            if self.clock - late <= claim.more.open_until_ms:
+                claim.more.events.append(Occurrence(self.clock - late, event))
+                sight = self.model.claim(str(claim.terms[0]), event, self.clock - late)
+                assert sight.verdict is Verdict.KNOWN
+                self.claims[claim].append(sight)
+
     def pick(self, numbers: list[int]) -> list[Claim]:
         count = len(self.unsettled)
         picked = [self.unsettled[number] for number in dict.fromkeys(n % count for n in numbers)] if count else []

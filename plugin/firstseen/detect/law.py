@@ -7,11 +7,16 @@ list of terms, is immutable, and is kept by `firstseen.store`, which knows nothi
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol, TypeVar
+from collections.abc import Sequence
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from firstseen.model import Scalar, Verdict
 
 Memory = TypeVar("Memory")
+
+
+NEVER: Final = -(1 << 63)
+"""A time before all others."""
 
 
 class Occurrence(NamedTuple):
@@ -41,3 +46,9 @@ class Law(Protocol[Memory]):
 
         The verdict stands, also where ``before`` is not what it was given on: an alert that was raised was raised.
         """
+
+    def remember_known(self, before: Memory, occurrences: Sequence[Occurrence]) -> Memory:
+        """The same for several that are KNOWN, one after the other."""
+
+    def known_until_ms(self, before: Memory) -> int:
+        """Up to when events are KNOWN whatever came in between and was KNOWN too; `NEVER` where that is not sure."""

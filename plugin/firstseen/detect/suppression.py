@@ -6,6 +6,7 @@ opens the next. A late event, from before the window, is no news. Times are mill
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from firstseen.detect.law import Occurrence
@@ -48,3 +49,13 @@ class SuppressionLaw(NamedTuple):
         if event == before.event:
             return before
         return before._replace(last_seen=max(before.last_seen, time_ms), suppressed=before.suppressed + 1)
+
+    def remember_known(self, before: Window, occurrences: Sequence[Occurrence]) -> Window:
+        """The same for several that are KNOWN."""
+        for occurrence in occurrences:
+            before = self.remember(before, occurrence, Verdict.KNOWN)
+        return before
+
+    def known_until_ms(self, before: Window) -> int:
+        """See `firstseen.detect.law.Law`: only an alert opens another window."""
+        return before.first_seen + self.duration_ms

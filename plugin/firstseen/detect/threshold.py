@@ -12,12 +12,12 @@ that comes twice counts once, as long as it is within the look-back. Times are m
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Literal, NamedTuple
 
 from firstseen.detect.keys import encode_terms
-from firstseen.detect.law import Occurrence
+from firstseen.detect.law import NEVER, Occurrence
 from firstseen.model import Verdict
 
 MOST_MARKS = 256
@@ -117,6 +117,16 @@ class ThresholdLaw(NamedTuple):
             alert_run_ms=bucket.run_ms if full else bucket.alert_run_ms,
             marks=kept,
         )
+
+    def remember_known(self, before: Bucket, occurrences: Sequence[Occurrence]) -> Bucket:
+        """The same for several that are KNOWN."""
+        for occurrence in occurrences:
+            before = self.remember(before, occurrence, Verdict.KNOWN)
+        return before
+
+    def known_until_ms(self, before: Bucket) -> int:
+        """See `firstseen.detect.law.Law`: one event more may be the one that makes it full."""
+        return NEVER
 
     def tally(self, before: Bucket | None, occurrence: Occurrence) -> Tally:
         """What counts with this event."""

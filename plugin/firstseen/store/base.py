@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct, field
 
-from firstseen.detect.law import Law, Occurrence
+from firstseen.detect.law import NEVER, Law, Occurrence
 from firstseen.detect.new_terms import Sighting
 from firstseen.detect.suppression import Window
 from firstseen.detect.threshold import Bucket
@@ -42,13 +42,22 @@ class RuleState(Struct, frozen=True):
     reach_ms: int | None = None
 
 
+class More(Struct, eq=False):
+    """Later ``events`` with the terms of a claim, which are KNOWN (see `Claims.extend`).
+
+    Whoever made the claim may add those up to ``open_until_ms`` without asking. The store moves that at any call.
+    """
+
+    events: list[Occurrence] = field(default_factory=list)
+    open_until_ms: int = NEVER
+
+
 class Claim(Struct, frozen=True, eq=False):
     """One event's sighting of one rule's terms, from `Store.claim` to its confirmation or release, exactly one of them.
 
     ``before`` is what was remembered, or on its way to be, when the event came; None if nothing was. ``alone`` says
-    that this is what one agent has seen, of a state that it shares with others and could not ask. ``more`` are later
-    events with the same terms (see `Claims.extend`). Claims are compared by identity: the same event may be on its way
-    twice.
+    that this is what one agent has seen, of a state that it shares with others and could not ask. Claims are compared
+    by identity: the same event may be on its way twice.
     """
 
     rule: RuleState
@@ -58,7 +67,7 @@ class Claim(Struct, frozen=True, eq=False):
     verdict: Verdict
     before: Any
     alone: bool = False
-    more: list[Occurrence] = field(default_factory=list)
+    more: More = field(default_factory=More)
 
 
 class ClaimLost(StoreError):  # noqa: N818  # says what happened; nothing is wrong with the store

@@ -22,7 +22,7 @@ from concurrent.futures import Future
 from typing import Any, NamedTuple
 
 from firstseen.detect.keys import state_key
-from firstseen.detect.law import Law, Occurrence
+from firstseen.detect.law import NEVER, Law, Occurrence
 from firstseen.errors import StoreError
 from firstseen.model import TermValue, Verdict
 from firstseen.store.base import Claim, ClaimLost, Memory, RuleState
@@ -149,6 +149,8 @@ class Ledger:
         pending = self._pending
         if len(set(claims)) < len(claims) or not all(claim in pending for claim in claims):
             raise ValueError("a claim can be confirmed or released once, in the store that gave it")
+        for claim in claims:
+            claim.more.open_until_ms = NEVER
         return [pending.pop(claim) for claim in claims]
 
     def take(self) -> list[Change]:
@@ -184,6 +186,8 @@ class Ledger:
         if self._closed is None:
             self._closed = error
         waiting = [ticket for term in self._terms.values() for ticket in term.tickets]
+        for claim in self._pending:
+            claim.more.open_until_ms = NEVER
         self._pending = dict.fromkeys(self._pending)
         self._terms.clear()
         self._touched.clear()
@@ -201,6 +205,7 @@ class Ledger:
 
     def _lose(self, tickets: Sequence[Ticket]) -> list[Outcome]:
         for ticket in tickets:
+            ticket.claim.more.open_until_ms = NEVER
             if ticket.claim in self._pending:
                 self._pending[ticket.claim] = None
         return _fail(tickets, _lost())
@@ -218,7 +223,7 @@ def _change(term: Term, tickets: Sequence[Ticket]) -> Change:
 
 def _with(memory: Any, claims: Iterable[Claim]) -> Any:
     for claim in claims:
-        memory = remembered(memory, claim)
+        memory = remembered(memory, claim, claim.more.events)
     return memory
 
 

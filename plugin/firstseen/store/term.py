@@ -5,10 +5,11 @@ The rules that this follows are those of `firstseen.store.ledger`; here they are
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from firstseen.detect.law import Occurrence
+from firstseen.detect.law import NEVER, Occurrence
 from firstseen.model import Verdict
 from firstseen.store.base import Claim
 
@@ -73,15 +74,27 @@ class Ticket:
 class Term:
     """What is on its way for one term. ``durable`` is on disk; with all of ``tickets`` it will become ``memory``."""
 
-    __slots__ = ("alerts", "by_event", "durable", "key", "memory", "tickets")
+    __slots__ = ("_memory", "_remembered", "alerts", "by_event", "durable", "key", "tickets")
 
     def __init__(self, key: bytes, durable: Any) -> None:
         self.key = key
         self.durable = durable
-        self.memory = durable
+        self._memory = durable
+        self._remembered = 0  # of the events that the last claim got since it was made
         self.tickets: list[Ticket] = []
         self.alerts: list[Alert] = []
         self.by_event: dict[str, Alert] = {}  # the last of each event: a chunk may hold thousands of them
+
+    @property
+    def memory(self) -> Any:
+        """See the class. The last claim may have got events of which nobody told (`More.open_until_ms`)."""
+        if self.tickets:
+            claim = self.tickets[-1].claim
+            new = claim.more.events[self._remembered :]
+            if new:
+                self._memory = claim.law.remember_known(self._memory, new)
+                self._remembered += len(new)
+        return self._memory
 
     def undelivered(self, event: str) -> Alert | None:
         """The alert of this very event, unless one of its claims is confirmed already."""
@@ -105,14 +118,24 @@ class Term:
 
     def add(self, ticket: Ticket) -> None:
         """One claim more."""
+        before = self.memory
+        if self.tickets:
+            self.tickets[-1].claim.more.open_until_ms = NEVER
         self.tickets.append(ticket)
-        self.memory = remembered(self.memory, ticket.claim)
+        self._remember(before, ticket.claim)
 
     def refresh(self, durable: Any) -> None:
         """``durable`` is on disk, by somebody else."""
-        self.durable = self.memory = durable
+        self.durable = self._memory = durable
         for ticket in self.tickets:
-            self.memory = remembered(self.memory, ticket.claim)
+            ticket.claim.more.open_until_ms = NEVER
+            self._remember(self._memory, ticket.claim)
+
+    def _remember(self, before: Any, claim: Claim) -> None:
+        """``before`` and what is said of ``claim``, which is the last one, are all there is up to now."""
+        more = claim.more.events[:]
+        self._memory = remembered(before, claim, more)
+        self._remembered = len(more)
 
     def extend(self, ticket: Ticket, occurrence: Occurrence) -> bool:
         """One event more for ``ticket``, where its claim would be KNOWN, come right behind and rely on nothing else.
@@ -123,11 +146,13 @@ class Term:
             return False
         if self.alerts and self.undelivered(occurrence.event) is not None:
             return False
-        law = ticket.claim.law
-        if law.judge(self.memory, occurrence) is not Verdict.KNOWN:
+        claim = ticket.claim
+        memory = self.memory
+        if claim.law.judge(memory, occurrence) is not Verdict.KNOWN:
             return False
-        ticket.claim.more.append(occurrence)
-        self.memory = law.remember(self.memory, occurrence, Verdict.KNOWN)
+        claim.more.events.append(occurrence)
+        if not self.alerts:  # else it has to be asked of each event whether it raised one of them
+            claim.more.open_until_ms = claim.law.known_until_ms(memory)
         return True
 
     def writable(self) -> list[Ticket]:
@@ -150,7 +175,10 @@ class Term:
     def written(self, memory: Any, tickets: set[Ticket]) -> None:
         """``memory``, with ``tickets`` in it, is durable."""
         self.durable = memory
+        self._memory, last = self.memory, self.tickets[-1]
         self.tickets = [ticket for ticket in self.tickets if ticket not in tickets]
+        if last in tickets:  # the one that is the last one now gets no more events
+            self._remembered = len(self.tickets[-1].claim.more.events) if self.tickets else 0
         delivered = {alert for alert in self.alerts if any(holder in tickets for holder in alert.holders)}
         if not delivered:
             return
@@ -172,19 +200,18 @@ class Term:
         dead = set(self.alerts[intact:])
         self._keep_alerts(self.alerts[:intact])
         left = [ticket for ticket in self.tickets if ticket not in tickets]
-        self.tickets, self.memory = [], self.durable
+        self.tickets, self._memory, self._remembered = [], self.durable, 0
         lost = set()
         for ticket in left:
             if ticket.relies_on in dead:  # so do the holders of all the dead alerts that still have one
                 lost.add(ticket)
             else:
                 self.add(ticket)
+                ticket.claim.more.open_until_ms = NEVER
         return lost
 
 
-def remembered(before: Any, claim: Claim) -> Any:
-    """What is remembered once the events of ``claim`` are added to ``before``."""
+def remembered(before: Any, claim: Claim, more: Sequence[Occurrence]) -> Any:
+    """What is remembered once the event of ``claim``, and ``more`` of its events, are added to ``before``."""
     memory = claim.law.remember(before, claim.occurrence, claim.verdict)
-    for occurrence in claim.more:
-        memory = claim.law.remember(memory, occurrence, Verdict.KNOWN)
-    return memory
+    return claim.law.remember_known(memory, more) if more else memory

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 import pytest
 
 from firstseen.detect.keys import state_key
-from firstseen.detect.law import Occurrence
+from firstseen.detect.law import NEVER, Occurrence
 from firstseen.detect.new_terms import NewTermsLaw, Sighting
 from firstseen.errors import StoreError
 from firstseen.model import Verdict
@@ -213,7 +213,7 @@ def test_a_later_event_becomes_part_of_a_claim(ledger, disk):
 
     assert ledger.extend(first, Occurrence(101, "e2"))
     assert ledger.extend(first, Occurrence(102, "e3"))
-    assert first.more == [Occurrence(101, "e2"), Occurrence(102, "e3")]
+    assert first.more.events == [Occurrence(101, "e2"), Occurrence(102, "e3")]
     ledger.confirm([first])
     write(ledger, disk)
     assert disk[KEY] == Sighting(50, 102, 4, "e0", "e3")
@@ -227,6 +227,46 @@ def test_a_claim_is_not_extended_by_what_is_news_or_comes_behind_another(ledger,
     second = claim(ledger, "e3", time=101)
     assert not ledger.extend(first, Occurrence(102, "e4")), "another one came in between"
     assert ledger.extend(second, Occurrence(102, "e4"))
+
+
+def test_what_is_sure_to_be_known_may_be_added_without_asking(ledger, disk):
+    disk[KEY] = Sighting(50, 100, 2, "e0", "e0")
+    first = claim(ledger)
+    assert first.more.open_until_ms == NEVER, "nobody has asked yet"
+    assert ledger.extend(first, Occurrence(104, "e2"))
+    assert first.more.open_until_ms >= 104
+    first.more.events.append(Occurrence(103, "e3"))
+    assert ledger.memory(KEY) == Sighting(50, 104, 5, "e0", "e2")
+    first.more.events.append(Occurrence(first.more.open_until_ms, "e4"))
+    assert ledger.extend(first, Occurrence(first.more.open_until_ms + 1, "e5")), "it has moved on"
+    future = ledger.confirm([first])
+    assert first.more.open_until_ms == NEVER
+    (change,) = ledger.take()
+    assert (change.memory.count, change.memory.last_event) == (7, "e5")
+    resolve(ledger.committed([change]))
+    assert future.done()
+
+
+def test_nothing_is_added_without_asking_behind_another_claim_or_beside_an_alert(ledger, disk):
+    disk[KEY] = Sighting(50, 100, 2, "e0", "e0")
+    first = claim(ledger)
+    assert ledger.extend(first, Occurrence(101, "e2"))
+    second = claim(ledger, "e3", time=102)
+    assert first.more.open_until_ms == NEVER
+    resolve(ledger.release([second]))
+    assert ledger.extend(first, Occurrence(103, "e4"))
+    claim(ledger, "e5", time=999)
+    relying = claim(ledger, "e6", time=1000)
+    assert ledger.extend(relying, Occurrence(1001, "e7"))
+    assert (first.more.open_until_ms, relying.more.open_until_ms) == (NEVER, NEVER)
+
+
+def test_nothing_is_added_to_what_is_lost(ledger, disk):
+    disk[KEY] = Sighting(50, 100, 2, "e0", "e0")
+    first = claim(ledger)
+    assert ledger.extend(first, Occurrence(101, "e2"))
+    resolve(ledger.abandon(StoreError("closed")))
+    assert first.more.open_until_ms == NEVER
 
 
 def test_a_claim_that_holds_an_alert_is_not_extended(ledger):
