@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import msgspec
@@ -93,6 +92,8 @@ def hint(key: str, here: Mapping[str, str], section: str = "") -> str:
     everywhere = {each.key.rpartition(".")[2]: each.name for each in listed}
     if key in everywhere:
         return f"; did you mean {everywhere[key]}?"
+    from difflib import get_close_matches  # an agent that starts has no use for it
+
     for names in (here, everywhere):
         for close in get_close_matches(key, names, n=1):
             return f"; did you mean {names[close]}?"

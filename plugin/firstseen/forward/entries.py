@@ -207,8 +207,11 @@ _V2 = struct.Struct(">HHB7xBIB")
 """The same for ``[[EventTime, metadata], map]`` with empty metadata in the width in which Fluent Bit writes it."""
 
 _MAPS = frozenset((*range(0x80, 0x90), 0xDE, 0xDF))
-_SECONDS = range(0xFF)
-"""First bytes of times; those of what marks a log group, and of the years behind 2105, begin with FF."""
+_SECONDS = (0x00, *range(0x40, 0x90))
+"""First bytes of the times from 2004 to 2046, and of those that a host without a clock has.
+
+With all that there are the shapes below would take a megabyte. Those of what marks a log group begin with FF.
+"""
 
 _USUAL_V1 = frozenset((0x92D7, 0x00, second, header) for second in _SECONDS for header in _MAPS)
 _USUAL_V2 = frozenset((0x9292, 0xD700, second, 0xDF, 0, header) for second in _SECONDS for header in _MAPS)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Iterator, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 from firstseen import toml
@@ -105,6 +104,8 @@ def _refuse_unknown(file: RuleFile, path: KeyPath, known: Sequence[str]) -> None
     table = file.value(*path)
     for key in table if isinstance(table, dict) else ():
         if key not in known:
+            from difflib import get_close_matches  # an agent that starts has no use for it
+
             near = get_close_matches(key, known, n=1)
             hint = f', did you mean "{near[0]}"?' if near else f", there are {', '.join(known)}"
             file.fault(f"unknown key{hint}", *path, key)

@@ -105,7 +105,7 @@ def test_entries_of_a_forward_frame_need_no_blob():
     assert list(Entries(data, 4, 10, [0, 3, 6]).every()) == [(4, 7), (7, 10)]
 
 
-TIME = b"\xd7\x00" + bytes(8)
+TIME = b"\xd7\x00\x6a" + bytes(7)
 V1 = b"\x92" + TIME + b"\x80"
 V2 = b"\x92\x92" + TIME + b"\xdf\x00\x00\x00\x00" + b"\x80"
 
@@ -115,6 +115,14 @@ V2 = b"\x92\x92" + TIME + b"\xdf\x00\x00\x00\x00" + b"\x80"
 def test_entries_that_look_alike_are_fine(entry, count):
     data = entry * count + bytes(8)
     assert check(walk(data, 0, len(entry) * count))
+
+
+@pytest.mark.parametrize(
+    ("first", "usual"), [(0x00, True), (0x01, False), (0x40, True), (0x8F, True), (0x90, False), (0xFE, False)]
+)
+def test_entries_of_any_year_are_fine_and_those_of_a_few_decades_are_usual(first, usual):
+    entry = V1.replace(b"\x6a", bytes((first,)))
+    assert check(walk(entry * 3, 0, len(entry) * 3)) is usual
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,6 @@ What a page shows comes from whoever is watched: a user agent or an ARN may be w
 
 from __future__ import annotations
 
-from html import escape
-
 VOID = frozenset({"link", "meta"})
 """Elements without an end."""
 
@@ -48,11 +46,17 @@ def joined(*children: Child) -> Html:
 
 
 def _inside(child: Html | str | int) -> str:
-    return child.text if isinstance(child, Html) else escape(str(child))
+    return child.text if isinstance(child, Html) else _escaped(child)
 
 
 def _attribute(key: str, value: str | float | bool | None) -> str:
     name = key.rstrip("_").replace("_", "-")
     if value is None or value is False:
         return ""
-    return f" {name}" if value is True else f' {name}="{escape(str(value))}"'
+    return f" {name}" if value is True else f' {name}="{_escaped(value)}"'
+
+
+def _escaped(value: object) -> str:
+    from html import escape  # which comes with the names of all entities: not before somebody looks at a page
+
+    return escape(str(value))
