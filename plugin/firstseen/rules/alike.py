@@ -12,6 +12,8 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import NamedTuple
 
+from ahocorasick_rs import BytesAhoCorasick
+
 from firstseen.kql.ast import And, Exists, Is, MatchAll, Node, Not, Or, Range
 from firstseen.kql.demands import demanded
 from firstseen.kql.needles import is_common, needles
@@ -128,14 +130,15 @@ class Kept:
 class Asked:
     """Some of the rules, which are to be asked of a record."""
 
-    __slots__ = ("_fewer", "_kept", "_key", "_marked", "_name", "_veiled", "glances", "rules")
+    __slots__ = ("_fewer", "_kept", "_key", "_marked", "_marks", "_name", "_veiled", "glances", "rules")
 
     def __init__(self, rules: Sequence[Rule], kept: Kept) -> None:
         self.rules = rules
         self._name = object()  # in keys: what is kept must not hold what it is kept by, or rules outlive their set
         self._kept = kept
         traits = [kept.traits(rule) for rule in rules]
-        self._marked = [(1 << number, tuple(each.marks)) for number, each in enumerate(traits) if each.marks]
+        self._marked = [(number, each.marks) for number, each in enumerate(traits) if each.marks]
+        self._marks: _Marks | None = None
         self._fewer: dict[int, Asked] = {}  # by the rules that are left out, a bit each
         self._veiled = frozenset(rule for rule, each in zip(rules, traits, strict=True) if each.terms is None)
         asked = [each.asked for each in traits if each.asked is not None]
@@ -148,14 +151,10 @@ class Asked:
         """Those of the rules that the record in ``data[start:stop]`` may match, by the marks that it bears."""
         if not self._marked:
             return self
-        find, missed = data.find, 0
-        for bit, marks in self._marked:
-            for mark in marks:
-                if find(mark, start, stop) >= 0:
-                    break
-            else:
-                missed |= bit
-        if not missed or find(ESCAPE, start, stop) >= 0:
+        if self._marks is None:
+            self._marks = _Marks(self._marked)
+        missed = self._marks.missed(memoryview(data)[start:stop])
+        if not missed:
             return self
         fewer = self._fewer.get(missed)
         if fewer is None:
@@ -172,6 +171,30 @@ class Asked:
     def likeness(self, seen: Glance) -> Likeness:
         """What kind of record it is that these rules' ``glances`` have shown."""
         return Likeness(self._kept.known, (self._name, self._key(seen)), self._veiled)
+
+
+class _Marks:
+    """A search for the marks of several rules, which have numbers."""
+
+    __slots__ = ("_all", "_by_pattern", "_search")
+
+    def __init__(self, marked: Iterable[tuple[int, Iterable[bytes]]]) -> None:
+        of_rules: dict[bytes, int] = {}
+        self._all = 0
+        for number, marks in marked:
+            self._all |= 1 << number
+            for mark in marks:
+                of_rules[mark] = of_rules.get(mark, 0) | 1 << number
+        of_rules[ESCAPE] = self._all
+        self._by_pattern = list(of_rules.values())
+        self._search = BytesAhoCorasick(list(of_rules)).find_matches_as_indexes
+
+    def missed(self, window: memoryview) -> int:
+        """The rules none of whose marks is there, a bit each; where an escape may hide some, none."""
+        missed = self._all
+        for pattern, _, _ in self._search(window, overlapping=True):
+            missed &= ~self._by_pattern[pattern]
+        return missed
 
 
 def _unknown(seen: Glance) -> Hashable:
