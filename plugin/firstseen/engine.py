@@ -20,6 +20,7 @@ from firstseen.metrics import Counts
 from firstseen.model import Verdict
 from firstseen.packing import Buffer
 from firstseen.record.enrichment import UNENRICHED, Enrichment
+from firstseen.record.glance import Glance
 from firstseen.record.view import Mode, View, views
 from firstseen.rules.alike import Asked
 from firstseen.rules.rule import EveryMatch, NewTerms, Rule, Threshold
@@ -63,8 +64,7 @@ class Engine:
         self._counts = counts
         self._now_ms = now_ms
         self._running: Mapping[str, Running] = {}
-        self._enrichment = enrichment
-        self._policy = policy
+        self._policy, self._enrichment = policy, enrichment
         self.on_trip: Callable[[], None] | None = None
         self.rules = rules
         lineup = self.lineup(rules)
@@ -157,7 +157,9 @@ class Engine:
             events = views(record, mode, self._enrichment, bounded=bounded)
             for number, view in enumerate(events):
                 failed = self._counts.rule_errors
-                matching = self._matching(view, glanced.rules if len(events) == 1 else None, self._matches)
+                matching = glanced.rules
+                if matching is None or not glanced.certain:
+                    matching = self._matching(view, matching if len(events) == 1 else None, self._matches)
                 if glanced.likeness is not None and self._counts.rule_errors == failed:
                     learn(glanced.likeness, view, matching)
                 for rule in matching:
@@ -202,19 +204,18 @@ class Engine:
         that it may match. ``arrival`` and ``earlier`` are as for `inspect`. Raises `StoreError` likewise.
         """
         seen = None if asked.glances is None else asked.glances.at(record, json=json)
-        if seen is None:
-            return Glanced(asked.rules, ())
+        return Glanced(asked.rules, ()) if seen is None else self.recall(seen, asked, arrival, earlier)
+
+    def recall(self, seen: Glance, asked: Asked, arrival: int | None, earlier: Earlier) -> Glanced:
+        """The same for what was ``seen`` of the record: all that the glances of these rules show, or more."""
         matches = asked.recalled(seen)
-        if matches is None:
-            return Glanced(asked.rules, (), asked.likeness(seen))
         if not matches:
-            return SETTLED
+            return Glanced(asked.rules, (), asked.likeness(seen)) if matches is None else SETTLED
         claims: list[Claim] = []
         late, told = False, 0
-        own_ms = seen.time_ms
         for rule, terms, values in matches:
             running = self._running[rule.id]
-            time_ms = arrival if rule.timestamp_field == "event.ingested" and arrival is not None else own_ms
+            time_ms = seen.time_ms if arrival is None or not running.goes_by_arrival else arrival
             if terms is None or time_ms is None:
                 break
             place, occurrence = (running.state.key, terms), Occurrence(time_ms, seen.eventID, values)
@@ -225,12 +226,15 @@ class Engine:
                 running, place, occurrence, earlier, claims
             ):
                 break
-            self._alerts(running, alerts=False)
-            late = late or running.is_late(time_ms, arrival)
+            running.tally.matches += 1
+            running.tally.suppressed += 1
+            late = late or (time_ms != arrival and running.is_late(time_ms, arrival))
             told += 1
+        self._counts.matches += told
+        self._counts.suppressed += told
         self._counts.records_late += late
         if told < len(matches):
-            return Glanced([match.rule for match in matches[told:]], claims, late=late)
+            return Glanced([match.rule for match in matches[told:]], claims, late=late, certain=True)
         return Glanced((), claims) if claims else SETTLED
 
     def _is_known(
@@ -375,10 +379,9 @@ class Engine:
     def _alerts(self, running: Running, *, alerts: bool) -> bool:
         """Count one match, and say whether it is an alert, which is counted by its standing."""
         self._counts.matches += 1
+        self._counts.suppressed += not alerts
         running.tally.matches += 1
-        if not alerts:
-            self._counts.suppressed += 1
-            running.tally.suppressed += 1
+        running.tally.suppressed += not alerts
         return alerts
 
     def _standing(self, running: Running, named: str, moment: Moment) -> Standing:
@@ -388,17 +391,10 @@ class Engine:
         standing = running.standing(named, now_ms, live=moment.arrival is not None)
         if running.breaker.tripped and not tripped and self.on_trip is not None:
             self.on_trip()
-        counts, tally = self._counts, running.tally
-        if standing is Standing.LEARNING:
-            counts.learning += 1
-            tally.learning += 1
-            return standing
-        counts.alerts += 1
-        tally.alerts += 1
-        if standing is Standing.SHADOW:
-            counts.alerts_in_shadow += 1
-            tally.in_shadow += 1
-        elif standing is Standing.DEGRADED:
-            counts.alerts_degraded += 1
-            tally.degraded += 1
+        counts = self._counts
+        counts.learning += standing is Standing.LEARNING
+        counts.alerts += standing is not Standing.LEARNING
+        counts.alerts_in_shadow += standing is Standing.SHADOW
+        counts.alerts_degraded += standing is Standing.DEGRADED
+        running.tally.add(standing)
         return standing

@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 
+from firstseen.candidates import Candidate, Candidates, span_of
 from firstseen.detect.label import is_for_people
 from firstseen.detect.matches import Moment
 from firstseen.engine import Engine
@@ -29,13 +30,10 @@ from firstseen.logs import complain
 from firstseen.metrics import Counts
 from firstseen.packing import Buffer
 from firstseen.record.eventtime import read_time_ms
-from firstseen.record.spans import Span, decode_record, entry_span, entry_time_ms, message_span
+from firstseen.record.spans import Span, decode_record, entry_time_ms
 from firstseen.record.splice import labelled_entry
 from firstseen.record.view import Mode as ViewMode
-from firstseen.rules.actions import Group, Hit
-from firstseen.rules.alike import Asked
-from firstseen.rules.scanner import Scanner
-from firstseen.seen import UNSEEN, Earlier, Glanced
+from firstseen.seen import SETTLED, UNSEEN, Earlier, Glanced
 from firstseen.steps import Steps, WaitingSteps, finished
 from firstseen.store.base import Claim, NotReservedError, Reservation, SharedStore
 
@@ -43,6 +41,9 @@ log = logging.getLogger(__name__)
 
 MAX_LABELS = 16 << 20
 """Bytes of entries with labels that are made for one chunk: an entry of some dozen bytes may get kilobytes of them."""
+
+SETTLED_AT_ONCE = 32
+"""Records that are settled at a glance in one step."""
 
 _PAIR = b"\x92"
 _EVENT_TIME = b"\xd7\x00"
@@ -94,6 +95,7 @@ class Pipeline:
         self._mode_of = mode_of
         self._shared = shared
         self._on_labels = on_labels
+        self._candidates = Candidates()
 
     def process(self, chunk: Chunk, now_ms: int) -> Outcome:
         """What to deliver for ``chunk``, which arrived at ``now_ms``.
@@ -127,9 +129,9 @@ class Pipeline:
 
         The chunk is read twice for that: all of what it is read into may not fit in memory.
         """
-        for span, asked in self._candidates(content):
-            data = content.entries.data
-            rules = None if asked is None else asked.rules
+        for candidate in self._among(content, glancing=False):
+            data, span = content.entries.data, span_of(content, candidate)
+            rules = None if candidate.asked is None else candidate.asked.rules
             with contextlib.suppress(RecordError):  # told of when it is looked at
                 record = decode_record(data, span)
                 digest = _digest(data, span)
@@ -146,15 +148,21 @@ class Pipeline:
         edits: list[Edit] = []
         claims: list[Claim] = []
         earlier: Earlier = {}
-        labelled = passed = 0
+        labelled = passed = settled = 0
         try:
-            for span, asked in self._candidates(content) if mode is not None else ():
+            for candidate in self._among(content, glancing=mode != "ecs") if mode is not None else ():
                 self._counts.candidates += 1
                 if labelled > MAX_LABELS:
                     passed += 1
                     yield
                     continue
-                edit = self._look(content, span, asked, mode or "auto", now_ms, claims, earlier)
+                glanced = self._glance(content, candidate, mode or "auto", now_ms, claims, earlier)
+                if not glanced.rules and glanced is not UNSEEN:
+                    settled += 1
+                    if settled % SETTLED_AT_ONCE == 0:
+                        yield
+                    continue
+                edit = self._inspect(content, candidate, glanced, mode or "auto", now_ms, claims, earlier)
                 if edit is not None:
                     edits.append(edit)
                     labelled += len(edit.entry)
@@ -180,26 +188,51 @@ class Pipeline:
             return True
         return algorithm(chunk.options.compressed, memoryview(chunk.data)[chunk.body : chunk.body_stop]) is None
 
-    def _look(
+    def _glance(
         self,
         content: Content,
-        span: Span,
-        asked: Asked | None,
+        candidate: Candidate,
+        mode: ViewMode,
+        now_ms: int,
+        claims: list[Claim],
+        earlier: Earlier,
+    ) -> Glanced:
+        """What of a record a glance settles; its claims are added to ``claims``, or to those ``earlier``."""
+        asked, seen = candidate.asked, candidate.seen
+        if asked is None:
+            return UNSEEN
+        if mode == "ecs":
+            return Glanced(asked.rules, ())
+        if seen is not None:
+            glanced = self._engine.recall(seen, asked, now_ms, earlier)
+        else:
+            span = span_of(content, candidate)
+            record = memoryview(content.entries.data)[span.record : span.stop]
+            glanced = self._engine.glance(record, asked, now_ms, earlier)
+        if glanced is not SETTLED:
+            claims.extend(glanced.claims)
+        return glanced
+
+    def _among(self, content: Content, *, glancing: bool) -> Iterator[Candidate]:
+        """See `Candidates`. Were the rules loaded anew meanwhile, what was sought is no guide any more."""
+        engine = self._engine
+        rules = engine.rules
+        for stretch in self._candidates.of(content, rules, glancing=glancing):
+            for candidate in stretch:
+                yield candidate if engine.rules is rules else candidate._replace(asked=None, seen=None)
+
+    def _inspect(
+        self,
+        content: Content,
+        candidate: Candidate,
+        glanced: Glanced,
         mode: ViewMode,
         now_ms: int,
         claims: list[Claim],
         earlier: Earlier,
     ) -> Edit | None:
-        """One record, decoded and shown to the rules; its claims are added to ``claims``, or to those ``earlier``."""
-        data = content.entries.data
-        glanced = UNSEEN
-        if asked is not None and mode == "ecs":
-            glanced = Glanced(asked.rules, ())
-        elif asked is not None:
-            glanced = self._engine.glance(memoryview(data)[span.record : span.stop], asked, now_ms, earlier)
-            claims.extend(glanced.claims)
-            if not glanced.rules:
-                return None
+        """One record, decoded and shown to the rules; its claims are added likewise."""
+        data, span = content.entries.data, span_of(content, candidate)
         try:
             record = decode_record(data, span)
             moment = _moment(data, span, now_ms)
@@ -217,42 +250,6 @@ class Pipeline:
             self._on_labels(inspection.labels, now_ms)
         entry = labelled_entry(data, span, record, self._key, inspection.labels)
         return Edit(span.start, span.stop, entry, apart=any(map(is_for_people, inspection.labels)))
-
-    def _candidates(self, content: Content) -> Iterator[tuple[Span, Asked | None]]:
-        """The records that some rule may match, and which rules that are; None for all of them."""
-        rules, data = self._engine.rules, content.entries.data
-        for span, groups in _hits(content, rules.scanner):
-            # Where the rules were loaded anew since this chunk was begun, what was sought is no guide any more.
-            asked = None if groups is None or self._engine.rules is not rules else rules.some(groups)
-            if asked is not None:
-                asked = asked.within(data, span.record, span.stop)
-                if not asked.rules:
-                    continue
-            yield span, asked
-
-
-def _hits(content: Content, scanner: Scanner) -> Iterator[tuple[Span, Collection[Group] | None]]:
-    """The records with something in them that rules seek, and which rules those are; None for all of them."""
-    entries = content.entries
-
-    def search(start: int, behind: int) -> Sequence[Hit]:
-        return scanner.beginning(entries.data, start, behind, entries.stop)
-
-    found: Iterable[tuple[int, int, Collection[Group] | None]] = (
-        ((*each, None) for each in entries.every())
-        if scanner.always
-        else entries.around_hits(search, scanner.everything)
-    )
-    if content.chunk.mode is Mode.MESSAGE:  # there is one record, and time and record are by themselves
-        groups = [each for _, _, each in found]
-        if groups:
-            span = message_span(entries.data, entries.start, entries.stop)
-            yield span, None if None in groups else {group for each in groups if each is not None for group in each}
-        return
-    for start, stop, each in found:
-        span_of_entry = entry_span(entries.data, start, stop)
-        if span_of_entry is not None:
-            yield span_of_entry, each
 
 
 def _moment(data: Buffer, span: Span, now_ms: int) -> Moment:

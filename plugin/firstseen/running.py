@@ -76,6 +76,13 @@ class Tally(Struct):
     in_shadow: int = 0
     degraded: int = 0
 
+    def add(self, standing: Standing) -> None:
+        """One alert more, or what would be one if the rule did not learn."""
+        self.learning += standing is Standing.LEARNING
+        self.alerts += standing is not Standing.LEARNING
+        self.in_shadow += standing is Standing.SHADOW
+        self.degraded += standing is Standing.DEGRADED
+
 
 class Health(Struct, frozen=True):
     """How one rule does. Times are milliseconds since the epoch.
@@ -117,6 +124,7 @@ class Running:
     __slots__ = (
         "_phase",
         "breaker",
+        "goes_by_arrival",
         "late_ms",
         "law",
         "learns_ms",
@@ -132,6 +140,7 @@ class Running:
         self.rule = rule
         self.law = law_of(rule)
         self.state = RuleState(history_of(rule), rule.id, rule.name, self.law.reach_ms if self.law else None)
+        self.goes_by_arrival = rule.timestamp_field == "event.ingested"
         self.late_ms = None if self.law is None else kept_ms(self.law.reach_ms) - self.law.reach_ms
         self.learns_ms = policy.learns_ms(rule)
         self.shadow = policy.shadow_of(rule)

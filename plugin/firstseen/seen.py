@@ -28,14 +28,15 @@ NOTHING = Inspection((), ())
 class Glanced(NamedTuple):
     """What a glance at a record came to: the rules that `Engine.inspect` has yet to show it to, and claims.
 
-    Where ``likeness`` is said, what it matches is to be kept for the next one like it. A record that is ``late`` has
-    been counted as such.
+    That those match is ``certain``, or else to be found out. Where ``likeness`` is said, what it matches is to be kept
+    for the next one like it. A record that is ``late`` has been counted as such.
     """
 
     rules: Sequence[Rule] | None
     claims: Sequence[Claim]
     likeness: Likeness | None = None
     late: bool = False
+    certain: bool = False
 
 
 UNSEEN = Glanced(None, ())

@@ -434,6 +434,7 @@ def test_what_is_news_has_to_be_looked_at(state: Fixture) -> None:
 
     assert list(later.rules or ()) == list(engine.rules.rules)
     assert (list(later.claims), later.likeness) == ([], None)
+    assert (first.certain, later.certain) == (False, True)
     assert state.counts.matches == 1
 
 

@@ -7,7 +7,7 @@ from firstseen.detect.label import Standing
 from firstseen.notation import Until
 from firstseen.record.instant import LAST_MS
 from firstseen.rules.rule import Rule
-from firstseen.running import Health, Policy, Running, by_rule
+from firstseen.running import Health, Policy, Running, Tally, by_rule
 from firstseen.store.base import RuleState
 from support.logged import events
 from support.rulebook import rule_id, rule_set, rule_text
@@ -74,6 +74,13 @@ def test_histories_are_looked_up_by_rule() -> None:
     assert (found.since_ms, found.others_ms) == (5, [3, 4])
     assert (nothing.since_ms, nothing.others_ms) == (None, [])
     assert (lawless.since_ms, list(lawless.others_ms)) == (None, [])
+
+
+def test_what_comes_of_matches_is_counted_by_how_they_are_meant() -> None:
+    tally = Tally()
+    for standing in [Standing.OPEN, Standing.LEARNING, Standing.SHADOW, Standing.DEGRADED, Standing.DEGRADED]:
+        tally.add(standing)
+    assert (tally.alerts, tally.learning, tally.in_shadow, tally.degraded) == (4, 1, 1, 2)
 
 
 def test_how_a_rule_does() -> None:

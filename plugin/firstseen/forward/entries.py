@@ -130,6 +130,10 @@ class Entries(Struct, frozen=True):
         """How many there are."""
         return len(self.offsets) - 1
 
+    def at(self, number: int) -> int:
+        """Where in ``data`` the entry of that number begins; behind the last one, where it ends."""
+        return self.start + self.offsets[number]
+
     def around(self, places: Sequence[int]) -> Iterator[tuple[int, int]]:
         """The (start, stop) of each entry that holds one of the ascending ``places``, each entry once, in order."""
         number = 0
@@ -140,16 +144,21 @@ class Entries(Struct, frozen=True):
             number = bisect_left(places, behind, number + 1)
 
     def around_hits(
-        self, search: Callable[[int, int], Sequence[tuple[int, What]]], most: What | None = None
+        self,
+        search: Callable[[int, int], Sequence[tuple[int, What]]],
+        most: What | None = None,
+        first: int = 0,
+        behind_last: int | None = None,
     ) -> Iterator[tuple[int, int, Collection[What]]]:
         """The (start, stop) of each entry with hits in it, in order, and what was hit.
 
+        They are those from the entry ``first`` to the one before ``behind_last``, or to the last one.
         ``search`` gives what it finds to begin between two offsets: ascending offsets, each with what is there. What is
         there is no news where ``most`` was hit as well: of such an entry not all need be found.
         """
-        at = self.start
-        while at < self.stop:
-            behind = min(at + SEARCHED, self.stop)
+        at, end = self.at(first), self.stop if behind_last is None else self.at(behind_last)
+        while at < end:
+            behind = min(at + SEARCHED, end)
             hits = search(at, behind)
             number = 0
             while number < len(hits):

@@ -9,7 +9,8 @@ should be, is no `Glance`: it has to be looked at as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Set
+import struct
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence, Set
 from functools import lru_cache
 from operator import attrgetter
 from typing import Annotated, Any, Final, TypeAlias
@@ -129,15 +130,15 @@ LARGEST: Final = 1 << 16
 class Glances:
     """Glances at what lies at ``places`` of records: the dotted names of what a glance can show."""
 
-    __slots__ = ("_of_json", "_of_msgpack", "key")
+    __slots__ = ("_narrowed", "_of_entries", "_of_json", "_of_msgpack", "key")
 
     def __init__(self, places: Set[str]) -> None:
-        narrowed = _narrowed(_Whole, Glance, places)
-        self._of_json = msgspec.json.Decoder(narrowed).decode
-        self._of_msgpack = msgspec.msgpack.Decoder(narrowed).decode
-        tops = sorted({place.partition(".")[0] for place in places})
-        self.key: Callable[[Glance], Hashable] = attrgetter(*tops) if tops else lambda _: ()
-        """What tells records apart that differ at one of the places."""
+        self._narrowed = _narrowed(_Whole, Glance, places)
+        self._of_json = msgspec.json.Decoder(self._narrowed).decode
+        self._of_msgpack = msgspec.msgpack.Decoder(self._narrowed).decode
+        self._of_entries: Callable[[Buffer], Sequence[tuple[object, Glance]]] | None = None
+        self.key: Callable[[Glance], Hashable] = attrgetter(*sorted(places)) if places else lambda _: ()
+        """What tells records apart that differ at one of the places, also where more of them was seen."""
 
     def at(self, record: Buffer, *, json: bool = False) -> Glance | None:
         """A CloudTrail event that is nothing else: a map in msgpack, or an object in JSON. None for anything else."""
@@ -148,6 +149,24 @@ class Glances:
         except (ValueError, RecursionError):
             return None
         return None if seen.eventID in EMPTY_TEXTS else seen
+
+    def at_entries(self, entries: Buffer, count: int) -> Sequence[tuple[object, Glance]] | None:
+        """The same of ``count`` entries of a chunk that lie one behind the other, each beside its time.
+
+        None where one of them is anything else, but for the texts of ``eventID`` that stand for nothing: they are to be
+        looked for. All in one go they take a good half of the time.
+        """
+        if self._of_entries is None:
+            row = tuple[msgspec.Raw, self._narrowed]  # type: ignore[name-defined]  # a type that is made here
+            self._of_entries = msgspec.msgpack.Decoder(list[row]).decode
+        try:
+            return self._of_entries(b"".join((_ARRAY.pack(0xDD, count), entries)))
+        except (ValueError, RecursionError):
+            return None
+
+
+_ARRAY = struct.Struct(">BI")
+"""The header of an array of many elements."""
 
 
 def glances_at(paths: Iterable[Path]) -> Glances | None:

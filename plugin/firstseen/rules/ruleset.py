@@ -9,6 +9,7 @@ from firstseen.kql.demands import demanded
 from firstseen.kql.scalars import text_of
 from firstseen.model import Fields
 from firstseen.record.fields import field_type
+from firstseen.record.glance import Glances, glances_at
 from firstseen.rules.actions import ACTION, Actions, Group
 from firstseen.rules.alike import Asked, Kept
 from firstseen.rules.assembly import at
@@ -31,7 +32,18 @@ class RuleSet:
     is taken from there.
     """
 
-    __slots__ = ("_actions", "_any_action", "_kept", "_some", "exceptions", "reports", "rules", "scanner")
+    __slots__ = (
+        "_actions",
+        "_any_action",
+        "_concerned",
+        "_glances",
+        "_kept",
+        "_some",
+        "exceptions",
+        "reports",
+        "rules",
+        "scanner",
+    )
 
     scanner: Scanner
     _actions: Actions
@@ -48,6 +60,8 @@ class RuleSet:
         self.reports: Sequence[Report] = tuple(reports)
         self.exceptions: Sequence[ItemReport] = tuple(exceptions)
         self._some: dict[frozenset[Group], Asked | None] = {}
+        self._concerned: dict[tuple[str, frozenset[Group] | None], Asked | None] = {}
+        self._glances: Glances | None = None
         self._kept: Kept = Kept() if before is None else Kept(before._kept.of(self.rules))
         if before is not None and before.rules == self.rules:
             self.scanner, self._actions, self._any_action = before.scanner, before._actions, before._any_action
@@ -94,6 +108,30 @@ class RuleSet:
             rules = self._numbered(wanted)
             found = self._some[wanted] = Asked(rules, self._kept) if len(rules) <= _MOST_TOGETHER else None
             return found
+
+    def concerned(self, action: str, groups: frozenset[Group] | None = None) -> Asked | None:
+        """The rules that an event with this action may match, in whose bytes the needles of ``groups`` lie.
+
+        As `some` has it. The others are those that `Scanner.by_action` leaves out.
+        """
+        try:
+            return self._concerned[action, groups]
+        except KeyError:
+            if len(self._concerned) >= _MOST_ASKED:
+                self._concerned.clear()
+            found = self._concerned[action, groups] = self.some({self.scanner.by_action(action), *(groups or ())})
+            return found
+
+    @property
+    def glances(self) -> Glances:
+        """How to glance at records where nobody knows yet which of the rules are to be asked: this shows all."""
+        if self._glances is None:
+            traits = [self._kept.traits(rule) for rule in self.rules]
+            shown = [(each.asked, each.terms or frozenset()) for each in traits if each.asked is not None]
+            self._glances = glances_at(path for asked, terms in shown for path in asked | terms)
+            if self._glances is None:
+                raise AssertionError("a glance shows each of them, and so all")
+        return self._glances
 
     def _asked(self, view: Fields) -> Sequence[Rule]:
         """The rules that may match, by the action of the event."""

@@ -77,6 +77,21 @@ class Scanner:
         self._overlap = max((*map(len, patterns), self._actions.longest), default=1) - 1
         self._searches = [BytesAhoCorasick([each]) for each in patterns] if len(patterns) <= _MAX_SEARCHES else []
 
+    @property
+    def goes_by_action(self) -> bool:
+        """Whether there are rules that are found by their actions, see `by_action`, and not by needles."""
+        return bool(self._actions.all)
+
+    def by_action(self, action: str) -> Group:
+        """Those of them that an event with this action, and no other, may match."""
+        return self._actions.of(action)
+
+    def needles(self, data: bytes | bytearray, start: int, stop: int) -> Iterable[Hit]:
+        """Where the needles of all others lie in ``data[start:stop]``."""
+        if self._automaton is None:
+            return ()
+        return self._of_needles(memoryview(data)[start:stop], start, self._automaton)
+
     def hits(self, data: bytes | bytearray, start: int, stop: int) -> list[Hit]:
         """All hits that lie in ``data[start:stop]``, by their ascending offsets in ``data``."""
         return self.beginning(data, start, stop, stop)

@@ -237,6 +237,9 @@ def test_entries_are_searched_window_by_window_and_each_to_its_end(monkeypatch):
     ]
     assert asked == [(0, 10), (10, 20), (20, 30), (30, 40), (40, 50), (50, 60), (60, 62), (62, 72), (72, 77)]
     asked.clear()
+    assert list(found.around_hits(search, first=2, behind_last=6)) == [(6, 9, {"a"}), (15, 62, {"c", "d", "e"})]
+    assert asked == [(6, 16), (16, 26), (26, 36), (36, 46), (46, 56), (56, 62)]
+    asked.clear()
     assert list(found.around_hits(search, "d")) == [
         (0, 3, {"a", "b"}),
         (6, 9, {"a"}),

@@ -110,6 +110,29 @@ def test_what_tells_records_apart(paths: list[tuple[str, ...]], are_alike: bool)
     assert hash(glances.key(one)) == hash(glances.key(one))
 
 
+def rows(*records: Any) -> bytes:
+    return b"".join(msgpack.packb([msgpack.ExtType(0, bytes(8)), each]) for each in records)
+
+
+def test_many_entries_at_once() -> None:
+    glances = glancing(*SHOWN)
+    other = EVENT | {"eventID": "-", "errorCode": "AccessDenied"}
+    found = glances.at_entries(b"".join([rows(EVENT, other), msgpack.packb([[7, {"meta": 1}], EVENT])]), 3)
+
+    assert found is not None
+    assert [(seen.eventID, glances.key(seen) == glances.key(found[0][1])) for _, seen in found] == [
+        ("e-1", True),
+        ("-", False),
+        ("e-1", True),
+    ]
+    assert glances.at_entries(b"", 0) == []
+
+
+@pytest.mark.parametrize("odd", [{"log": "text"}, EVENT | {"errorCode": 7}, EVENT | {"Records": []}, {"a": {"b": 1}}])
+def test_one_that_is_odd_among_many(odd: dict[str, Any]) -> None:
+    assert glancing(*SHOWN).at_entries(rows(EVENT, odd, EVENT), 3) is None
+
+
 @pytest.mark.parametrize("path", [("requestParameters",), ("userIdentity",), ("userIdentity", "other"), ("nothing",)])
 def test_places_that_a_glance_does_not_show(path: tuple[str, ...]) -> None:
     assert glances_at([("eventName",), path]) is None

@@ -65,6 +65,43 @@ def test_many_rules_are_asked_by_the_action_of_the_event(ruleset, monkeypatch):
     assert ruleset.some([(0, 1), (2,)]) is None
 
 
+def test_the_rules_that_an_action_and_needles_concern(tmp_path, monkeypatch):
+    many = " or ".join(f"name{number}" for number in range(9))
+    rules = RuleSet(
+        [
+            rule_of("event.action: GetUser and user.name: *", tmp_path, 0),
+            rule_of(f"user.name: ({many})", tmp_path, 1),
+            rule_of("event.action: Get*", tmp_path, 2),
+        ]
+    )
+    assert rules.scanner.goes_by_action
+    assert rules.concerned("GetUser").rules == [rules.rules[0], rules.rules[2]]
+    assert rules.concerned("PutUser").rules == []
+    assert rules.concerned("PutUser", frozenset([(1,)])).rules == [rules.rules[1]]
+    assert rules.concerned("GetRole", frozenset([(1,)])).rules == [rules.rules[1], rules.rules[2]]
+    assert rules.concerned("GetUser") is rules.concerned("GetUser")
+    monkeypatch.setattr("firstseen.rules.ruleset._MOST_ASKED", 2)
+    assert rules.concerned("Other").rules == []
+    assert len(rules._concerned) == 1
+
+
+def test_one_glance_for_all_rules(tmp_path):
+    rules = RuleSet(
+        [
+            rule_of("user.name: ada", tmp_path, 0),
+            rule_of("aws.cloudtrail.flattened.request_parameters.key: a", tmp_path, 1),
+            rule_of("cloud.region: *", tmp_path, 2),
+        ]
+    )
+    event = call("arn:aws:iam::111122223333:user/ada", "e-1") | {"awsRegion": "eu-west-1"}
+    seen = rules.glances.at(json.dumps(event).encode(), json=True)
+    for group in [(0,), (2,), (0, 2)]:
+        glances = rules.some([group]).glances
+        own = glances.at(json.dumps(event).encode(), json=True)
+        assert glances.key(own) == glances.key(seen)
+    assert rules.glances is rules.glances
+
+
 def test_an_empty_set():
     empty = RuleSet([])
     assert (empty.rules, empty.reports, empty.matches(Document({}))) == ((), (), [])

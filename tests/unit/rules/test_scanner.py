@@ -75,6 +75,20 @@ def test_a_rule_without_a_needle_may_demand_an_action():
     assert scanner.hits(b"xyz action\xa2ab", 0, 13) == [(0, (1,)), (4, (0,))]
 
 
+def test_what_is_found_by_actions_and_what_by_needles():
+    scanner = Scanner([sought(None, "event.action: GetUser"), sought([b"xyz"]), sought(MANY)])
+
+    assert scanner.goes_by_action
+    assert (scanner.by_action("GetUser"), scanner.by_action("GetRole")) == ((0,), ())
+    assert sorted(scanner.needles(b".. GetUser xyz needle-042 .." + ESCAPE, 3, 32)) == [
+        (11, (1,)),
+        (15, (2,)),
+        (28, (0, 1, 2)),
+    ]
+    assert not Scanner([sought([b"xyz"], "event.action: GetUser")]).goes_by_action
+    assert list(Scanner([]).needles(b"xyz", 0, 3)) == []
+
+
 def test_without_needles_there_are_no_hits():
     assert Scanner([]).hits(rb"\u0041", 0, 6) == []
     assert Scanner([sought(None)]).hits(b"abc", 0, 3) == []
