@@ -68,17 +68,18 @@ class Actions:
 
     def __init__(self, demands: Mapping[int, Sequence[Is]]) -> None:
         self.all: Group = tuple(sorted(demands))
-        self._by_text: dict[str, set[int]] = {}
         self._others = {number: _compiled(_others(each)) for number, each in demands.items() if _others(each)}
-        for number, each in demands.items():
-            for text in _texts(each):
-                self._by_text.setdefault(text, set()).add(number)
+        by_text: dict[str, Group] = {}  # of small tuples: hundreds of rules name thousands of actions
+        for number in self.all:
+            for text in set(_texts(demands[number])):
+                by_text[text] = (*by_text.get(text, ()), number)
+        self._by_text = by_text
         self._known = _Known(self)
 
     def of(self, action: str) -> Group:
         """The rules that demand no other action."""
         asked = {number for number, fits in self._others.items() if fits(_Action(action))}
-        return tuple(sorted(asked | self._by_text.get(action, set())))
+        return tuple(sorted(asked.union(self._by_text.get(action, ()))))
 
     def beginning(self, start: str) -> Group:
         """The rules that may demand an action that begins so."""
