@@ -76,7 +76,13 @@ def call(user: int, others: list[tuple[Any, Any]]) -> Pairs:
         ("userIdentity", Pairs([("arn", f"arn:aws:iam::111122223333:user/{user}")])),
     ]
     names = {name for name, _ in known} | {"Records", "detail", "alerts"}
-    return Pairs([*((key, value) for key, value in others if key not in names), *known])
+    return Pairs([*((key, value) for key, value in others if spelled(key) not in names), *known])
+
+
+def spelled(key: Any) -> Any:
+    """A key as records are read: also by a name in bytes."""
+    raw = key.data if isinstance(key, Text) else key
+    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
 
 
 def entry(time: Any, with_metadata: bool, record: Pairs) -> list[Any]:
