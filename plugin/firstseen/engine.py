@@ -12,28 +12,23 @@ from typing import Any, assert_never
 
 from firstseen.detect.keys import alert_id
 from firstseen.detect.label import Standing, match_label, new_terms_label, threshold_label
-from firstseen.detect.law import Occurrence
 from firstseen.detect.matches import Moment, identity_of, occurrence_of, terms_of, threshold_law
 from firstseen.errors import StoreError
 from firstseen.logs import complain
 from firstseen.metrics import Counts
 from firstseen.model import Verdict
-from firstseen.packing import Buffer
+from firstseen.recall import Recall
 from firstseen.record.enrichment import UNENRICHED, Enrichment
-from firstseen.record.glance import Glance
 from firstseen.record.view import Mode, View, views
-from firstseen.rules.alike import Asked
 from firstseen.rules.rule import EveryMatch, NewTerms, Rule, Threshold
 from firstseen.rules.ruleset import RuleSet
 from firstseen.running import NO_POLICY, Health, Lineup, Policy, Running, by_rule
 from firstseen.seen import (
     NOTHING,
-    SETTLED,
     UNSEEN,
     Earlier,
     Glanced,
     Inspection,
-    Place,
     Seen,
     are_of_a_type,
     learn,
@@ -66,6 +61,7 @@ class Engine:
         self._running: Mapping[str, Running] = {}
         self._policy, self._enrichment = policy, enrichment
         self.on_trip: Callable[[], None] | None = None
+        self.recall = Recall(store, counts)
         self.rules = rules
         lineup = self.lineup(rules)
         for each in self.use(lineup):
@@ -107,7 +103,7 @@ class Engine:
             if before is None or before.state.key != each.state.key:
                 changed.append(each)
             each.tend(now_ms)
-        self.rules, self._running = lineup.rules, lineup.running
+        self.rules, self._running, self.recall.running = lineup.rules, lineup.running, lineup.running
         self._policy, self._enrichment = lineup.policy, lineup.enrichment
         return changed
 
@@ -194,66 +190,6 @@ class Engine:
                     occurrence = occurrence_of(rule, view, moment, identity_of(view, number, digest))
                     for terms in terms_of(rule, view).terms:
                         yield Wanted(running.state, terms, occurrence, running.law)
-
-    def glance(
-        self, record: Buffer, asked: Asked, arrival: int | None, earlier: Earlier, *, json: bool = False
-    ) -> Glanced:
-        """Claim what a record means, as far as it is no news, by as little of it as tells that; all else is left.
-
-        ``record`` is a map in msgpack, or an object in JSON, that is read as no ECS document; ``asked`` are the rules
-        that it may match. ``arrival`` and ``earlier`` are as for `inspect`. Raises `StoreError` likewise.
-        """
-        seen = None if asked.glances is None else asked.glances.at(record, json=json)
-        return Glanced(asked.rules, ()) if seen is None else self.recall(seen, asked, arrival, earlier)
-
-    def recall(self, seen: Glance, asked: Asked, arrival: int | None, earlier: Earlier) -> Glanced:
-        """The same for what was ``seen`` of the record: all that the glances of these rules show, or more."""
-        matches = asked.recalled(seen)
-        if not matches:
-            return Glanced(asked.rules, (), asked.likeness(seen)) if matches is None else SETTLED
-        claims: list[Claim] = []
-        late, told = False, 0
-        for rule, terms, values in matches:
-            running = self._running[rule.id]
-            time_ms = seen.time_ms if arrival is None or not running.goes_by_arrival else arrival
-            if terms is None or time_ms is None:
-                break
-            place, occurrence = (running.state.key, terms), Occurrence(time_ms, seen.eventID, values)
-            claim = earlier.get(place)
-            if claim is not None and time_ms <= claim.more.open_until_ms:
-                claim.more.events.append(occurrence)
-            elif (claim is None or not self._store.extend(claim, occurrence)) and not self._is_known(
-                running, place, occurrence, earlier, claims
-            ):
-                break
-            running.tally.matches += 1
-            running.tally.suppressed += 1
-            late = late or (time_ms != arrival and running.is_late(time_ms, arrival))
-            told += 1
-        self._counts.matches += told
-        self._counts.suppressed += told
-        self._counts.records_late += late
-        if told < len(matches):
-            return Glanced([match.rule for match in matches[told:]], claims, late=late, certain=True)
-        return Glanced((), claims) if claims else SETTLED
-
-    def _is_known(
-        self, running: Running, place: Place, occurrence: Occurrence, earlier: Earlier, claims: list[Claim]
-    ) -> bool:
-        """Claim the event by itself where it is no news."""
-        if running.law is None:
-            return False
-        try:
-            claim = self._store.claim(running.state, place[1], occurrence, running.law)
-        except StoreError:
-            self.release(claims)
-            raise
-        if claim.verdict is not Verdict.KNOWN:
-            self.release([claim])
-            return False
-        claims.append(claim)
-        earlier[place] = claim
-        return True
 
     def release(self, claims: Sequence[Claim]) -> None:
         """Give back claims whose labels will not be delivered."""

@@ -35,7 +35,7 @@ from firstseen.record.splice import labelled_entry
 from firstseen.record.view import Mode as ViewMode
 from firstseen.seen import SETTLED, UNSEEN, Earlier, Glanced
 from firstseen.steps import Steps, WaitingSteps, finished
-from firstseen.store.base import Claim, NotReservedError, Reservation, SharedStore
+from firstseen.store.base import Claim, NotReservedError, Reservation, SharedStore, Wanted
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +129,16 @@ class Pipeline:
 
         The chunk is read twice for that: all of what it is read into may not fit in memory.
         """
-        for candidate in self._among(content, glancing=False):
+        settled = 0
+        for candidate in self._among(content, glancing=mode != "ecs"):
+            glanced = None if mode == "ecs" else self._wanted_at_a_glance(content, candidate, now_ms)
+            if glanced is not None:
+                for wanted in glanced:
+                    reservation.add(wanted)
+                settled += 1
+                if settled % SETTLED_AT_ONCE == 0:
+                    yield None
+                continue
             data, span = content.entries.data, span_of(content, candidate)
             rules = None if candidate.asked is None else candidate.asked.rules
             with contextlib.suppress(RecordError):  # told of when it is looked at
@@ -142,6 +151,16 @@ class Pipeline:
         ready = reservation.ask()
         yield ready
         ready.result()
+
+    def _wanted_at_a_glance(self, content: Content, candidate: Candidate, now_ms: int) -> Sequence[Wanted] | None:
+        """What a record will claim, where a glance tells; None where it does not."""
+        asked, seen = candidate.asked, candidate.seen
+        if asked is None or asked.glances is None:
+            return None
+        if seen is None:
+            span = span_of(content, candidate)
+            seen = asked.glances.at(memoryview(content.entries.data)[span.record : span.stop])
+        return None if seen is None else self._engine.recall.wanted(seen, asked, now_ms)
 
     def _looking(self, content: Content, mode: ViewMode | None, now_ms: int) -> Steps[Outcome]:
         """Show the rules all that may concern them, and label it."""
@@ -204,11 +223,11 @@ class Pipeline:
         if mode == "ecs":
             return Glanced(asked.rules, ())
         if seen is not None:
-            glanced = self._engine.recall(seen, asked, now_ms, earlier)
+            glanced = self._engine.recall.settle(seen, asked, now_ms, earlier)
         else:
             span = span_of(content, candidate)
             record = memoryview(content.entries.data)[span.record : span.stop]
-            glanced = self._engine.glance(record, asked, now_ms, earlier)
+            glanced = self._engine.recall.glance(record, asked, now_ms, earlier)
         if glanced is not SETTLED:
             claims.extend(glanced.claims)
         return glanced

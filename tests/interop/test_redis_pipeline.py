@@ -77,6 +77,24 @@ def test_of_two_agents_one_alerts(fleet: Fleet) -> None:
     assert len(second.claims) == 2
 
 
+def test_what_such_records_claim_is_asked_for_without_a_look_at_them(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(fleet.agent())
+    bench.store.confirm(bench.process(call(ADA, "e-1"), call(BOB, "e-2")).claims).result(LONG)
+
+    def looks(*_: object, **__: object) -> None:
+        raise AssertionError("it was looked at")
+
+    monkeypatch.setattr(Engine, "wanted", looks)
+    monkeypatch.setattr(Engine, "inspect", looks)
+    again = bench.process(call(ADA, "e-3"), call(BOB, "e-4"), call(ADA, "e-5"))
+    assert alerts(again) == []
+    bench.store.confirm(again.claims).result(LONG)
+    counts = {each.terms[0]: each.memory.count for each in bench.store.entries()}
+    assert counts == {ADA: 3, BOB: 2}
+
+
 def test_a_chunk_waits_for_the_alert_of_another_agent(fleet: Fleet) -> None:
     one, other = Bench(fleet.agent("a")), Bench(fleet.agent("b"))
     first = one.process(call(ADA, "e-1"))

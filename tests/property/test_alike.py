@@ -181,7 +181,7 @@ class Watcher:
             raw = json.dumps(record).encode() if json_text else msgpack.packb(record, unicode_errors="surrogateescape")
             moment = Moment(now_ms, NOW_MS)
             if glancing:
-                glanced = self.engine.glance(raw, asked, now_ms, earlier, json=json_text)
+                glanced = self.engine.recall.glance(raw, asked, now_ms, earlier, json=json_text)
                 claims += glanced.claims
                 if not glanced.rules:
                     continue

@@ -3,63 +3,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgpack
 import pytest
 from msgspec.structs import replace
 
 from firstseen.detect.matches import MAX_TERMS, Moment
-from firstseen.engine import Engine
-from firstseen.errors import StoreError
-from firstseen.metrics import Counts
 from firstseen.record.instant import iso
-from firstseen.rules.alike import Likeness
 from firstseen.rules.rule import Cardinality, EveryMatch, Kind, Rule, Suppression, Threshold
 from firstseen.rules.ruleset import RuleSet
-from firstseen.seen import Earlier, Glanced
-from firstseen.store.base import Claim
 from firstseen.store.lmdb import LmdbStore
+from support.engines import ADA, DAY_MS, LIVE, NOW_MS, PAST, Fixture, document
 from support.logged import events
-from support.rulebook import ARN, call, rule_id, rule_set, rule_text
-
-NOW_MS = 1_790_000_000_000
-DAY_MS = 86_400_000
-ADA = "arn:aws:iam::111122223333:user/ada"
-
-
-def document(action: str = "Look", **more: Any) -> dict[str, Any]:
-    return {"event": {"action": action, "id": "e-1"}, **more}
-
-
-class Fixture:
-    def __init__(self, path: Path) -> None:
-        self.store = LmdbStore.open(path, 1 << 24, durable=False)
-        self.counts = Counts()
-        self.later = 0
-
-    def now_ms(self) -> int:
-        return NOW_MS + self.later
-
-    def engine(self, *rules: str) -> Engine:
-        return Engine(rule_set(*rules), self.store, self.counts, self.now_ms)
-
-    def running(self, rule: Rule) -> Engine:
-        return Engine(RuleSet([rule]), self.store, self.counts, self.now_ms)
-
-    def all_labels(self, engine: Engine, record: dict[str, Any], moment: Moment) -> list[Any]:
-        inspection = engine.inspect(record, moment, lambda: "digest")
-        self.store.confirm(inspection.claims).result()
-        return list(inspection.labels)
-
-    def look(self, engine: Engine, record: dict[str, Any], likeness: Likeness | None) -> list[Any]:
-        """The labels of a record that was glanced at, its likeness kept."""
-        inspection = engine.inspect(
-            record, LIVE, lambda: "digest", "auto", Glanced(engine.rules.rules, (), likeness), {}
-        )
-        self.store.confirm(inspection.claims).result()
-        return list(inspection.labels)
-
-    def labels(self, engine: Engine, record: dict[str, Any], moment: Moment) -> list[Any]:
-        return [label["new_terms"]["values"] for label in self.all_labels(engine, record, moment)]
+from support.rulebook import ARN, rule_id, rule_set, rule_text
 
 
 @pytest.fixture
@@ -67,10 +21,6 @@ def state(tmp_path: Path) -> Iterator[Fixture]:
     fixture = Fixture(tmp_path / "state")
     yield fixture
     fixture.store.close()
-
-
-LIVE = Moment(arrival=NOW_MS, entry=NOW_MS)
-PAST = Moment(arrival=None, entry=NOW_MS)
 
 
 def test_every_combination_of_terms_is_a_sighting_of_its_own(state: Fixture) -> None:
@@ -405,75 +355,6 @@ def test_a_rule_that_fails_is_told_of_when_the_record_is_looked_at(
     assert state.counts.rule_errors == 1
 
 
-def test_what_is_no_news_is_told_at_a_glance(state: Fixture) -> None:
-    engine = state.engine(rule_text())
-    asked = engine.rules.some([(0,)])
-    raw = msgpack.packb(call(ADA, "e-1"))
-
-    first = engine.glance(raw, asked, NOW_MS, {})
-    assert (list(first.rules or ()), list(first.claims)) == (list(engine.rules.rules), [])
-    assert len(state.look(engine, call(ADA, "e-1"), first.likeness)) == 1
-
-    earlier: Earlier = {}
-    second = engine.glance(msgpack.packb(call(ADA, "e-2")), asked, NOW_MS + 1, earlier)
-    third = engine.glance(msgpack.packb(call(ADA, "e-3")), asked, NOW_MS + 2, earlier)
-    assert (second.rules, third.rules, len(second.claims), len(third.claims)) == ((), (), 1, 0)
-    state.store.confirm(second.claims).result()
-    (entry,) = state.store.entries()
-    assert (entry.memory.last_seen, entry.memory.count) == (NOW_MS + 2, 3)  # type: ignore[union-attr]
-    assert (state.counts.matches, state.counts.alerts, state.counts.suppressed) == (3, 1, 2)
-
-
-def test_what_is_news_has_to_be_looked_at(state: Fixture) -> None:
-    engine = state.engine(rule_text())
-    asked = engine.rules.some([(0,)])
-    first = engine.glance(msgpack.packb(call(ADA, "e-1")), asked, NOW_MS, {})
-    state.look(engine, call(ADA, "e-1"), first.likeness)
-
-    later = engine.glance(msgpack.packb(call(ADA, "e-2")), asked, NOW_MS + 11 * DAY_MS, {})
-
-    assert list(later.rules or ()) == list(engine.rules.rules)
-    assert (list(later.claims), later.likeness) == ([], None)
-    assert (first.certain, later.certain) == (False, True)
-    assert state.counts.matches == 1
-
-
-def test_what_a_rule_fails_on_is_not_learned(state: Fixture) -> None:
-    def fails(_: object) -> bool:
-        raise ZeroDivisionError
-
-    (rule,) = rule_set(rule_text()).rules
-    engine = state.running(replace(rule, predicate=fails))
-    asked = engine.rules.some([(0,)])
-
-    for number in range(2):
-        glanced = engine.glance(msgpack.packb(call(ADA, "e-1")), asked, NOW_MS, {})
-        state.look(engine, call(ADA, "e-1"), glanced.likeness)
-        assert state.counts.rule_errors == number + 1
-
-
-def test_claims_given_back_when_the_state_fails_at_a_glance(state: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    rules = [rule_text(rule_id=rule_id(1)), rule_text(rule_id=rule_id(2))]
-    engine = state.engine(*rules)
-    asked = engine.rules.some([(0, 1)])
-    glanced = engine.glance(msgpack.packb(call(ADA, "e-1")), asked, NOW_MS, {})
-    state.look(engine, call(ADA, "e-1"), glanced.likeness)
-    claim, left = state.store.claim, [1]
-
-    def fails(*arguments: Any) -> Claim:
-        if not left:
-            raise StoreError("no room")
-        left.pop()
-        return claim(*arguments)
-
-    monkeypatch.setattr(state.store, "claim", fails)
-    with pytest.raises(StoreError, match="no room"):
-        engine.glance(msgpack.packb(call(ADA, "e-2")), asked, NOW_MS + 1, {})
-    monkeypatch.undo()
-    state.store.confirm(engine.glance(msgpack.packb(call(ADA, "e-3")), asked, NOW_MS + 2, {}).claims).result()
-    assert [entry.memory.count for entry in state.store.entries()] == [2, 2]  # type: ignore[union-attr]
-
-
 def test_records_that_come_too_late_are_counted_once_each(state: Fixture) -> None:
     """What a rule of ten days knows is kept for some twenty: what is older than ten finds it forgotten."""
     texts = [rule_text("event.action: Look", ["user.name"], rule_id=rule_id(number)) for number in (1, 2)]
@@ -496,45 +377,3 @@ def test_what_goes_by_its_arrival_is_never_late(state: Fixture) -> None:
     happened = iso(NOW_MS - 400 * DAY_MS)
     state.all_labels(engine, {**document(user={"name": "a"}), "@timestamp": happened}, LIVE)
     assert state.counts.records_late == 0
-
-
-def test_a_record_that_is_recalled_may_be_late_too(state: Fixture) -> None:
-    text = rule_text().replace('"event.ingested"', '"@timestamp"')
-    engine = state.engine(text)
-    asked = engine.rules.some([(0,)])
-    assert asked is not None
-    packed = msgpack.packb(call(ADA, "e-1"))
-    seen_ms = 1_789_977_600_000
-    for number in range(3):
-        glanced = engine.glance(memoryview(packed), asked, seen_ms + 12 * DAY_MS, {})
-        state.store.confirm(glanced.claims).result()
-        if glanced.rules:
-            moment = Moment(seen_ms + 12 * DAY_MS, seen_ms)
-            inspection = engine.inspect(call(ADA, "e-1"), moment, str, "auto", glanced, {})
-            state.store.confirm(inspection.claims).result()
-        assert state.counts.records_late == number + 1
-    assert state.counts.matches == 3
-
-
-@pytest.mark.parametrize("clock", ["@timestamp", "event.ingested"])
-def test_a_record_is_late_once_where_a_glance_tells_it_of_one_rule_and_a_look_of_the_next(
-    state: Fixture, clock: str
-) -> None:
-    """To the second rule it is news each time, and by its arrival never late."""
-    first = rule_text(rule_id=rule_id(1), window="now-10d").replace('"event.ingested"', '"@timestamp"')
-    second = rule_text(rule_id=rule_id(2), window="now-5d").replace('"event.ingested"', f'"{clock}"')
-    engine = state.engine(first, second)
-    asked = engine.rules.some([(0, 1)])
-    assert asked is not None
-    left = []
-    for number in range(4):
-        happened_ms = 1_789_977_600_000 + number * 6 * DAY_MS
-        record = {**call(ADA, f"e-{number}"), "eventTime": iso(happened_ms)}
-        moment = Moment(happened_ms + 12 * DAY_MS, happened_ms)
-        glanced = engine.glance(msgpack.packb(record), asked, moment.arrival, {})
-        state.store.confirm(glanced.claims).result()
-        left.append([rule.id for rule in glanced.rules or ()])
-        state.store.confirm(engine.inspect(record, moment, str, "auto", glanced, {}).claims).result()
-        assert state.counts.records_late == number + 1
-    assert left == [[rule_id(1), rule_id(2)], *[[rule_id(2)]] * 3]
-    assert state.counts.matches == 8

@@ -158,7 +158,7 @@ class Reader:
         self._report.totals.candidates += 1
         glanced = UNSEEN
         if asked is not None:
-            glanced = self._engine.glance(event, asked, None, self._earlier, json=True)
+            glanced = self._engine.recall.glance(event, asked, None, self._earlier, json=True)
             if not glanced.rules:
                 return
         record, moment = decode_object(event), Moment(arrival=None, entry=UNDATED)
