@@ -143,7 +143,7 @@ class Fallback:
 
     def extend(self, claim: Claim, occurrence: Occurrence) -> bool:
         """See `Claims.extend`."""
-        return claim.alone and self.copy.extend(claim, occurrence)
+        return (self.copy if claim.alone else self._shared).extend(claim, occurrence)
 
     def confirm(self, claims: Sequence[Claim]) -> Future[None]:
         """See `Store.confirm`."""

@@ -16,13 +16,14 @@ import contextlib
 import functools
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from typing import Any
+from itertools import chain
+from typing import Any, TypeAlias
 
 from firstseen.detect.keys import RULE_KEY_SIZE, state_key
 from firstseen.detect.law import Law, Occurrence
-from firstseen.detect.new_terms import Sighting
+from firstseen.detect.new_terms import NewTermsLaw, Sighting
 from firstseen.errors import StoreError
 from firstseen.model import TermValue, Verdict
 from firstseen.store.base import Claim, ClaimLost, Entry, NotReservedError, RuleState, Stats
@@ -36,6 +37,9 @@ from firstseen.store.redis.merging import Merging, exchange, new_token
 from firstseen.store.redis.owner import Owner
 from firstseen.store.redis.pins import Cache, Met, Pins
 from firstseen.store.sweep import kept_ms
+
+Parts: TypeAlias = tuple[Part, ...]
+"""Some of what a command is made of."""
 
 QUEUE_MS = 2_000
 """For how long the next in the queue is waited for, before others are served."""
@@ -97,8 +101,11 @@ class RedisStore(Merging):
         raise NotReservedError(f"terms of the rule {rule.name!r} were reserved for less")
 
     def extend(self, claim: Claim, occurrence: Occurrence) -> bool:
-        """See `Claims.extend`: not here, where what was asked for is claimed event by event."""
-        return False
+        """See `Claims.extend`. By another law than that of new_terms each event is noted where it is asked for."""
+        if not isinstance(claim.law, NewTermsLaw):
+            return False
+        with self._lock:
+            return self._ledger.extend(claim, occurrence)
 
     def confirm(self, claims: Sequence[Claim]) -> Future[None]:
         """See `Store.confirm`."""
@@ -228,7 +235,7 @@ class RedisStore(Merging):
             del self._leased[key]
         kept = kept_ms(change.claims[0].law.reach_ms)
         if isinstance(change.memory, Sighting):
-            *before, last = _pieces(change.claims)
+            *before, last = _pieces([each for claim in change.claims for each in _sightings(claim)])
             for piece in before:
                 trip.add(self._remembering(change, piece, (new_token(), 0, kept)), lambda _: ())
             command = self._remembering(change, last, (token, int(ends), kept))
@@ -237,10 +244,9 @@ class RedisStore(Merging):
             command = exchange(self._terms + key, self._owner.name, int(ends), kept, (read, token), fields)
         trip.add(command, lambda answer: self._written(change, token, answer, ends=ends))
 
-    def _remembering(self, change: Change, claims: Sequence[Claim], how: tuple[Part, ...]) -> tuple[Part, ...]:
+    def _remembering(self, change: Change, sightings: Sequence[Parts], how: Parts) -> Parts:
         terms = fields_of(change.memory, change.terms)[b"t"] or b""
-        sightings = (part for claim in claims for part in _sighting(claim))
-        return REMEMBER.on(self._terms + change.key, self._owner.name, *how, terms, *sightings)
+        return REMEMBER.on(self._terms + change.key, self._owner.name, *how, terms, *chain.from_iterable(sightings))
 
     def _written(self, change: Change, token: bytes, answer: Any, *, ends: bool) -> Sequence[Outcome]:
         try:
@@ -363,14 +369,19 @@ class RedisStore(Merging):
         return outcomes + self._ledger.abandon(error)
 
 
-def _pieces(claims: Sequence[Claim]) -> list[Sequence[Claim]]:
-    return [claims[start : start + MOST_SIGHTINGS] for start in range(0, len(claims), MOST_SIGHTINGS)]
+def _pieces(sightings: Sequence[Parts]) -> list[Sequence[Parts]]:
+    return [sightings[start : start + MOST_SIGHTINGS] for start in range(0, len(sightings), MOST_SIGHTINGS)]
 
 
-def _sighting(claim: Claim) -> tuple[Part, ...]:
-    """What `REMEMBER` takes of one."""
-    time_ms, event, _ = claim.occurrence
-    return time_ms, raw(event), "known" if claim.verdict is Verdict.KNOWN else "alert"
+def _sightings(claim: Claim) -> Iterator[Parts]:
+    """What `REMEMBER` takes of each event."""
+    yield _sighting(claim.occurrence, claim.verdict)
+    for occurrence in claim.more.events:
+        yield _sighting(occurrence, Verdict.KNOWN)
+
+
+def _sighting(occurrence: Occurrence, verdict: Verdict) -> Parts:
+    return occurrence.time_ms, raw(occurrence.event), "known" if verdict is Verdict.KNOWN else "alert"
 
 
 def _forgotten() -> ClaimLost:

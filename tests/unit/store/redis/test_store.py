@@ -149,6 +149,35 @@ class TestKnown:
             store.confirm([each]).result(LONG)
         assert stores[0].get(RULE.key, ("x",)) == Sighting(100, 103, 4, "e0", "e3")
 
+    def test_later_events_join_a_claim_and_are_written_with_it(
+        self, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("firstseen.store.redis.store.MOST_SIGHTINGS", 3)
+        one, other = fleet.agent("a"), fleet.agent("b")
+        one.confirm([claim(one, "x", "e0")]).result(LONG)
+        first, others = claim(one, "x", "e1", 101), claim(other, "x", "e2", 102)
+        assert one.extend(first, Occurrence(103, "e3"))
+        first.more.events.append(Occurrence(104, "e4"))
+        first.more.events.append(Occurrence(99, "e5"))
+        other.confirm([others]).result(LONG)
+        one.confirm([first]).result(LONG)
+        assert other.get(RULE.key, ("x",)) == Sighting(99, 104, 6, "e0", "e4")
+
+    def test_what_joined_a_claim_comes_again_with_it(self, fleet: Fleet) -> None:
+        store, operator = fleet.agent("a"), fleet.agent("operator")
+        store.confirm([claim(store, "x", "e1")]).result(LONG)
+        operator.forget(RULE.key, [("x",)])
+        known = claim(store, "x", "e2", 105)
+        assert store.extend(known, Occurrence(106, "e3"))
+        with pytest.raises(ClaimLost, match="was forgotten meanwhile"):
+            store.confirm([known]).result(LONG)
+        assert store.get(RULE.key, ("x",)) is None
+
+    def test_where_others_count_as_well_each_event_is_claimed(self, fleet: Fleet) -> None:
+        store = fleet.agent()
+        first = claim(store, "x", "e1", law=THREE_TIMES)
+        assert not store.extend(first, Occurrence(101, "e2"))
+
     def test_what_is_known_here_and_was_forgotten_comes_again(self, fleet: Fleet) -> None:
         store, operator = fleet.agent("a"), fleet.agent("operator")
         store.confirm([claim(store, "x", "e1")]).result(LONG)
@@ -341,6 +370,16 @@ class TestTrouble:
                 ask(store, wanted("z", "e3")).result(0)
 
 
+def join(store: RedisStore, claim: Claim, events: Sequence[str]) -> None:
+    """Make these events part of the claim, where the store takes them."""
+    for event in events:
+        occurrence = Occurrence(claim.occurrence.time_ms, event)
+        if occurrence.time_ms <= claim.more.open_until_ms:
+            claim.more.events.append(occurrence)
+        elif not store.extend(claim, occurrence):
+            assert claim.verdict is not Verdict.KNOWN or not isinstance(claim.law, NewTermsLaw)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_whatever_agents_do_each_term_alerts_once(fleet: Fleet, seed: int) -> None:
     """Chunks with terms in common, some of which are given up and sent again; agents close and come back."""
@@ -360,6 +399,8 @@ def test_whatever_agents_do_each_term_alerts_once(fleet: Fleet, seed: int) -> No
             ]
             while True:
                 claims = claim_all(store, each)
+                for one in claims:
+                    join(store, one, [f"{one.occurrence.event}-{more}" for more in range(chance.randrange(3))])
                 fate = chance.random()
                 if fate < 0.1:
                     store.release(claims)
@@ -385,7 +426,10 @@ def test_whatever_agents_do_each_term_alerts_once(fleet: Fleet, seed: int) -> No
         thread.join(LONG)
         assert not thread.is_alive()
     assert not faults
-    sightings = Counter(each.terms for each in delivered)
+    sightings: Counter[tuple[Any, ...]] = Counter()
+    for each in delivered:
+        sightings[each.terms] += 1 + len(each.more.events)
+    assert sum(sightings.values()) > len(delivered) + 50, "events did join claims"
     alerts = Counter(each.terms for each in delivered if each.verdict is not Verdict.KNOWN)
     assert set(alerts.values()) == {1}
     assert {term for term in sightings if term not in alerts} == {
