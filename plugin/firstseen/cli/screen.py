@@ -43,7 +43,8 @@ def size() -> tuple[int, int]:
 class Screen:
     """Draws from entering to leaving, however that comes about; SIGTERM and SIGHUP end it by `SystemExit`.
 
-    Ctrl-Z gives the terminal back, and takes it again when the process is continued.
+    Ctrl-Z gives the terminal back, and takes it again when the process is continued. What ends it is raised wherever
+    the process is, and once more by `key`: Python drops an exception that is raised while an object is cleared away.
     """
 
     def __enter__(self) -> Self:
@@ -53,8 +54,15 @@ class Screen:
         os.set_blocking(self._woken, False)
         os.set_blocking(self._wake, False)
         self._wakeup = signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
-        on = {signal.SIGWINCH: _noted, signal.SIGTERM: _ended, signal.SIGHUP: _ended, signal.SIGTSTP: self._suspended}
+        on = {
+            signal.SIGWINCH: _noted,
+            signal.SIGINT: self._ended,
+            signal.SIGTERM: self._ended,
+            signal.SIGHUP: self._ended,
+            signal.SIGTSTP: self._suspended,
+        }
         self._handlers: dict[signal.Signals, Handler] = {}
+        self._end: BaseException | None = None
         try:
             for number, handler in on.items():
                 self._handlers[number] = signal.signal(number, handler)
@@ -79,6 +87,8 @@ class Screen:
 
         ``""`` where the size has changed, None where nothing has; ``"\\x04"`` where nobody can press any more.
         """
+        if self._end is not None:
+            raise self._end
         ready, _, _ = select.select([self._in, self._woken], [], [], max(until_s - time.monotonic(), 0.0))
         if self._in in ready:
             return os.read(self._in, 64).decode(errors="replace") or "\x04"
@@ -109,6 +119,10 @@ class Screen:
             os.close(self._wake)
             os.close(self._woken)
 
+    def _ended(self, number: int, frame: FrameType | None) -> NoReturn:
+        self._end = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
+        raise self._end
+
     def _suspended(self, number: int, frame: FrameType | None) -> None:
         self._give_back()
         os.kill(os.getpid(), signal.SIGSTOP)
@@ -123,7 +137,3 @@ def _write(text: str) -> None:
 
 def _noted(number: int, frame: FrameType | None) -> None:
     """What wakes the loop is its pipe; without a handler a signal would not be written there."""
-
-
-def _ended(number: int, frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + number)
