@@ -12,6 +12,7 @@ from statistics import median
 
 import pytest
 
+from bench.rulesets import rules_called
 from support.agent import FIRST_RULE, FIRSTSEEN, AgentProcess, write_config
 from support.authority import Authority
 from support.peers import Sink
@@ -169,6 +170,11 @@ def test_a_hundred_reloads_under_load(tmp_path: Path, rules: Path) -> None:
     if not rules.is_dir():
         pytest.skip(f"there are no rules in {rules}")
     hold(tmp_path, rules, 100, 100)
+
+
+@pytest.mark.slow
+def test_reloads_of_hundreds_of_rules_under_load(tmp_path: Path) -> None:
+    hold(tmp_path, rules_called("many", tmp_path), 12, 0)
 
 
 def test_validate_tells_what_the_reload_does(tmp_path: Path) -> None:
