@@ -84,7 +84,8 @@ class Pool:
         size = len(memory)
         self.lent -= size
         most = min(self.spare_bytes, self.limit - self.lent)
-        self._drop(size, most)
+        if size <= most:
+            self._drop(size, most)
         if self._spare + size <= most:
             self._spare += size
             self._free.setdefault(size, []).append(memory)

@@ -124,6 +124,15 @@ def test_only_as_much_is_dropped_as_has_to_be():
     assert pool.take(3 * SMALLEST).data is memories[1]
 
 
+def test_what_is_too_large_to_be_kept_takes_no_place_of_others():
+    pool = Pool(spare_bytes=4 * SMALLEST)
+    small, large = pool.take(4 * SMALLEST), pool.take(5 * SMALLEST)
+    memory = small.data
+    small.release()
+    large.release()
+    assert pool.take(4 * SMALLEST).data is memory
+
+
 def test_nothing_spare():
     pool = Pool(spare_bytes=0)
     slab = pool.take(1)
