@@ -45,7 +45,7 @@ class Recall:
         if not matches:
             return Glanced(asked.rules, (), asked.likeness(seen)) if matches is None else SETTLED
         claims: list[Claim] = []
-        late, told = False, 0
+        counts, late, told = self._counts, False, 0
         for rule, terms, values in matches:
             running = self.running[rule.id]
             time_ms = seen.time_ms if arrival is None or not running.goes_by_arrival else arrival
@@ -59,13 +59,13 @@ class Recall:
                 running, place, occurrence, earlier, claims
             ):
                 break
+            counts.matches += 1
+            counts.suppressed += 1
             running.tally.matches += 1
             running.tally.suppressed += 1
             late = late or (time_ms != arrival and running.is_late(time_ms, arrival))
             told += 1
-        self._counts.matches += told
-        self._counts.suppressed += told
-        self._counts.records_late += late
+        counts.records_late += late
         if told < len(matches):
             return Glanced([match.rule for match in matches[told:]], claims, late=late, certain=True)
         return Glanced((), claims) if claims else SETTLED

@@ -91,6 +91,7 @@ def test_claims_given_back_when_the_state_fails_at_a_glance(state: Fixture, monk
     monkeypatch.setattr(state.store, "claim", fails)
     with pytest.raises(StoreError, match="no room"):
         engine.recall.glance(msgpack.packb(call(ADA, "e-2")), asked, NOW_MS + 1, {})
+    assert sum(each.tally.matches for each in engine.running()) == state.counts.matches == 3
     monkeypatch.undo()
     state.store.confirm(engine.recall.glance(msgpack.packb(call(ADA, "e-3")), asked, NOW_MS + 2, {}).claims).result()
     assert [entry.memory.count for entry in state.store.entries()] == [2, 2]  # type: ignore[union-attr]
