@@ -8,13 +8,13 @@ to take each of them out of what was searched; what is odd to a glance is search
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from firstseen.forward.content import Content
 from firstseen.forward.messages import Mode
-from firstseen.record.glance import Glance
+from firstseen.record.glance import LARGEST, Glance
 from firstseen.record.source import EMPTY_TEXTS
 from firstseen.record.spans import Span, entry_span, message_span
 from firstseen.rules.actions import Group, Hit
@@ -25,7 +25,7 @@ STRETCH = 1 << 17
 """Bytes of entries that are gone through in one way, and copied where that is by glances."""
 
 MOST_ENTRIES = 256
-"""How many entries these are at most: nobody else is served meanwhile."""
+"""How many entries are glanced at in one go: nobody else is served meanwhile."""
 
 MANY = 3
 """One record in so many is where glances begin to cost less than a search."""
@@ -59,8 +59,8 @@ class Candidates:
     def __init__(self) -> None:
         self._are_many = False
 
-    def of(self, content: Content, rules: RuleSet, *, glancing: bool) -> Iterator[Sequence[Candidate]]:
-        """Those of this content that concern ``rules``, in order, one stretch after the other.
+    def of(self, content: Content, rules: RuleSet, *, glancing: bool) -> Iterator[Iterable[Candidate]]:
+        """Those of this content that concern ``rules``, in order, one stretch after the other, to be gone through once.
 
         ``glancing`` says whether its records may be CloudTrail events as such.
         """
@@ -70,18 +70,36 @@ class Candidates:
         may_glance = glancing and not content.markers and rules.scanner.goes_by_action
         entries, first = content.entries, 0
         while first < entries.count:
-            behind = _behind(entries.offsets, first)
-            found = _glanced(content, rules, first, behind) if may_glance and self._are_many else None
-            if found is None:
-                found = _searched(content, rules, first, behind)
-            yield found
-            self._are_many = len(found) * MANY > behind - first
+            behind, glanced = _behind(entries.offsets, first, MOST_ENTRIES), None
+            if may_glance and self._are_many:
+                glanced = _glanced(content, rules, first, behind)
+            if glanced is not None:
+                yield glanced
+                number = len(glanced)
+            else:
+                behind = _behind(entries.offsets, first, entries.count)
+                number = yield from _counted(_searched(content, rules, first, behind))
+            self._are_many = number * MANY > behind - first
             first = behind
 
 
-def _behind(offsets: Sequence[int], first: int) -> int:
-    """The number of the entry up to which a stretch goes that begins with the entry ``first``."""
-    behind = bisect_right(offsets, offsets[first] + STRETCH, first, min(first + MOST_ENTRIES + 1, len(offsets))) - 1
+def _counted(candidates: Iterator[Candidate]) -> Generator[Iterable[Candidate], None, int]:
+    """One stretch of them, and how many they were."""
+    number = 0
+
+    def counted() -> Iterator[Candidate]:
+        nonlocal number
+        for candidate in candidates:
+            number += 1
+            yield candidate
+
+    yield counted()
+    return number
+
+
+def _behind(offsets: Sequence[int], first: int, most: int) -> int:
+    """The number of the entry up to which a stretch of ``most`` entries goes that begins with the entry ``first``."""
+    behind = bisect_right(offsets, offsets[first] + STRETCH, first, min(first + most + 1, len(offsets))) - 1
     return max(behind, first + 1)
 
 
@@ -96,18 +114,19 @@ def _in_message(content: Content, rules: RuleSet) -> Sequence[Candidate]:
     return (whole._replace(asked=asked),) if asked is None or asked.rules else ()
 
 
-def _searched(content: Content, rules: RuleSet, first: int, behind: int) -> Sequence[Candidate]:
+def _searched(content: Content, rules: RuleSet, first: int, behind: int) -> Iterator[Candidate]:
     """Those around what rules seek, of the entries from ``first`` to the one before ``behind``."""
     entries = content.entries
     if rules.scanner.always:
-        every = (Candidate(entries.at(number), entries.at(number + 1), None) for number in range(first, behind))
-        return [each for each in every if _is_record(content, each)]
-    found: list[Candidate] = []
+        for number in range(first, behind):
+            if _is_record(content, entries.at(number), entries.at(number + 1)):
+                yield Candidate(entries.at(number), entries.at(number + 1), None)
+        return
     for start, stop, groups in _hits(content, rules, first, behind):
-        asked = _marked(content, rules.some(groups), start, stop)
-        if asked is None or asked.rules:
-            found.append(Candidate(start, stop, asked))
-    return found if not content.markers else [each for each in found if _is_record(content, each)]
+        if _is_record(content, start, stop):
+            asked = _marked(content, rules.some(groups), start, stop)
+            if asked is None or asked.rules:
+                yield Candidate(start, stop, asked)
 
 
 def _glanced(content: Content, rules: RuleSet, first: int, behind: int) -> Sequence[Candidate] | None:
@@ -126,10 +145,10 @@ def _glanced(content: Content, rules: RuleSet, first: int, behind: int) -> Seque
         asked = concerned(seen.eventName, needles.get(number))
         if asked is not None and not asked.rules:
             continue
-        if seen.eventID in EMPTY_TEXTS:
+        start, stop = base + offsets[number], base + offsets[number + 1]
+        if seen.eventID in EMPTY_TEXTS or stop - start > LARGEST:
             found += _searched(content, rules, number, number + 1)
             continue
-        start, stop = base + offsets[number], base + offsets[number + 1]
         if asked is None or asked.glances is None:
             asked = _marked(content, asked, start, stop)
             if asked is not None and not asked.rules:
@@ -169,6 +188,6 @@ def _only(group: Group) -> frozenset[Group]:
     return frozenset((group,))
 
 
-def _is_record(content: Content, candidate: Candidate) -> bool:
-    """Whether it marks no group."""
-    return not content.markers or entry_span(content.entries.data, candidate.start, candidate.stop) is not None
+def _is_record(content: Content, start: int, stop: int) -> bool:
+    """Whether the entry that lies there marks no group."""
+    return not content.markers or entry_span(content.entries.data, start, stop) is not None

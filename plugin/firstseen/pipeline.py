@@ -131,6 +131,9 @@ class Pipeline:
         """
         settled = 0
         for candidate in self._among(content, glancing=mode != "ecs"):
+            if candidate is None:
+                yield None
+                continue
             glanced = None if mode == "ecs" else self._wanted_at_a_glance(content, candidate, now_ms)
             if glanced is not None:
                 for wanted in glanced:
@@ -170,6 +173,9 @@ class Pipeline:
         labelled = passed = settled = 0
         try:
             for candidate in self._among(content, glancing=mode != "ecs") if mode is not None else ():
+                if candidate is None:
+                    yield
+                    continue
                 self._counts.candidates += 1
                 if labelled > MAX_LABELS:
                     passed += 1
@@ -232,13 +238,17 @@ class Pipeline:
             claims.extend(glanced.claims)
         return glanced
 
-    def _among(self, content: Content, *, glancing: bool) -> Iterator[Candidate]:
-        """See `Candidates`. Were the rules loaded anew meanwhile, what was sought is no guide any more."""
+    def _among(self, content: Content, *, glancing: bool) -> Iterator[Candidate | None]:
+        """See `Candidates`; None where others may be served.
+
+        Were the rules loaded anew meanwhile, what was sought is no guide any more.
+        """
         engine = self._engine
         rules = engine.rules
         for stretch in self._candidates.of(content, rules, glancing=glancing):
             for candidate in stretch:
                 yield candidate if engine.rules is rules else candidate._replace(asked=None, seen=None)
+            yield None
 
     def _inspect(
         self,

@@ -12,6 +12,7 @@ import pytest
 from firstseen import candidates as candidates_module
 from firstseen.candidates import MANY, MOST_ENTRIES, STRETCH, Candidate, Candidates, span_of
 from firstseen.forward.content import Content, content_of
+from firstseen.record.glance import LARGEST
 from firstseen.rules.ruleset import RuleSet
 from support.rulebook import ARN, call, rule_id, rule_set, rule_text
 from support.wire import chunk_of
@@ -44,8 +45,7 @@ def content(*records: Record, markers: bool = False) -> Content:
 def busy() -> Candidates:
     """One that has just found many."""
     made = Candidates()
-    found = list(made.of(content(*[call(ADA, "e", CALLS[0])] * 3), BY_ACTION, glancing=True))
-    assert len(found[0]) == 3
+    assert len(found(made, content(*[call(ADA, "e", CALLS[0])] * 3))) == 3
     return made
 
 
@@ -148,28 +148,42 @@ def seen(made: Candidates, share: int) -> Iterator[bool]:
     """Whether the first candidate of each stretch was seen at a glance, one record in so many being one."""
     records = [call(ADA, f"e-{at}", CALLS[1] if at % share == 0 else "Nothing") for at in range(10 * MOST_ENTRIES)]
     for stretch in made.of(content(*records), BY_ACTION, glancing=True):
-        yield stretch[0].seen is not None
+        yield next(iter(list(stretch))).seen is not None
 
 
 def test_glances_are_for_where_many_are_found() -> None:
     made = Candidates()
-    assert list(seen(made, 1)) == [False] + [True] * 9
-    assert list(seen(made, 2 * MANY)) == [True] + [False] * 9
-    assert list(seen(made, 2 * MANY)) == [False] * 10
+    first, *others = seen(made, 1)
+    assert (first, set(others)) == (False, {True})
+    first, *others = seen(made, 2 * MANY)
+    assert (first, set(others)) == (True, {False})
+    assert set(seen(made, 2 * MANY)) == {False}
 
 
-def test_a_stretch_has_neither_too_many_entries_nor_too_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("glances", [False, True])
+def test_how_much_is_gone_through_in_one_go(monkeypatch: pytest.MonkeyPatch, glances: bool) -> None:
+    """Of what is searched so many bytes, and of what is glanced at not too many entries either."""
     sizes: list[int] = []
-    inner = candidates_module._searched
+    name = "_glanced" if glances else "_searched"
+    inner = getattr(candidates_module, name)
 
     def spy(holding: Content, rules: RuleSet, first: int, behind: int) -> Any:
         sizes.append(behind - first)
         return inner(holding, rules, first, behind)
 
-    monkeypatch.setattr(candidates_module, "_searched", spy)
-    large = {"note": "x" * (STRETCH // 2)}
-    found(Candidates(), content(*[{"a": 1}] * (MOST_ENTRIES + 1), large, large, large | {"more": "y" * STRETCH}))
-    assert sizes == [MOST_ENTRIES, 2, 1, 1]
+    made = busy() if glances else Candidates()
+    monkeypatch.setattr(candidates_module, name, spy)
+    small = [call(ADA, "e", CALLS[0])] * (MOST_ENTRIES + 1)
+    large = call(ADA, "e", CALLS[0]) | {"note": "x" * (STRETCH // 2)}
+    found(made, content(*small, large, large, large | {"more": "y" * STRETCH}))
+    assert sizes == ([MOST_ENTRIES, 2, 1, 1] if glances else [MOST_ENTRIES + 2, 1, 1])
+
+
+def test_a_record_that_is_too_large_for_a_glance_is_searched() -> None:
+    record = call(ADA, "e-1", CALLS[3])
+    holding = content(record, record | {"note": "x" * LARGEST}, record)
+
+    assert [each.seen is None for each in found(busy(), holding)] == [False, True, False]
 
 
 def test_what_is_larger_than_a_stretch_is_not_copied() -> None:

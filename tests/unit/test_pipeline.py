@@ -460,6 +460,12 @@ def test_a_record_of_too_many_events_passes_unseen_and_is_counted(bench: Bench) 
     assert bench.counts.records_unseen == 1
 
 
+def test_others_are_served_while_nothing_is_found(bench: Bench) -> None:
+    frame = forward(*[{"note": "x" * 20_000}] * 60)
+    steps = sum(1 for _ in bench.pipeline.steps(chunk_of(frame), NOW_MS))
+    assert steps >= 60 * 20_000 // (1 << 17)
+
+
 def test_labels_that_take_too_much_are_the_last_of_their_chunk(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "MAX_LABELS", 2_000)
     frame = forward(*(call(f"{ADA}{number}", f"e-{number}") for number in range(20)))

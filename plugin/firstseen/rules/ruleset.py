@@ -21,6 +21,9 @@ from firstseen.steps import nothing
 _MOST_ASKED = 4_096
 """Different groups of rules of which is kept what they have in common."""
 
+_LONGEST_ACTION = 128
+"""Characters of an action up to which it is kept what it concerns: what senders spell out does not stay here."""
+
 _MOST_TOGETHER = 64
 """Rules that are asked together because of what lies in a record's bytes; more of them only where that tells little."""
 
@@ -117,9 +120,11 @@ class RuleSet:
         try:
             return self._concerned[action, groups]
         except KeyError:
-            if len(self._concerned) >= _MOST_ASKED:
-                self._concerned.clear()
-            found = self._concerned[action, groups] = self.some({self.scanner.by_action(action), *(groups or ())})
+            found = self.some({self.scanner.by_action(action), *(groups or ())})
+            if len(action) <= _LONGEST_ACTION:
+                if len(self._concerned) >= _MOST_ASKED:
+                    self._concerned.clear()
+                self._concerned[action, groups] = found
             return found
 
     @property

@@ -83,6 +83,8 @@ def test_the_rules_that_an_action_and_needles_concern(tmp_path, monkeypatch):
     monkeypatch.setattr("firstseen.rules.ruleset._MOST_ASKED", 2)
     assert rules.concerned("Other").rules == []
     assert len(rules._concerned) == 1
+    assert rules.concerned("GetUser" + "r" * 128).rules == [rules.rules[2]]
+    assert list(rules._concerned) == [("Other", None)], "what is long is not kept"
 
 
 def test_one_glance_for_all_rules(tmp_path):
