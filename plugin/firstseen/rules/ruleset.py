@@ -18,8 +18,11 @@ from firstseen.rules.rule import Report, Rule
 from firstseen.rules.scanner import Scanner, Sought
 from firstseen.steps import nothing
 
-_MOST_ASKED = 4_096
-"""Different groups of rules of which is kept what they have in common."""
+_MOST_ASKED = 1_024
+"""Different groups of rules of which is kept what they have in common, some 10 kB each."""
+
+_MOST_ACTIONS = 4_096
+"""Different actions, and needles beside them, of which is kept which rules they concern."""
 
 _LONGEST_ACTION = 128
 """Characters of an action up to which it is kept what it concerns: what senders spell out does not stay here."""
@@ -108,6 +111,7 @@ class RuleSet:
         except KeyError:
             if len(self._some) >= _MOST_ASKED:
                 self._some.clear()
+                self._concerned.clear()
             rules = self._numbered(wanted)
             found = self._some[wanted] = Asked(rules, self._kept) if len(rules) <= _MOST_TOGETHER else None
             return found
@@ -122,7 +126,7 @@ class RuleSet:
         except KeyError:
             found = self.some({self.scanner.by_action(action), *(groups or ())})
             if len(action) <= _LONGEST_ACTION:
-                if len(self._concerned) >= _MOST_ASKED:
+                if len(self._concerned) >= _MOST_ACTIONS:
                     self._concerned.clear()
                 self._concerned[action, groups] = found
             return found

@@ -80,11 +80,19 @@ def test_the_rules_that_an_action_and_needles_concern(tmp_path, monkeypatch):
     assert rules.concerned("PutUser", frozenset([(1,)])).rules == [rules.rules[1]]
     assert rules.concerned("GetRole", frozenset([(1,)])).rules == [rules.rules[1], rules.rules[2]]
     assert rules.concerned("GetUser") is rules.concerned("GetUser")
-    monkeypatch.setattr("firstseen.rules.ruleset._MOST_ASKED", 2)
+    monkeypatch.setattr("firstseen.rules.ruleset._MOST_ACTIONS", 2)
     assert rules.concerned("Other").rules == []
     assert len(rules._concerned) == 1
     assert rules.concerned("GetUser" + "r" * 128).rules == [rules.rules[2]]
     assert list(rules._concerned) == [("Other", None)], "what is long is not kept"
+
+
+def test_what_is_let_go_of_is_not_kept_by_actions(ruleset, monkeypatch):
+    monkeypatch.setattr("firstseen.rules.ruleset._MOST_ASKED", 1)
+    before = ruleset.concerned("GetUser")
+    ruleset.some([(2,)])
+    ruleset.some([(1,)])
+    assert ruleset.concerned("GetUser") is not before
 
 
 def test_one_glance_for_all_rules(tmp_path):
