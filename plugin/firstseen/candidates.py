@@ -8,7 +8,7 @@ to take each of them out of what was searched; what is odd to a glance is search
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -59,42 +59,31 @@ class Candidates:
     def __init__(self) -> None:
         self._are_many = False
 
-    def of(self, content: Content, rules: RuleSet, *, glancing: bool) -> Iterator[Iterable[Candidate]]:
-        """Those of this content that concern ``rules``, in order, one stretch after the other, to be gone through once.
+    def of(self, content: Content, rules: RuleSet, *, glancing: bool) -> Iterator[Candidate | None]:
+        """Those of this content that concern ``rules``, in order, and None behind each stretch of it.
 
         ``glancing`` says whether its records may be CloudTrail events as such.
         """
         if content.chunk.mode is Mode.MESSAGE:
-            yield _in_message(content, rules)
+            yield from _in_message(content, rules)
             return
         may_glance = glancing and not content.markers and rules.scanner.goes_by_action
         entries, first = content.entries, 0
         while first < entries.count:
-            behind, glanced = _behind(entries.offsets, first, MOST_ENTRIES), None
+            behind = _behind(entries.offsets, first, MOST_ENTRIES)
+            found: Iterable[Candidate] | None = None
             if may_glance and self._are_many:
-                glanced = _glanced(content, rules, first, behind)
-            if glanced is not None:
-                yield glanced
-                number = len(glanced)
-            else:
+                found = _glanced(content, rules, first, behind)
+            if found is None:
                 behind = _behind(entries.offsets, first, entries.count)
-                number = yield from _counted(_searched(content, rules, first, behind))
+                found = _searched(content, rules, first, behind)
+            number = 0
+            for candidate in found:
+                number += 1
+                yield candidate
+            yield None
             self._are_many = number * MANY > behind - first
             first = behind
-
-
-def _counted(candidates: Iterator[Candidate]) -> Generator[Iterable[Candidate], None, int]:
-    """One stretch of them, and how many they were."""
-    number = 0
-
-    def counted() -> Iterator[Candidate]:
-        nonlocal number
-        for candidate in candidates:
-            number += 1
-            yield candidate
-
-    yield counted()
-    return number
 
 
 def _behind(offsets: Sequence[int], first: int, most: int) -> int:

@@ -30,20 +30,21 @@ from firstseen.logs import complain
 from firstseen.metrics import Counts
 from firstseen.packing import Buffer
 from firstseen.record.eventtime import read_time_ms
+from firstseen.record.glance import Glance
 from firstseen.record.spans import Span, decode_record, entry_time_ms
 from firstseen.record.splice import labelled_entry
 from firstseen.record.view import Mode as ViewMode
 from firstseen.seen import SETTLED, UNSEEN, Earlier, Glanced
 from firstseen.steps import Steps, WaitingSteps, finished
-from firstseen.store.base import Claim, NotReservedError, Reservation, SharedStore, Wanted
+from firstseen.store.base import Claim, NotReservedError, Reservation, SharedStore
 
 log = logging.getLogger(__name__)
 
 MAX_LABELS = 16 << 20
 """Bytes of entries with labels that are made for one chunk: an entry of some dozen bytes may get kilobytes of them."""
 
-SETTLED_AT_ONCE = 32
-"""Records that are settled at a glance in one step."""
+AT_ONCE = 32
+"""Candidates in one step where a glance settles them; one that has to be decoded is a step by itself."""
 
 _PAIR = b"\x92"
 _EVENT_TIME = b"\xd7\x00"
@@ -129,21 +130,18 @@ class Pipeline:
 
         The chunk is read twice for that: all of what it is read into may not fit in memory.
         """
-        settled = 0
-        for candidate in self._among(content, glancing=mode != "ecs"):
+        for candidate in self._among(content, mode):
             if candidate is None:
                 yield None
                 continue
-            glanced = None if mode == "ecs" else self._wanted_at_a_glance(content, candidate, now_ms)
+            asked, seen = candidate.asked, _seen(content, candidate, mode)
+            glanced = None if asked is None or seen is None else self._engine.recall.wanted(seen, asked, now_ms)
             if glanced is not None:
                 for wanted in glanced:
                     reservation.add(wanted)
-                settled += 1
-                if settled % SETTLED_AT_ONCE == 0:
-                    yield None
                 continue
             data, span = content.entries.data, span_of(content, candidate)
-            rules = None if candidate.asked is None else candidate.asked.rules
+            rules = None if asked is None else asked.rules
             with contextlib.suppress(RecordError):  # told of when it is looked at
                 record = decode_record(data, span)
                 digest = _digest(data, span)
@@ -155,24 +153,14 @@ class Pipeline:
         yield ready
         ready.result()
 
-    def _wanted_at_a_glance(self, content: Content, candidate: Candidate, now_ms: int) -> Sequence[Wanted] | None:
-        """What a record will claim, where a glance tells; None where it does not."""
-        asked, seen = candidate.asked, candidate.seen
-        if asked is None or asked.glances is None:
-            return None
-        if seen is None:
-            span = span_of(content, candidate)
-            seen = asked.glances.at(memoryview(content.entries.data)[span.record : span.stop])
-        return None if seen is None else self._engine.recall.wanted(seen, asked, now_ms)
-
     def _looking(self, content: Content, mode: ViewMode | None, now_ms: int) -> Steps[Outcome]:
         """Show the rules all that may concern them, and label it."""
         edits: list[Edit] = []
         claims: list[Claim] = []
         earlier: Earlier = {}
-        labelled = passed = settled = 0
+        labelled = passed = 0
         try:
-            for candidate in self._among(content, glancing=mode != "ecs") if mode is not None else ():
+            for candidate in self._among(content, mode) if mode is not None else ():
                 if candidate is None:
                     yield
                     continue
@@ -183,9 +171,6 @@ class Pipeline:
                     continue
                 glanced = self._glance(content, candidate, mode or "auto", now_ms, claims, earlier)
                 if not glanced.rules and glanced is not UNSEEN:
-                    settled += 1
-                    if settled % SETTLED_AT_ONCE == 0:
-                        yield
                     continue
                 edit = self._inspect(content, candidate, glanced, mode or "auto", now_ms, claims, earlier)
                 if edit is not None:
@@ -223,32 +208,31 @@ class Pipeline:
         earlier: Earlier,
     ) -> Glanced:
         """What of a record a glance settles; its claims are added to ``claims``, or to those ``earlier``."""
-        asked, seen = candidate.asked, candidate.seen
+        asked = candidate.asked
         if asked is None:
             return UNSEEN
-        if mode == "ecs":
+        seen = _seen(content, candidate, mode)
+        if seen is None:
             return Glanced(asked.rules, ())
-        if seen is not None:
-            glanced = self._engine.recall.settle(seen, asked, now_ms, earlier)
-        else:
-            span = span_of(content, candidate)
-            record = memoryview(content.entries.data)[span.record : span.stop]
-            glanced = self._engine.recall.glance(record, asked, now_ms, earlier)
+        glanced = self._engine.recall.settle(seen, asked, now_ms, earlier)
         if glanced is not SETTLED:
             claims.extend(glanced.claims)
         return glanced
 
-    def _among(self, content: Content, *, glancing: bool) -> Iterator[Candidate | None]:
+    def _among(self, content: Content, mode: ViewMode) -> Iterator[Candidate | None]:
         """See `Candidates`; None where others may be served.
 
         Were the rules loaded anew meanwhile, what was sought is no guide any more.
         """
         engine = self._engine
         rules = engine.rules
-        for stretch in self._candidates.of(content, rules, glancing=glancing):
-            for candidate in stretch:
-                yield candidate if engine.rules is rules else candidate._replace(asked=None, seen=None)
-            yield None
+        for number, candidate in enumerate(self._candidates.of(content, rules, glancing=mode != "ecs"), 1):
+            if candidate is None or engine.rules is rules:
+                yield candidate
+            else:
+                yield candidate._replace(asked=None, seen=None)
+            if number % AT_ONCE == 0:
+                yield None
 
     def _inspect(
         self,
@@ -279,6 +263,15 @@ class Pipeline:
             self._on_labels(inspection.labels, now_ms)
         entry = labelled_entry(data, span, record, self._key, inspection.labels)
         return Edit(span.start, span.stop, entry, apart=any(map(is_for_people, inspection.labels)))
+
+
+def _seen(content: Content, candidate: Candidate, mode: ViewMode) -> Glance | None:
+    """What the glances of the rules that are asked show of it; None where they do not show all."""
+    glances = None if candidate.asked is None else candidate.asked.glances
+    if candidate.seen is not None or glances is None or mode == "ecs":
+        return candidate.seen
+    span = span_of(content, candidate)
+    return glances.at(memoryview(content.entries.data)[span.record : span.stop])
 
 
 def _moment(data: Buffer, span: Span, now_ms: int) -> Moment:

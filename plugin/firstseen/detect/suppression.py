@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from firstseen.detect.law import Occurrence
+from firstseen.detect.law import Occurrence, remember_each
 from firstseen.model import Verdict
 
 
@@ -52,9 +52,7 @@ class SuppressionLaw(NamedTuple):
 
     def remember_known(self, before: Window, occurrences: Sequence[Occurrence]) -> Window:
         """The same for several that are KNOWN."""
-        for occurrence in occurrences:
-            before = self.remember(before, occurrence, Verdict.KNOWN)
-        return before
+        return remember_each(self, before, occurrences)
 
     def known_until_ms(self, before: Window) -> int:
         """See `firstseen.detect.law.Law`: only an alert opens another window."""

@@ -17,7 +17,7 @@ from hashlib import blake2b
 from typing import Literal, NamedTuple
 
 from firstseen.detect.keys import encode_terms
-from firstseen.detect.law import NEVER, Occurrence
+from firstseen.detect.law import NEVER, Occurrence, remember_each
 from firstseen.model import Verdict
 
 MOST_MARKS = 256
@@ -120,9 +120,7 @@ class ThresholdLaw(NamedTuple):
 
     def remember_known(self, before: Bucket, occurrences: Sequence[Occurrence]) -> Bucket:
         """The same for several that are KNOWN."""
-        for occurrence in occurrences:
-            before = self.remember(before, occurrence, Verdict.KNOWN)
-        return before
+        return remember_each(self, before, occurrences)
 
     def known_until_ms(self, before: Bucket) -> int:
         """See `firstseen.detect.law.Law`: one event more may be the one that makes it full."""
