@@ -85,6 +85,7 @@ class Lane:
         self._wanted.set()
         self._connection: Downstream | None = None
         self._retiring = False
+        self._flushing = False
         self._queue: deque[Parcel] = deque()
 
     @property
@@ -189,15 +190,19 @@ class Lane:
     def _flush(self) -> None:
         """Send as much of the queue as may be on its way at a time."""
         connection = self._connection
-        if connection is None or self._retiring:
+        if connection is None or self._flushing:  # without acks, sending settles at once, which comes back here
             return
-        window = sys.maxsize if self.trusted and not connection.single else 1
-        while self._queue and len(connection) < window and not connection.is_full:
-            parcel = self._queue.popleft()
-            if parcel.delivery.over:
-                self._owner.settled(parcel)
-            else:
-                connection.send(parcel)
+        self._flushing = True
+        try:
+            window = sys.maxsize if self.trusted and not connection.single else 1
+            while self._queue and not self._retiring and len(connection) < window and not connection.is_full:
+                parcel = self._queue.popleft()
+                if parcel.delivery.over:
+                    self._owner.settled(parcel)
+                else:
+                    connection.send(parcel)
+        finally:
+            self._flushing = False
 
     def _retire(self) -> None:
         """Send nothing more on this connection, and close it once it is empty."""

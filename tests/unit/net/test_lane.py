@@ -1,4 +1,5 @@
 import asyncio
+import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -97,6 +98,35 @@ def test_what_a_server_does_not_read_stays_in_the_lane_as_it_came() -> None:
 
         async with downstream(script) as port:
             target = Target(Endpoint(f"127.0.0.1:{port}"), True, TIMEOUT_S, form=form)
+            await with_lane(target, Backoff(lambda: 0.0, first_s=0.001), test)
+
+    asyncio.run(main())
+
+
+def test_what_waited_for_a_server_without_acks_goes_however_much_it_is() -> None:
+    """Sending settles at once there, and what settles makes room for more: one must not be within the other."""
+
+    async def main() -> None:
+        go = asyncio.Event()
+
+        async def script(peer: Conversation, _: int) -> None:
+            await go.wait()
+            while True:
+                await peer.frame()
+
+        async def test(lane: Lane, owner: Owner) -> None:
+            await owner.until(lambda: lane.is_open)
+            names = [str(number) for number in range(8 * sys.getrecursionlimit())]
+            for name in names:
+                lane.put(parcel(name, MOST_BUFFERED // 256))
+            await asyncio.sleep(0.1)
+            assert lane.load > 4 * sys.getrecursionlimit()
+            go.set()
+            await owner.until(lambda: len(owner.delivered) == len(names))
+            assert owner.delivered == names
+
+        async with downstream(script) as port:
+            target = Target(Endpoint(f"127.0.0.1:{port}"), False, TIMEOUT_S)
             await with_lane(target, Backoff(lambda: 0.0, first_s=0.001), test)
 
     asyncio.run(main())
