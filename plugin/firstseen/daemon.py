@@ -29,18 +29,16 @@ from firstseen.config import Config, Server, load
 from firstseen.control import Answer, Asked, Control
 from firstseen.copies import Copies
 from firstseen.engine import Engine
-from firstseen.errors import FirstseenError, ProtocolError, StoreError
+from firstseen.errors import FirstseenError, StoreError
 from firstseen.forward.buffers import Pool
-from firstseen.forward.conversion import as_v1
 from firstseen.forward.handshake import ClientHandshake, ClientKeys, ServerHandshake, ServerKeys
-from firstseen.forward.outgoing import Frame
 from firstseen.forward.repeats import Repeats
 from firstseen.forward.shapes import Shaper
 from firstseen.logforward import LogForward
-from firstseen.logs import complain, event, set_up, sum_up
+from firstseen.logs import event, set_up, sum_up
 from firstseen.metrics import Counts, Durations, Reloads
 from firstseen.net.clients import Clients
-from firstseen.net.downstream import Target, unchanged
+from firstseen.net.downstream import Target, first_version, unchanged
 from firstseen.net.forwarder import Forwarder
 from firstseen.net.lane import Backoff
 from firstseen.net.listener import Listener
@@ -296,6 +294,7 @@ def _pipeline(config: Config, engine: Engine, counts: Counts, latest: Latest, sh
         mode_of=mode_of,
         shared=shared,
         on_labels=latest.add if config.http.listen is not None else None,
+        v1=any(server.entries == "v1" for server in (*output.servers, *output.standby)),
     )
 
 
@@ -349,14 +348,6 @@ def _forwarder(config: Config, tls: ssl.SSLContext | None, counts: Counts) -> Fo
         keys = ClientKeys(output.key, config.input.self_hostname, output.username, output.secret)
         handshake = functools.partial(ClientHandshake, keys, os.urandom)
 
-    def as_fluentd_reads_it(frame: Frame) -> Frame:
-        try:
-            return as_v1(frame, config.input.max_decompressed.bytes)
-        except ProtocolError as error:  # only what passes uninspected is not known to be readable
-            same = (frame.tag, error.reason)
-            complain(log, logging.WARNING, "frame_not_converted", same, tag=frame.tag, reason=error.reason)
-            return frame
-
     def target(server: Server) -> Target:
         return Target(
             server.address,
@@ -366,7 +357,7 @@ def _forwarder(config: Config, tls: ssl.SSLContext | None, counts: Counts) -> Fo
             handshake=handshake,
             tls=tls if server.address.tls else None,
             server_name=output.tls.server_name,
-            form=as_fluentd_reads_it if server.entries == "v1" else unchanged,
+            form=first_version if server.entries == "v1" else unchanged,
         )
 
     return Forwarder(

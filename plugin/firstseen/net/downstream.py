@@ -36,6 +36,11 @@ def unchanged(frame: Frame) -> Frame:
     return frame
 
 
+def first_version(frame: Frame) -> Frame:
+    """What servers read that take no metadata."""
+    return frame if frame.v1 is None else frame.v1
+
+
 class Target(Struct, frozen=True):
     """Where to, and how.
 

@@ -6,10 +6,11 @@ import msgpack
 import pytest
 
 from firstseen.errors import ProtocolError
-from firstseen.forward.conversion import as_v1, with_event_time
+from firstseen.forward.conversion import as_v1, converting, with_event_time
 from firstseen.forward.groups import END_MARKER
 from firstseen.forward.outgoing import Frame, outgoing
 from firstseen.forward.times import event_time
+from firstseen.steps import Steps
 from support import peer_frames, wire
 
 NOW = 1_700_000_000_123_456_789
@@ -171,3 +172,16 @@ def test_content_that_cannot_be_walked(blob, options, reason):
 def test_half_a_frame_is_a_mistake_of_ours():
     with pytest.raises(AssertionError, match="whole"):
         as_v1(Frame("t", (b"\x92\xa1t\x91",), 4, None), LIMIT)
+
+
+def test_many_odd_entries_are_many_steps():
+    """One of them takes some 15 µs, and there is room for hundreds of thousands in a chunk of a few kilobytes."""
+    count = 20_000
+    frame = frame_of(peer_frames.compressed("t", [peer_frames.entry_v2({}, NOW, {"a": 1})] * count))
+    made: list[Frame] = []
+
+    def all_of_them() -> Steps[None]:
+        made.append((yield from converting(frame, 1 << 22)))
+
+    assert sum(1 for _ in all_of_them()) >= count // 256
+    assert entries(made[0]) == [peer_frames.entry_v1({}, NOW)] * count

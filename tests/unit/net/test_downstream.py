@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from firstseen.errors import ProtocolError
 from firstseen.forward.handshake import ClientHandshake, ClientKeys, ServerHandshake, ServerKeys
 from firstseen.net import downstream as module
-from firstseen.net.downstream import Downstream, connect, unchanged
+from firstseen.net.downstream import Downstream, connect, first_version, unchanged
 from firstseen.net.tls import client_context, server_context
 from firstseen.notation import Endpoint
 from support.authority import Authority
@@ -396,5 +396,7 @@ def test_each_server_gets_the_form_that_it_reads() -> None:
         assert got == [["app", b"another", {"chunk": "one"}]]
 
     run(test)
-    assert unchanged(parcel().frame).size == parcel().frame.size
+    frame = parcel().frame
+    assert unchanged(frame) is first_version(frame) is frame
+    assert first_version(replace(frame, v1=(less := parcel("less").frame))) is less
     assert str(target(24224)) == "127.0.0.1:24224"
