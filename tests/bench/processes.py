@@ -17,6 +17,9 @@ from typing import Any
 STOP_S = 10.0
 DELIVERY_S = 60.0
 
+FLOOR = "python"
+"""The relay that is always there: `bench.floor`."""
+
 
 def cpu_ns(pid: int) -> int:
     """User and system time of the process with all its threads, from its CPU clock: nanoseconds, not clock ticks."""
@@ -114,17 +117,23 @@ def haproxy(port: int, target: int, folder: Path) -> Sequence[str]:
     return ["haproxy", "-q", "-db", "-f", str(config)]
 
 
-RELAYS = {"socat": socat, "haproxy": haproxy}
+def floor(port: int, target: int, folder: Path) -> Sequence[str]:
+    """What any agent in Python does before it looks at anything."""
+    del folder
+    return [sys.executable, "-m", "bench.floor", str(port), str(target)]
+
+
+RELAYS = {"socat": socat, "haproxy": haproxy, FLOOR: floor}
 
 
 def relays() -> list[str]:
     """Those that are installed here."""
-    return [name for name in RELAYS if shutil.which(name)]
+    return [name for name in RELAYS if name == FLOOR or shutil.which(name)]
 
 
 @contextmanager
 def relay(name: str, target: int, folder: Path) -> Iterator[tuple[int, int]]:
-    """A bare TCP relay to ``target``; gives its process id and port."""
+    """A bare relay to ``target``; gives its process id and port."""
     port = free_port()
     process = subprocess.Popen(RELAYS[name](port, target, folder), stdin=subprocess.DEVNULL)
     try:
