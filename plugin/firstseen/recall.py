@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from firstseen.detect.law import Occurrence
+from firstseen.detect.matches import not_ahead_ms
 from firstseen.errors import StoreError
 from firstseen.metrics import Counts
 from firstseen.model import Verdict
@@ -48,7 +49,7 @@ class Recall:
         counts, late, told = self._counts, False, 0
         for rule, terms, values in matches:
             running = self.running[rule.id]
-            time_ms = seen.time_ms if arrival is None or not running.goes_by_arrival else arrival
+            time_ms = _time_ms(seen, running, arrival)
             if terms is None or time_ms is None:
                 break
             place, occurrence = (running.state.key, terms), Occurrence(time_ms, seen.eventID, values)
@@ -83,7 +84,7 @@ class Recall:
             running = self.running[rule.id]
             if running.law is None:
                 continue
-            time_ms = arrival if running.goes_by_arrival else seen.time_ms
+            time_ms = _time_ms(seen, running, arrival)
             if terms is None or time_ms is None:
                 return None
             found.append(Wanted(running.state, terms, Occurrence(time_ms, seen.eventID, values), running.law))
@@ -106,3 +107,11 @@ class Recall:
         claims.append(claim)
         earlier[place] = claim
         return True
+
+
+def _time_ms(seen: Glance, running: Running, arrival: int | None) -> int | None:
+    """When it happened by the clock of that rule; None where only more of the record tells."""
+    if arrival is not None and running.goes_by_arrival:
+        return arrival
+    own = seen.time_ms
+    return None if own is None else not_ahead_ms(own, arrival)

@@ -90,6 +90,17 @@ def test_a_rule_without_an_override_goes_by_the_event_time(state: Fixture) -> No
     assert [state.labels(engine, record, LIVE) for record in records] == [[["a"]], [], [["a"]]]
 
 
+def test_a_clock_that_is_ahead_mutes_nobody_who_comes_later(state: Fixture) -> None:
+    rule = rule_text("event.action: Look", ["user.name"]).replace('timestamp_override = "event.ingested"\n', "")
+    engine = state.engine(rule)
+    ahead = document(user={"name": "a"}, **{"@timestamp": "2126-01-01T00:00:00Z"})
+    undated = document(user={"name": "a"})
+
+    assert state.labels(engine, ahead, LIVE) == [["a"]]
+    assert state.labels(engine, undated, Moment(NOW_MS + DAY_MS, NOW_MS + DAY_MS)) == []
+    assert state.labels(engine, undated, Moment(NOW_MS + 20 * DAY_MS, NOW_MS + 20 * DAY_MS)) == [["a"]]
+
+
 def test_events_without_an_id_are_known_by_their_digest_and_place(state: Fixture) -> None:
     engine = state.engine(rule_text(fields=["aws.cloudtrail.user_identity.arn"]))
     event = {

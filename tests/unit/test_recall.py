@@ -115,6 +115,20 @@ def test_a_record_that_is_recalled_may_be_late_too(state: Fixture) -> None:
     assert state.counts.matches == 3
 
 
+def test_a_record_that_is_recalled_did_not_happen_after_it_came(state: Fixture) -> None:
+    engine = state.engine(rule_text().replace('"event.ingested"', '"@timestamp"'))
+    asked = engine.rules.some([(0,)])
+    assert asked is not None
+    record = call(ADA, "e-1")
+    record["eventTime"] = "2126-01-01T00:00:00Z"
+    for arrival in (NOW_MS, NOW_MS + 1, NOW_MS + 2):
+        glanced = engine.recall.glance(memoryview(msgpack.packb(record)), asked, arrival, {})
+        inspection = engine.inspect(record, Moment(arrival, arrival), str, "auto", glanced, {})
+        state.store.confirm([*glanced.claims, *inspection.claims]).result()
+        assert bool(glanced.rules) is (arrival == NOW_MS), "the second is recalled"
+        assert [entry.memory.last_seen for entry in state.store.entries()] == [arrival]
+
+
 @pytest.mark.parametrize("clock", ["@timestamp", "event.ingested"])
 def test_a_record_is_late_once_where_a_glance_tells_it_of_one_rule_and_a_look_of_the_next(
     state: Fixture, clock: str

@@ -26,8 +26,8 @@ _NO_LAW: Sequence[str] = ()
 class Moment(NamedTuple):
     """The clocks of one record, in milliseconds since the epoch.
 
-    ``arrival`` stands in for ``event.ingested`` where the record lacks it; None means that the event's own time does,
-    as for past logs. ``entry`` dates an event that has no time of its own.
+    ``arrival`` stands in for ``event.ingested`` where the record lacks it, and for any time that is later; None means
+    that the event's own time does, as for past logs. ``entry`` dates an event that has no time of its own.
     """
 
     arrival: int | None
@@ -125,8 +125,17 @@ def _clock(rule: Rule, view: View, moment: Moment) -> int:
     """The time of this sighting by the clock that the rule names with ``timestamp_override``."""
     if rule.timestamp_field == "event.ingested":
         if view.ingested_ms is not None:
-            return view.ingested_ms
+            return not_ahead_ms(view.ingested_ms, moment.arrival)
         if moment.arrival is not None:
             return moment.arrival
     own = view.timestamp_ms
-    return moment.entry if own is None else own
+    return not_ahead_ms(moment.entry if own is None else own, moment.arrival)
+
+
+def not_ahead_ms(time_ms: int, arrival: int | None) -> int:
+    """The time of an event that came at ``arrival``, if that is known: nothing happens after it came.
+
+    What is remembered never moves back: a single clock that is ahead would have all others come late until it is
+    reached, and late events raise no alert.
+    """
+    return time_ms if arrival is None or time_ms < arrival else arrival

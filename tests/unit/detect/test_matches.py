@@ -75,6 +75,20 @@ def test_an_event_is_dated_by_the_rule_s_clock_and_adds_the_values_that_are_coun
     assert occurrence_of(rule(NEWS), view(), PAST, "e") == Occurrence(7, "e")
 
 
+def test_nothing_happens_after_it_came() -> None:
+    ingested = view(**{"@timestamp": "1970-01-01T00:00:01Z", "event.ingested": "1970-01-01T00:00:02Z"})
+    dated = view(**{"@timestamp": "1970-01-01T00:00:01Z"})
+
+    def times_ms(arrival: int | None) -> list[int]:
+        moment, by_event = Moment(arrival, 5_000), replace(rule(NEWS), timestamp_field="@timestamp")
+        asked = [(rule(NEWS), ingested), (by_event, dated), (by_event, view())]
+        return [occurrence_of(each, event, moment, "e").time_ms for each, event in asked]
+
+    assert times_ms(arrival=None) == [2_000, 1_000, 5_000]
+    assert times_ms(arrival=9_000) == [2_000, 1_000, 5_000]
+    assert times_ms(arrival=900) == [900, 900, 900]
+
+
 def test_an_event_without_an_id_is_known_by_the_digest_of_its_record_and_its_place_there() -> None:
     own = view(event={"id": "e-1"})
 
