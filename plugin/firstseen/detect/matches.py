@@ -13,7 +13,9 @@ from firstseen.detect.law import Law, Occurrence
 from firstseen.detect.new_terms import NewTermsLaw, TermsProduct, terms_product
 from firstseen.detect.suppression import SuppressionLaw
 from firstseen.detect.threshold import ThresholdLaw
+from firstseen.kql.kinds import kind_of
 from firstseen.model import Scalar, TermValue
+from firstseen.record.fields import field_type
 from firstseen.record.view import View
 from firstseen.rules.rule import EveryMatch, NewTerms, Rule, Threshold
 
@@ -87,11 +89,11 @@ def terms_of(rule: Rule, view: View) -> TermsProduct:
     """
     match rule.kind:
         case NewTerms(fields=fields):
-            return terms_product([view.values(field) for field in fields], MAX_TERMS)
+            return terms_product([_values(view, field) for field in fields], MAX_TERMS)
         case Threshold(fields=()):
             return TermsProduct([()], 0)
         case Threshold(fields=fields):
-            return terms_product([view.values(field) for field in fields], MAX_TERMS)
+            return terms_product([_values(view, field) for field in fields], MAX_TERMS)
         case EveryMatch():
             return terms_product(_group(rule, view), MAX_TERMS)
         case _ as unreachable:
@@ -103,7 +105,7 @@ def _group(rule: Rule, view: View) -> Sequence[Sequence[TermValue]]:
     suppression = rule.suppression
     if suppression is None:
         return ()
-    per_field = [view.values(field) for field in suppression.fields]
+    per_field = [_values(view, field) for field in suppression.fields]
     if suppression.missing_alone and not all(per_field):
         return ()
     return [values or (None,) for values in per_field]
@@ -117,8 +119,14 @@ def occurrence_of(rule: Rule, view: View, moment: Moment, identity: str) -> Occu
 def counted(rule: Rule, view: View) -> tuple[Scalar, ...]:
     """The values of the field whose different values the rule counts."""
     if isinstance(rule.kind, Threshold) and rule.kind.cardinality is not None:
-        return tuple(view.values(rule.kind.cardinality.field))
+        return tuple(_values(view, rule.kind.cardinality.field))
     return ()
+
+
+def _values(view: View, field: str) -> Sequence[Scalar]:
+    """The values of ``field`` as queries compare them: an address or a number is one value however it is spelt."""
+    indexed = kind_of(field_type(field)).indexed
+    return [held for value in view.values(field) if (held := indexed(value)) is not None]
 
 
 def _clock(rule: Rule, view: View, moment: Moment) -> int:

@@ -40,6 +40,13 @@ def address_of(text: str) -> int | None:
         return None
 
 
+def spelt(address: int) -> str:
+    """The one spelling of an address that Elasticsearch shows."""
+    if address >> 32 == _MAPPED >> 32:
+        return str(ipaddress.IPv4Address(address & 0xFFFFFFFF))
+    return str(ipaddress.IPv6Address(address))
+
+
 def network_of(text: str) -> Range | None:
     """The network that ``text`` is, as address, slash and length of the prefix; None where it is none."""
     spelt, slash, prefix = text.partition("/")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from typing import Literal as OneOf
 
-from firstseen.kql.addresses import Networks, address_of, operand_of
+from firstseen.kql.addresses import Networks, address_of, operand_of, spelt
 from firstseen.kql.analysis import holds_phrase, words_of
 from firstseen.kql.ast import Glob, Literal, RangeOperator
 from firstseen.kql.globs import glob_expression
@@ -70,6 +70,10 @@ class Kind:
         """Whether what ``text`` means depends on ``now``."""
         return False
 
+    def indexed(self, value: Scalar) -> Scalar | None:
+        """What a field of this type holds for ``value``: the same for all that are one value to it. None: nothing."""
+        return value
+
 
 class _Objects(Kind):
     """What has fields below it, and no values: nothing is rejected, and nothing equal."""
@@ -116,6 +120,9 @@ class _Texts(Kind):
         compare = _COMPARE[op]
         return lambda value: compare(text_of(value), bound)
 
+    def indexed(self, value: Scalar) -> Scalar | None:
+        return text_of(value)
+
 
 class _Caseless(_Texts):
     """Texts compared as a whole, all in lower case."""
@@ -137,6 +144,9 @@ class _Caseless(_Texts):
 
     def bounded(self, op: RangeOperator, bound: str, now: int = 0) -> ValueTest | None:
         return _lowered(super().bounded(op, bound.lower()))
+
+    def indexed(self, value: Scalar) -> Scalar | None:
+        return text_of(value).lower()
 
 
 class _Unknown(_Texts):
@@ -170,6 +180,9 @@ class _Unknown(_Texts):
             return compare(value, number)
 
         return test
+
+    def indexed(self, value: Scalar) -> Scalar | None:
+        return value
 
 
 class _Words(Kind):
@@ -212,6 +225,10 @@ class _Internet(Kind):
     def bounded(self, op: RangeOperator, bound: str, now: int = 0) -> ValueTest | None:
         return _converted(_indexed_address, op, address_of(bound))
 
+    def indexed(self, value: Scalar) -> Scalar | None:
+        address = _indexed_address(value)
+        return None if address is None else spelt(address)
+
 
 class _Whole(Kind):
     """Whole numbers."""
@@ -237,6 +254,9 @@ class _Whole(Kind):
         down, up = around  # x > 1.5 is x > 1, and x >= 1.5 is x >= 2
         return _converted(indexed_whole, op, down if op in (">", "<=") else up)
 
+    def indexed(self, value: Scalar) -> Scalar | None:
+        return indexed_whole(value)
+
 
 class _Fractional(Kind):
     """Floating-point numbers."""
@@ -250,6 +270,9 @@ class _Fractional(Kind):
     def bounded(self, op: RangeOperator, bound: str, now: int = 0) -> ValueTest | None:
         return _converted(indexed_double, op, double_of(bound))
 
+    def indexed(self, value: Scalar) -> Scalar | None:
+        return indexed_double(value)
+
 
 class _Booleans(Kind):
     """True and false."""
@@ -262,6 +285,9 @@ class _Booleans(Kind):
 
     def bounded(self, op: RangeOperator, bound: str, now: int = 0) -> ValueTest | None:
         return _converted(_boolean, op, _boolean(bound))
+
+    def indexed(self, value: Scalar) -> Scalar | None:
+        return _boolean(value)
 
 
 class _Dates(Kind):

@@ -2,7 +2,7 @@ import pytest
 from msgspec.structs import replace
 
 from firstseen.detect.law import Occurrence
-from firstseen.detect.matches import Moment, history_of, identity_of, law_of, occurrence_of, terms_of
+from firstseen.detect.matches import Moment, counted, history_of, identity_of, law_of, occurrence_of, terms_of
 from firstseen.detect.new_terms import NewTermsLaw
 from firstseen.detect.suppression import SuppressionLaw
 from firstseen.detect.threshold import ThresholdLaw
@@ -73,6 +73,20 @@ def test_an_event_is_dated_by_the_rule_s_clock_and_adds_the_values_that_are_coun
     assert occurrence_of(rule(NEWS), dated, Moment(arrival=9, entry=7), "e") == Occurrence(9, "e")
     assert occurrence_of(rule(NEWS), dated, PAST, "e") == Occurrence(1_000, "e")
     assert occurrence_of(rule(NEWS), view(), PAST, "e") == Occurrence(7, "e")
+
+
+def test_a_value_is_one_term_however_it_is_spelt() -> None:
+    by_address = NewTerms(("source.ip", "destination.port"), "10d", 10 * DAY_MS, 9 * DAY_MS)
+    spellings = [("192.0.2.7", 443), ("::ffff:192.0.2.7", "443"), ("192.0.2.7", 443.0)]
+    counting = Threshold(("source.ip",), 3, Cardinality("event.code", 2))
+
+    for address, port in spellings:
+        event = view(source={"ip": address}, destination={"port": port})
+        assert terms_of(rule(by_address), event) == ([("192.0.2.7", 443)], 0)
+    odd = view(source={"ip": ["not-an-ip", "2001:DB8:0:0::1"]}, destination={"port": "443"})
+    assert terms_of(rule(by_address), odd).terms == [("2001:db8::1", 443)]
+    assert terms_of(rule(counting), view(source={"ip": "not-an-ip"})).terms == []
+    assert counted(rule(counting), view(event={"code": [4625, "4625", "x"]})) == ("4625", "4625", "x")
 
 
 def test_nothing_happens_after_it_came() -> None:

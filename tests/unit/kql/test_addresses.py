@@ -4,12 +4,18 @@ import ipaddress
 
 import pytest
 
-from firstseen.kql.addresses import Networks, address_of, network_of, range_of
+from firstseen.kql.addresses import Networks, address_of, network_of, range_of, spelt
 
 
 def test_an_ipv4_address_is_the_ipv6_address_that_maps_it():
     assert address_of("192.0.2.1") == address_of("::ffff:192.0.2.1") == address_of("::FFFF:c000:201")
     assert address_of("192.0.2.1") != address_of("::192.0.2.1")
+
+
+@pytest.mark.parametrize("address", ["192.0.2.7", "0.0.0.0", "2001:db8::1", "::", "::1", "ffff:ffff::ffff"])
+def test_each_address_has_one_spelling(address):
+    assert spelt(address_of(address)) == address
+    assert spelt(address_of("::ffff:192.0.2.7")) == "192.0.2.7"
 
 
 def test_the_spellings_of_an_ipv6_address_are_one():

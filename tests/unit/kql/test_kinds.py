@@ -52,3 +52,23 @@ def test_a_type_never_heard_of_is_unknown():
 def test_among_several_a_rejected_one_matches_nothing():
     test = kind_of("long").among([Literal("x", quoted=True), Literal("5", quoted=True)])
     assert [value for value in (5, "5", "x", 6) if test(value)] == [5, "5"]
+
+
+@pytest.mark.parametrize(
+    ("es_type", "values", "held"),
+    [
+        ("keyword", [4625, "4625", True, 0.1, "a"], ["4625", "4625", "true", "0.1", "a"]),
+        ("flattened", [443, "x"], ["443", "x"]),
+        ("caseless", ["Ab", True], ["ab", "true"]),
+        ("ip", ["192.0.2.7", "::ffff:192.0.2.7", "2001:DB8:0:0::1", "x", 7], ["192.0.2.7"] * 2 + ["2001:db8::1"]),
+        ("long", [443, "443", 443.0, "443.7", "x", True, 2**80], [443] * 4),
+        ("float", [1, "1", 1.5, "x", True], [1.0, 1.0, 1.5]),
+        ("boolean", [True, "true", "false", "True", 1], [True, True, False]),
+        ("date", ["2026-01-01"], ["2026-01-01"]),
+        ("unknown", [1, "1", True], [1, "1", True]),
+        ("text", ["A b"], ["A b"]),
+    ],
+)
+def test_what_a_field_holds_is_the_same_for_all_spellings_of_a_value(es_type, values, held):
+    found = [each for value in values if (each := kind_of(es_type).indexed(value)) is not None]
+    assert [(type(each), each) for each in found] == [(type(each), each) for each in held]
