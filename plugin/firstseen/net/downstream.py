@@ -192,12 +192,13 @@ class Downstream(asyncio.Protocol):
         """Write its frame; it is settled by its ack, or by being written where there are no acks."""
         frame = self._target.form(parcel.frame)
         self._queued += frame.size
-        if not len(self._unsettled):
-            self._progress_s = self._loop.time()
+        is_oldest = not len(self._unsettled)
         self._unsettled.add(_Sent(parcel, self._queued), frame.chunk)
         if self._transport is None or self._transport.is_closing():
             return
         self._transport.writelines(frame.pieces if len(frame.pieces) <= MOST_PIECES else (b"".join(frame.pieces),))
+        if is_oldest:
+            self._note_progress()
         if not self._target.require_ack:
             self._settle_written()
         elif self._timer is None:
@@ -272,7 +273,7 @@ class Downstream(asyncio.Protocol):
             raise ProtocolError("an ack before its chunk was sent")
         self._unsettled.acked(chunk_id)
         if sent is oldest:
-            self._progress_s = self._loop.time()
+            self._note_progress()
         self._settled(sent.parcel)
 
     def _settle_written(self) -> None:
@@ -284,6 +285,12 @@ class Downstream(asyncio.Protocol):
         """Bytes that are with the kernel."""
         return self._queued - (self._transport.get_write_buffer_size() if self._transport else 0)
 
+    def _note_progress(self) -> None:
+        """The oldest frame is another one, or more of its bytes are gone."""
+        oldest = self._unsettled.oldest()
+        self._carried = 0 if oldest is None else min(self._handed_over(), oldest.end)
+        self._progress_s = self._loop.time()
+
     def _check_progress(self) -> None:
         """Give the connection up when the oldest frame made no progress for as long as an ack may take.
 
@@ -294,10 +301,8 @@ class Downstream(asyncio.Protocol):
         oldest = self._unsettled.oldest()
         if oldest is None:
             return
-        carried = min(self._handed_over(), oldest.end)
-        if carried != self._carried:
-            self._carried = carried
-            self._progress_s = self._loop.time()
+        if min(self._handed_over(), oldest.end) != self._carried:
+            self._note_progress()
         left_s = self._progress_s + self._target.ack_timeout_s - self._loop.time()
         if left_s <= 0:
             self._fail(f"no ack within {self._target.ack_timeout_s:g}s")

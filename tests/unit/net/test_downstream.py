@@ -287,11 +287,15 @@ def test_no_progress_for_as_long_as_an_ack_may_take() -> None:
 
         settled = Settled()
         async with downstream(script) as port:
-            connection = await connect(target(port, ack_timeout_s=0.5), settled)
+            connection = await connect(target(port, ack_timeout_s=1), settled)
             sent = [parcel("one"), parcel("two")]
+            began_s = asyncio.get_running_loop().time()
             for each in sent:
                 connection.send(each)
-            assert await lost(connection) == "no ack within 0.5s"
+            assert await lost(connection) == "no ack within 1s"
+            assert 1 <= asyncio.get_running_loop().time() - began_s < 2, (
+                "that the bytes went at once is no progress later"
+            )
             assert (settled.parcels, connection.take_unsettled()) == (sent[:1], sent[1:])
 
     run(test)
