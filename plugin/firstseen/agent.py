@@ -22,10 +22,10 @@ from firstseen.forward.content import inflates
 from firstseen.forward.repeats import Arrival, Identity, Repeats, identity
 from firstseen.logs import complain
 from firstseen.metrics import Counts, Durations
-from firstseen.net.connection import Ticket
 from firstseen.net.delivery import Delivery
 from firstseen.net.forwarder import Forwarder
 from firstseen.net.peers import Peer
+from firstseen.net.ticket import Ticket
 from firstseen.pipeline import Outcome, Pipeline
 from firstseen.quarantine import Note, Quarantine
 from firstseen.store.base import Store

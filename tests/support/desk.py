@@ -13,8 +13,8 @@ import uvloop
 
 from firstseen.forward.buffers import Pool
 from firstseen.net.clients import Clients
-from firstseen.net.connection import Ticket
 from firstseen.net.listener import Listener
+from firstseen.net.ticket import Ticket
 
 TIMEOUT_S = 60
 
@@ -46,6 +46,7 @@ class Desk:
     def refuse(self, unreadable: bool) -> None:  # as the listener calls it
         self.refused += 1
         self.unreadable += unreadable
+        self._news.set()
 
     def paused(self) -> None:
         self.pauses += 1
@@ -53,6 +54,12 @@ class Desk:
     async def has(self, count: int) -> None:
         async with asyncio.timeout(TIMEOUT_S):
             while len(self.tickets) < count:
+                self._news.clear()
+                await self._news.wait()
+
+    async def has_refused(self, count: int) -> None:
+        async with asyncio.timeout(TIMEOUT_S):
+            while self.refused < count:
                 self._news.clear()
                 await self._news.wait()
 

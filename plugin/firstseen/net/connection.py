@@ -1,8 +1,4 @@
-"""One client's connection, and the tickets of the chunks that came on it.
-
-A `Ticket` is one chunk on its way: whoever settles it says whether it is safe, and only then the sender hears of it.
-Acks leave a connection in the order in which its chunks came.
-"""
+"""One client's connection. Acks leave it in the order in which its chunks came."""
 
 from __future__ import annotations
 
@@ -12,29 +8,18 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Protocol, cast
 
-from msgspec.structs import replace
-
 from firstseen.errors import ProtocolError
 from firstseen.forward.buffers import Pool
 from firstseen.forward.handshake import ServerHandshake
-from firstseen.forward.messages import Chunk
-from firstseen.forward.server import Received, Receiver, ack
+from firstseen.forward.server import Receiver
 from firstseen.logs import event
 from firstseen.net.peers import Peer
+from firstseen.net.ticket import Ticket
 
 log = logging.getLogger(__name__)
 
 LINGER_S = 1.0
 """How long a connection that is being closed drops what its peer still sends."""
-
-CHUNK_COST = 9 << 8
-"""Bytes that a chunk on its way takes beside its own; most of the memory, where chunks are small."""
-
-LIGHT_COST = 1 << 10
-"""Bytes that one takes that only waits for another, and has given its own back."""
-
-OFFSET_COST = 8
-"""Bytes for each entry of a chunk whose place is known."""
 
 _DISCARDED = memoryview(bytearray(1 << 16))
 """Where bytes go that nobody will read."""
@@ -72,91 +57,14 @@ class Host(Protocol):
     def may_grow(self, connection: Connection, size: int) -> bool:
         """Whether the connection may take that much memory for a frame; if not, it is steered when it may."""
 
-    def grew(self, connection: Connection) -> None:
-        """The frame that the connection may have waited for memory for is there."""
+    def waits_no_more(self, connection: Connection) -> None:
+        """The connection needs no more memory for its frame, which is there, or does not go on."""
 
     def refused(self, peer: Peer, tag: str | None, reason: str, *, unreadable: bool = False) -> None:
         """A connection has to close because of what its peer sent, which may be no message, or did not."""
 
     def cut_short(self, peer: Peer, tag: str | None) -> None:
         """A client ended its connection inside of a message."""
-
-
-class Ticket:
-    """One chunk from one connection, until it is settled, exactly once."""
-
-    __slots__ = ("_connection", "_extra", "_light", "_received", "safe")
-
-    def __init__(self, connection: Connection, received: Received) -> None:
-        self._connection = connection
-        self._received = received
-        self._extra = 0
-        self._light = False
-        self.safe: bool | None = None
-
-    @property
-    def chunk(self) -> Chunk:
-        """The chunk; its bytes may be read until the ticket is settled."""
-        return self._received.chunk
-
-    @property
-    def peer(self) -> Peer:
-        """Who sent it."""
-        return self._connection.peer
-
-    @property
-    def source(self) -> Hashable:
-        """What it came on, or what that goes on with (`follow`); chunks of one source keep their order."""
-        return self._connection.source
-
-    def follow(self, earlier: Ticket) -> None:
-        """It is the same chunk as that one: what comes behind it, on a new connection, may not overtake that."""
-        self._connection.source = earlier.source
-
-    @property
-    def cost(self) -> int:
-        """Bytes of memory that it takes until it is settled."""
-        if self._light:
-            return LIGHT_COST + len(self.chunk.tag) + len(self.chunk.options.chunk or b"")
-        return self.chunk.size + CHUNK_COST + OFFSET_COST * len(self.chunk.offsets) + self._extra
-
-    @property
-    def extra(self) -> int:
-        """Bytes that it takes beside the chunk's own."""
-        return self._extra
-
-    def weighs(self, more: int) -> None:
-        """It takes so many bytes more: content that was inflated, and goes on so."""
-        self._extra += more
-        self._connection.host.weighs(more)
-
-    def lighten(self) -> None:
-        """Give its memory back: nobody will read the chunk's bytes, and only its ack is waited for."""
-        before = self.cost
-        self._light = True
-        chunk, slab = self._received.chunk, self._received.slab
-        slab.release()
-        # Memory is free when nobody has it any more, whatever its slab says.
-        self._received = Received(replace(chunk, data=b"", offsets=()), slab)
-        self._connection.host.weighs(self.cost - before)
-
-    def settle(self, *, safe: bool) -> None:
-        """The chunk is delivered and what it changed is durable (``safe``), or it will not be: then it is never acked.
-
-        The sender of a chunk that is not safe loses its connection, and so learns that it must send it again.
-        """
-        if self.safe is not None:
-            raise AssertionError("a ticket is settled once")
-        self.safe = safe
-        if not self._light:
-            self._received.slab.release()
-        self._connection.settled(safe=safe)
-
-    @property
-    def reply(self) -> bytes | None:
-        """The ack, if the sender asked for one."""
-        chunk_id = self._received.chunk.options.chunk
-        return None if chunk_id is None else ack(chunk_id)
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -174,7 +82,8 @@ class Connection(asyncio.BufferedProtocol):
         self._progress_s = self._began_s = self._loop.time()
         self._finishing = False
         self._ended = False
-        self._choked = False
+        self._choking: asyncio.TimerHandle | None = None
+        self._replied = self._read_by_peer = 0
         self._reading = False
         self._turn: asyncio.Handle | None = None
         self._watch: asyncio.TimerHandle | None = None
@@ -214,7 +123,7 @@ class Connection(asyncio.BufferedProtocol):
             self.host.took(ticket)
         if not self._receiver.inside_frame:
             self._began_s = self._loop.time()
-            self.host.grew(self)
+            self.host.waits_no_more(self)
         if self._receiver.error is not None and not self._finishing:
             self._refuse(self._receiver.error, unreadable=True)
 
@@ -251,13 +160,33 @@ class Connection(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         """The client does not read its acks: it has to before it may send more."""
-        self._choked = True
+        self._read_by_peer = self._gone()
+        self._choking = self._loop.call_later(self.host.frame_timeout_s, self._check_reading)
         self.steer()
 
     def resume_writing(self) -> None:
         """The client read its acks."""
-        self._choked = False
+        if self._choking is not None:
+            self._choking.cancel()
+            self._choking = None
         self.steer()
+
+    def _check_reading(self) -> None:
+        """Give the client up where it reads none of its acks: they take memory that nothing else is counted for."""
+        if self._transport is None:
+            return
+        before, self._read_by_peer = self._read_by_peer, self._gone()
+        limit_s = self.host.frame_timeout_s
+        if self._read_by_peer > before:
+            self._choking = self._loop.call_later(limit_s, self._check_reading)
+            return
+        self.host.refused(self.peer, None, f"its acks were not read for {limit_s:g}s (input.frame_timeout)")
+        self.abort()
+
+    def _gone(self) -> int:
+        """Bytes of acks that are with the kernel, or further."""
+        waiting = 0 if self._transport is None else self._transport.get_write_buffer_size()
+        return self._replied - waiting
 
     def eof_received(self) -> bool:
         """The client will send no more, but may still wait for acks; not so under TLS, which ends as a whole."""
@@ -276,11 +205,11 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone; chunks on their way go on, nobody hears of them."""
         self._transport = None
-        for timer in (self._lingering, self._watch):
+        for timer in (self._lingering, self._watch, self._choking):
             if timer is not None:
                 timer.cancel()
         self._receiver.close()
-        self.host.grew(self)
+        self.host.waits_no_more(self)
         self.host.closed(self)
 
     def settled(self, *, safe: bool) -> None:
@@ -294,6 +223,7 @@ class Connection(asyncio.BufferedProtocol):
             if not ticket.safe:
                 self._close()
             elif self._transport is not None and self._lingering is None and ticket.reply is not None:
+                self._replied += len(ticket.reply)
                 self._transport.write(ticket.reply)
         self._progress_s = self._loop.time()
         if self._finishing and not self._tickets:
@@ -336,6 +266,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is None or self._lingering is not None:
             return
         reading = self._may_go_on()
+        if self._finishing or self._choking is not None:
+            self.host.waits_no_more(self)  # or others would wait behind it for as long as it stands still
         if reading and self._receiver.has_more:
             if self._turn is None:
                 self._turn = self._loop.call_soon(self._go_on)
@@ -349,7 +281,7 @@ class Connection(asyncio.BufferedProtocol):
         self._reading = reading
 
     def _may_go_on(self) -> bool:
-        stopped = self._transport is None or self._finishing or self._choked
+        stopped = self._transport is None or self._finishing or self._choking is not None
         return not stopped and not self.host.paused and self._may_grow()
 
     def _may_grow(self) -> bool:

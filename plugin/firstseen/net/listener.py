@@ -18,10 +18,11 @@ from firstseen.forward.handshake import ServerHandshake
 from firstseen.logs import complain, event
 from firstseen.net import tcpsocket, unixsocket
 from firstseen.net.clients import Clients
-from firstseen.net.connection import Connection, Ticket
+from firstseen.net.connection import Connection
 from firstseen.net.heartbeat import Heartbeat
 from firstseen.net.peers import Peer, in_brackets
 from firstseen.net.secure import SecureServer
+from firstseen.net.ticket import Ticket
 
 log = logging.getLogger(__name__)
 
@@ -193,7 +194,7 @@ class Listener:
         self._growing[connection] = None
         return connection is next(iter(self._growing)) or self.pool.has_room(size)
 
-    def grew(self, connection: Connection) -> None:
+    def waits_no_more(self, connection: Connection) -> None:
         """Called by a connection."""
         if self._growing and connection in self._growing:
             del self._growing[connection]

@@ -1,6 +1,6 @@
 import asyncio
 import os
-import tracemalloc
+import socket
 from pathlib import Path
 
 import msgpack
@@ -9,6 +9,8 @@ import pytest
 from firstseen.forward.buffers import Pool
 from firstseen.forward.handshake import ClientHandshake, ClientKeys, ServerHandshake, ServerKeys
 from firstseen.forward.server import MOST_FOUND
+from firstseen.net.connection import Connection
+from firstseen.net.listener import Listener
 from firstseen.net.tls import client_context, server_context
 from support.authority import Authority
 from support.desk import ack, connect, listening, message, read, read_to_end, run, turns
@@ -87,36 +89,6 @@ def test_a_half_closed_connection_still_gets_its_acks() -> None:
     run(test)
 
 
-def test_a_chunk_whose_sender_is_gone_can_be_settled() -> None:
-    async def test() -> None:
-        async with listening() as (listener, desk, port):
-            _, writer = await connect(port, message("a"))
-            await desk.has(1)
-            writer.transport.abort()
-            await turns()
-            desk.tickets[0].settle(safe=True)
-            assert await listener.drain(1)
-
-    run(test)
-
-
-def test_a_ticket_is_settled_once() -> None:
-    async def test() -> None:
-        async with listening() as (_, desk, port):
-            _, writer = await connect(port, message("a"))
-            await desk.has(1)
-            desk.tickets[0].settle(safe=True)
-            try:
-                desk.tickets[0].settle(safe=True)
-            except AssertionError:
-                pass
-            else:
-                raise AssertionError("settled twice")
-            writer.close()
-
-    run(test)
-
-
 def test_a_flood_of_small_chunks_does_not_keep_others_waiting() -> None:
     async def test() -> None:
         async with listening(max_in_flight=1 << 24) as (_, desk, port):
@@ -181,6 +153,87 @@ def test_a_frame_that_comes_slowly_may_not_keep_others_waiting_for_memory() -> N
             assert desk.refused == 1
             writer.close()
             dribble.close()
+
+    run(test)
+
+
+async def deaf(port: int, data: bytes) -> socket.socket:
+    """A client that sends this and reads nothing."""
+    loop = asyncio.get_running_loop()
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.setblocking(False)
+    await loop.sock_connect(client, ("127.0.0.1", port))
+    await loop.sock_sendall(client, data)
+    return client
+
+
+MANY_ACKS = [f"{number:060000}" for number in range(100)]
+"""Ids whose acks are more than what the kernel holds of them."""
+
+
+def test_who_does_not_read_its_acks_is_given_up() -> None:
+    async def test() -> None:
+        async with listening(1 << 26, frame_timeout_s=0.3) as (listener, desk, port):
+            client = await deaf(port, b"".join(map(message, MANY_ACKS)))
+            await desk.has(len(MANY_ACKS))
+            for ticket in desk.tickets:
+                ticket.settle(safe=True)
+            await desk.has_refused(1)
+            await listener.drain(1)
+            assert listener.in_flight == 0
+            client.close()
+
+    run(test)
+
+
+def test_who_reads_its_acks_late_is_waited_for() -> None:
+    async def test() -> None:
+        async with listening(1 << 26, frame_timeout_s=0.5) as (_, desk, port):
+            client = await deaf(port, b"".join(map(message, MANY_ACKS)))
+            await desk.has(len(MANY_ACKS))
+            for ticket in desk.tickets:
+                ticket.settle(safe=True)
+            expected = sum(len(ack(each)) for each in MANY_ACKS)
+            got = 0
+            for part in (expected // 3, 2 * expected // 3, expected):
+                await asyncio.sleep(0.3)
+                while got < part:
+                    got += len(await asyncio.get_running_loop().sock_recv(client, 1 << 20))
+            assert (got, desk.refused) == (expected, 0)
+            await asyncio.sleep(0.7)
+            assert desk.refused == 0
+            client.close()
+
+    run(test)
+
+
+@pytest.mark.parametrize("stands", ["pause_writing", "finish"])
+def test_who_does_not_go_on_keeps_nobody_waiting_for_memory(monkeypatch: pytest.MonkeyPatch, stands: str) -> None:
+    connections: list[Connection] = []
+    opened = Listener.opened
+
+    def noted(listener: Listener, connection: Connection) -> None:
+        connections.append(connection)
+        opened(listener, connection)
+
+    monkeypatch.setattr(Listener, "opened", noted)
+
+    async def test() -> None:
+        async with listening(1 << 26, pool=Pool(limit=1 << 17), frame_timeout_s=60) as (listener, desk, port):
+            large = message("large", "x" * 900_000)
+            _, first = await connect(port, message("a") + large[:400_000])
+            await desk.has(1)
+            await asyncio.sleep(0.1)  # there is no event for a half frame
+            assert listener.is_short
+            _, waiting = await connect(port, message("waits", "y" * 150_000))
+            await asyncio.sleep(0.1)
+            assert len(desk.tickets) == 1, "somebody else is before it"
+            getattr(connections[0], stands)()
+            await desk.has(2)
+            assert desk.tickets[1].chunk.options.chunk == msgpack.packb("waits")
+            for each in (first, waiting):
+                each.transport.abort()
 
     run(test)
 
@@ -329,57 +382,5 @@ def test_large_frames_that_come_at_once_are_received_one_after_the_other() -> No
             for reader, writer in peers:
                 assert await read(reader, len(ack("c"))) == ack("c")
                 writer.close()
-
-    run(test)
-
-
-def test_a_ticket_that_is_made_light_weighs_next_to_nothing() -> None:
-    async def test() -> None:
-        one = message("c", "x" * 10_000)
-        async with listening(max_in_flight=3 * len(one)) as (_, desk, port):
-            reader, writer = await connect(port)
-            for number in range(10):
-                writer.write(one)
-                await desk.has(number + 1)
-                desk.tickets[number].lighten()
-            assert desk.pauses == 0
-            for ticket in desk.tickets:
-                ticket.settle(safe=True)
-            await read(reader, 10 * len(ack("c")))
-            writer.close()
-
-    run(test)
-
-
-def test_the_memory_of_a_ticket_that_is_made_light_is_free() -> None:
-    async def test() -> None:
-        async with listening(pool=Pool(spare_bytes=0)) as (_, desk, port):
-            _, writer = await connect(port)
-            tracemalloc.start()
-            try:
-                for number in range(20):
-                    writer.write(message("c", "x" * 200_000))
-                    await desk.has(number + 1)
-                    desk.tickets[number].lighten()
-                taken, _ = tracemalloc.get_traced_memory()
-            finally:
-                tracemalloc.stop()
-            assert taken < 1 << 20
-            assert {ticket.chunk.tag for ticket in desk.tickets} == {"app"}
-            writer.close()
-
-    run(test)
-
-
-def test_what_was_inflated_counts_as_on_its_way() -> None:
-    async def test() -> None:
-        async with listening(max_in_flight=100_000) as (listener, desk, port):
-            _, writer = await connect(port, message("c"))
-            await desk.has(1)
-            desk.tickets[0].weighs(100_000)
-            assert (listener.paused, desk.pauses) == (True, 1)
-            desk.tickets[0].settle(safe=True)
-            assert not listener.paused
-            writer.close()
 
     run(test)
