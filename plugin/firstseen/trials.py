@@ -6,23 +6,25 @@ The clock is that of past logs: each event's own time. Nothing is kept.
 from __future__ import annotations
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import msgspec
 from msgspec import Struct
 
 from firstseen.detect.matches import Moment
 from firstseen.engine import Engine
-from firstseen.eventfiles import encode_object
+from firstseen.eventfiles import decode_object, encode_object
 from firstseen.metrics import Counts
+from firstseen.record.digest import is_digest
 from firstseen.record.instant import iso
-from firstseen.record.view import views
+from firstseen.record.source import Source
+from firstseen.record.view import View, contents
 from firstseen.rules.ruleset import RuleSet
-from firstseen.rules.testing import Record, RuleTest, Step, put
+from firstseen.rules.testing import Record, RuleTest, Step, take
 from firstseen.store.lmdb import LmdbStore
 
 EPOCH_MS = round(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)
@@ -51,12 +53,13 @@ def run_test(rules: RuleSet, test: RuleTest) -> Sequence[Mismatch]:
 
 
 class _Trial:
-    """One test on its way; ``now_ms`` is the time of the last event."""
+    """One test on its way: the time of the last event, and the ids that the events of each record had when it came."""
 
     def __init__(self, rules: RuleSet, store: LmdbStore) -> None:
         self._store = store
         self._engine = Engine(rules, store, Counts(), lambda: EPOCH_MS)
         self._now_ms: int | None = None
+        self._ids: dict[str, Sequence[str]] = {}
         self._events = 0
 
     def run(self, test: RuleTest) -> Iterator[Mismatch]:
@@ -73,19 +76,34 @@ class _Trial:
         if start_ms is None:
             before_ms = EPOCH_MS if self._now_ms is None else self._now_ms
             start_ms = before_ms + (step.after_ms or 0)
+        written = [json.dumps(record, sort_keys=True) for record in step.records]
         for turn in range(step.repeat):
-            for record in step.records:
-                stamped = msgspec.json.decode(encode_object(record))
-                own_ms = _time_of(stamped)
+            for record, text in zip(step.records, written, strict=True):
+                stamped = decode_object(encode_object(record))
+                found = contents(stamped)
+                own_ms = next((ms for view in reversed(found.views) if (ms := _time_of(view)) is not None), None)
                 if own_time and own_ms is not None:
                     self._now_ms = own_ms
                 else:
                     self._now_ms = start_ms + turn * step.every_ms
-                    _stamp(stamped, self._now_ms)
-                if not step.same:
-                    self._events += 1
-                    _number(stamped, self._events)
+                    for view in found.views:
+                        _stamp(view, self._now_ms)
+                self._ids[text] = self._ids_of(found.views, self._ids.get(text), step)
+                for view, event_id in zip(found.views, self._ids[text], strict=True):
+                    _replace(view, "eventID" if view.kind == "cloudtrail" else "event.id", event_id)
+                if found.key is not None:
+                    stamped[found.key] = encode_object(found.said).decode()
                 yield stamped
+
+    def _ids_of(self, views: Sequence[View], before: Sequence[str] | None, step: Step) -> Sequence[str]:
+        """The ids of the events of a record, which had the ids ``before`` when it came before."""
+        if not step.same:
+            return [self._new_id() for _ in views]
+        return [view.event_id or self._new_id() for view in views] if before is None else before
+
+    def _new_id(self) -> str:
+        self._events += 1
+        return f"00000000-0000-4000-8000-{self._events:012}"
 
     def _labels(self, record: Record) -> Sequence[Mapping[str, Any]]:
         raw = encode_object(record)
@@ -95,20 +113,27 @@ class _Trial:
         return inspection.labels
 
 
-def _time_of(record: Record) -> int | None:
-    return next((view.timestamp_ms for view in views(record) if view.timestamp_ms is not None), None)
+def _time_of(view: View) -> int | None:
+    return view.ingested_ms if view.timestamp_ms is None else view.timestamp_ms
 
 
-def _stamp(record: Record, time_ms: int) -> None:
-    put(record, "eventTime" if _is_cloudtrail(record) else "@timestamp", iso(time_ms))
+def _stamp(view: View, time_ms: int) -> None:
+    """Let the event happen at this time; what lies between that and its ingestion stays."""
+    own_ms, ingested_ms = _time_of(view), view.ingested_ms
+    if own_ms is not None and ingested_ms is not None:
+        _replace(view, "event.ingested", iso(time_ms + ingested_ms - own_ms))
+    name = "@timestamp"
+    if view.kind == "cloudtrail":
+        name = "digestEndTime" if is_digest(Source(view.record)) else "eventTime"
+    _replace(view, name, iso(time_ms))
 
 
-def _number(record: Record, number: int) -> None:
-    put(record, "eventID" if _is_cloudtrail(record) else "event.id", f"00000000-0000-4000-8000-{number:012}")
-
-
-def _is_cloudtrail(record: Record) -> bool:
-    return any(view.kind == "cloudtrail" for view in views(record))
+def _replace(view: View, name: str, value: str) -> None:
+    """Change what ``view`` reads under ``name``, however that is spelt; ``view`` itself may not notice."""
+    record = cast(Record, view.record)
+    while take(record, name):
+        pass
+    record[name] = value
 
 
 def _compared(step: Step, labels: Sequence[Mapping[str, Any]]) -> Mismatch | None:

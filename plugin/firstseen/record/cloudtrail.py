@@ -91,6 +91,11 @@ class CloudTrailView:
         return self._names
 
     @property
+    def record(self) -> Mapping[object, object]:
+        """What is read."""
+        return self._source.record
+
+    @property
     def event_id(self) -> str | None:
         """``eventID``."""
         value = self._source.record.get("eventID")

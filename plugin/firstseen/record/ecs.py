@@ -48,6 +48,11 @@ class EcsView:
         return self._names
 
     @property
+    def record(self) -> Mapping[object, object]:
+        """What is read."""
+        return self._record
+
+    @property
     def event_id(self) -> str | None:
         """``event.id``, where it is a text."""
         return next((value for value in self.values("event.id") if isinstance(value, str) and value), None)

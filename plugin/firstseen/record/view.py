@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -59,6 +59,10 @@ class View(Fields, Protocol):
         """How the record is read."""
 
     @property
+    def record(self) -> Record:
+        """What is read: the record, a map in it, or one in what its text says."""
+
+    @property
     def event_id(self) -> str | None:
         """What identifies the event: CloudTrail's ``eventID``, or ``event.id``."""
 
@@ -74,6 +78,14 @@ class View(Fields, Protocol):
         """The event as a nested ECS document."""
 
 
+class Contents(NamedTuple):
+    """The events of a record. Where a text holds them, it lies under ``key``, and ``said`` is what it says, decoded."""
+
+    views: Sequence[View]
+    key: str | None = None
+    said: object = None
+
+
 def views(
     record: object, mode: Mode = "auto", enrichment: Enrichment = UNENRICHED, *, bounded: bool = False
 ) -> Sequence[View]:
@@ -87,12 +99,19 @@ def views(
         return ()
     if mode != "ecs" and _is_bare(record):
         return (CloudTrailView(record, enrichment),)
+    return contents(record, mode, enrichment, bounded=bounded).views
+
+
+def contents(
+    record: Mapping[Any, Any], mode: Mode = "auto", enrichment: Enrichment = UNENRICHED, *, bounded: bool = False
+) -> Contents:
+    """The same as `views`, and where they lie, for whoever changes them there. Raises `RecordError` as it does."""
     if bounded:
         _check_bounds(record, mode)
     own = _own_views(record, mode, enrichment)
-    if own is None:
-        return next(_views_in_text(record, mode, enrichment, bounded=bounded), [_other(record, mode, enrichment)])
-    return own
+    if own is not None:
+        return Contents(own)
+    return next(_in_text(record, mode, enrichment, bounded=bounded), Contents([_other(record, mode, enrichment)]))
 
 
 _ENVELOPING: Final = frozenset(("Records", b"Records", "detail", b"detail"))
@@ -180,18 +199,19 @@ def _own_views(record: Record, mode: Mode, enrichment: Enrichment) -> Sequence[V
     return [CloudTrailView(record, enrichment)] if _is_cloudtrail(record) else None
 
 
-def _views_in_text(record: Record, mode: Mode, enrichment: Enrichment, *, bounded: bool) -> Iterator[Sequence[View]]:
+def _in_text(record: Record, mode: Mode, enrichment: Enrichment, *, bounded: bool) -> Iterator[Contents]:
     """The events of each text of ``record`` that holds some and may stand for the record."""
     for key in _TEXT_KEYS:
         inner: list[View] = []
-        objects = _parsed(_get(record, key))
+        said = _parsed(_get(record, key))
+        objects = _objects(said)
         if bounded and sum(map(_most_events, objects)) > MAX_EVENTS:
             raise _too_many_events()
         for parsed in objects:
             own = _own_views(parsed, mode, enrichment)
             inner.extend([_other(parsed, mode, enrichment)] if own is None else own)
         if inner and _may_replace(record, inner, mode):
-            yield inner
+            yield Contents(inner, key, said)
 
 
 def _may_replace(record: Record, inner: Sequence[View], mode: Mode) -> bool:
@@ -223,16 +243,18 @@ def _get(record: Record, key: str) -> object:
     return record[key] if key in record else record.get(key.encode())
 
 
-def _parsed(value: object) -> list[Record]:
-    """The object, or the objects of the array, whose JSON ``value`` is; empty where it is something else."""
+def _parsed(value: object) -> object:
+    """The object or the array whose JSON ``value`` is; None where it is something else."""
     text = text_of(value)
     text = "" if text is None else text.lstrip("\ufeff \t\r\n")
-    if not text.startswith(("{", "[")):
-        return []
-    decoded = _decoded(text)
-    if isinstance(decoded, dict):
-        return [decoded]
-    return [element for element in decoded if isinstance(element, dict)] if isinstance(decoded, list) else []
+    return _decoded(text) if text.startswith(("{", "[")) else None
+
+
+def _objects(said: object) -> list[Record]:
+    """``said`` where it is an object, the objects in it where it is an array."""
+    if isinstance(said, dict):
+        return [said]
+    return [element for element in said if isinstance(element, dict)] if isinstance(said, list) else []
 
 
 def _decoded(text: str) -> object:

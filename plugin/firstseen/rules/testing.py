@@ -15,7 +15,8 @@
     alerts = [{values = ["…"], severity = "high"}]      # or what each of them says, in part
 
 An event that is used twice is another one each time: it gets an id of its own, unless ``same = true`` says that it is
-the very event. One may come often: ``repeat = 30, every = "1s"``. Here files are read; `firstseen.trials` runs them.
+the very event that came before. One may come often: ``repeat = 30, every = "1s"``. Here files are read;
+`firstseen.trials` runs them.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ class Step(Struct, frozen=True):
     """Records that come one after the other, ``repeat`` times, ``every_ms`` apart; and what they come to in all.
 
     ``at_ms`` is when the first one comes, ``after_ms`` how long after the step before; with neither it keeps its own
-    time. ``same`` leaves its id as it is. ``line`` is where it stands in the file.
+    time. With ``same`` each has the id that it had when it came before in the test; one that did not keeps its own.
+    ``line`` is where it stands in the file.
     """
 
     records: Sequence[Record]
@@ -123,7 +125,12 @@ class _Reader:
             self.file.fault("no [[test]] in this file", "test")
         for path in tests:
             self._known(path, _TEST_KEYS)
-            steps = [self._step(each, named) for each in self.file.tables(*path, "event")]
+            steps: list[Step] = []
+            for each in self.file.tables(*path, "event"):
+                step = self._step(each, named)
+                if step.same and step.repeat == 1 and steps and not _came(step.records, steps):
+                    self.file.fault("no event of this test that says just this came before", *each, "same")
+                steps.append(step)
             if not steps:
                 self.file.fault("a test needs an [[test.event]]", *path)
             yield RuleTest(self.file.text(*path, "name"), self._line(path), steps)
@@ -210,7 +217,7 @@ class _Reader:
         try:
             value = json.loads(text)
         except ValueError:
-            lines = [line for line in text.splitlines() if line.strip()]
+            lines = [line for line in text.split("\n") if line.strip()]  # JSON may hold all other ends of lines
             try:
                 value = [json.loads(line) for line in lines]
             except ValueError as error:
@@ -273,6 +280,10 @@ class _Reader:
             return round(aware.timestamp() * 1000)
         self.file.fault(f"expected a date and time, such as 2026-09-21T08:00:00Z, got {in_words(value)}", *at)
         return None
+
+
+def _came(records: Sequence[Record], before: Sequence[Step]) -> bool:
+    return all(any(record in step.records for step in before) for record in records)
 
 
 def put(record: Record, dotted: str, value: object) -> None:

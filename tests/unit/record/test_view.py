@@ -10,6 +10,7 @@ from firstseen.record.enrichment import UNENRICHED
 from firstseen.record.view import (
     MAX_EVENTS,
     MAX_TEXT_CONTAINERS,
+    contents,
     is_verbatim,
     keys_before,
     reads_of,
@@ -37,6 +38,19 @@ def test_bytes_are_as_good_as_text(mode):
     assert actions({b"Records": [event]}, mode) == ["GetCallerIdentity"]
     assert actions({b"source": b"s", b"detail-type": b"t", b"detail": event}, mode) == ["GetCallerIdentity"]
     assert actions({b"log": json.dumps(EVENT).encode()}, mode) == ["GetCallerIdentity"]
+
+
+def test_where_the_events_lie():
+    listed = {"Records": [EVENT, EVENT]}
+    assert [view.record for view in contents(EVENT).views] == [EVENT]
+    assert [view.record is EVENT for view in contents(listed).views] == [True, True]
+    assert (contents(listed).key, contents({"message": "text"}).key) == (None, None)
+
+    in_text = contents({"message": json.dumps([listed, 1])})
+
+    assert (in_text.key, in_text.said) == ("message", [listed, 1])
+    in_text.views[1].record["eventName"] = "Other"
+    assert in_text.said[0]["Records"][1]["eventName"] == "Other"
 
 
 def test_text_that_is_no_utf8():

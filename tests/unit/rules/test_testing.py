@@ -99,6 +99,33 @@ def test_files_of_events_may_have_many(tmp_path: Path, text: str) -> None:
     assert test.steps[0].records == [{"a": 1}, {"a": 2}]
 
 
+def test_lines_of_events_end_where_json_cannot_go_on(tmp_path: Path) -> None:
+    written(tmp_path, '{"a": "x\u2028y\x85z"}\r\n{"a": 2}\n', "events.json")
+
+    (test,) = read(tmp_path, ONE.format('file = "events.json"')).tests
+
+    assert test.steps[0].records == [{"a": "x\u2028y\x85z"}, {"a": 2}]
+
+
+SAME = "[[test]]\nname = 'n'\nevent = [{record = {a = 1}}, {record = {b = 1}}, {EVENT, same = true}]"
+
+
+@pytest.mark.parametrize(
+    "event", ["record = {a = 1}", 'json = \'[{"b": 1}, {"a": 1}]\'', "record = {c = 1}, repeat = 2"]
+)
+def test_the_same_event_came_before_or_comes_often(tmp_path: Path, event: str) -> None:
+    (test,) = read(tmp_path, SAME.replace("EVENT", event)).tests
+
+    assert [step.same for step in test.steps] == [False, False, True]
+
+
+@pytest.mark.parametrize("event", ["record = {a = 2}", "record = {a = 1}, set = {c = 1}", "json = '[{\"b\": 1}, {}]'"])
+def test_what_did_not_come_before_is_not_the_same(tmp_path: Path, event: str) -> None:
+    expected = [":3: test[0].event[2].same: no event of this test that says just this came before"]
+
+    assert problems(tmp_path, SAME.replace("EVENT", event)) == expected
+
+
 def test_another_rule_can_be_named(tmp_path: Path) -> None:
     assert read(tmp_path, "rule = '../b.toml'\n" + ONE.format("record = {a = 1}")).rule == tmp_path / "../b.toml"
 
