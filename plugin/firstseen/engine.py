@@ -269,14 +269,15 @@ class Engine:
         rule = running.rule
         # All groups are claimed, also where the first is news: the event is in each of them.
         claims = list(self._claims(running, seen))
-        if self._alerts(running, alerts=not claims or any(verdict is not Verdict.KNOWN for _, verdict in claims)):
+        news = [claim for claim, verdict in claims if verdict is not Verdict.KNOWN]
+        if self._alerts(running, alerts=bool(news) or not claims):
             named = alert_id(rule.id, (), seen.identity)
             label = match_label(
                 rule,
                 seen.view,
                 alert_id=named,
                 time_ms=seen.time_ms,
-                group=claims[0][0].terms if claims else None,
+                group=news[0].terms if news else None,
                 status=self._standing(running, named, seen.moment),
             )
             seen.add(label, *(claim for claim, _ in claims))

@@ -305,6 +305,18 @@ def test_an_alert_of_a_group_holds_back_the_others_in_it(state: Fixture) -> None
     assert (state.counts.matches, state.counts.alerts, state.counts.suppressed) == (6, 4, 2)
 
 
+def test_an_alert_tells_of_the_first_of_its_groups_that_is_news(state: Fixture) -> None:
+    engine = state.running(rule_of(EveryMatch(), Suppression(("user.name",), 300_000, missing_alone=False)))
+    users = [["a"], ["a", "b", "c"], ["c", "b"], ["c", "d"]]
+
+    labels = [
+        state.all_labels(engine, numbered(number, user={"name": names}), LIVE) for number, names in enumerate(users)
+    ]
+
+    groups = [[label["suppression"]["values"] for label in each] for each in labels]
+    assert groups == [[["a"]], [["b"]], [], [["d"]]]
+
+
 def test_without_a_field_of_the_group_a_match_can_be_an_alert_of_its_own(state: Fixture) -> None:
     engine = state.running(rule_of(EveryMatch(), Suppression(("user.name",), 300_000, missing_alone=True)))
 
