@@ -49,13 +49,14 @@ class ValueLists:
 
 def _values(file: RuleFile, path: KeyPath, source: Path, list_type: str) -> Members | Addresses | None:
     try:
-        lines = plainfile.read(source, MOST_BYTES).decode("utf-8-sig").splitlines()
+        text = plainfile.read(source, MOST_BYTES).decode("utf-8-sig")
     except OSError as error:
         file.fault(f"the list {source} cannot be read: {error.strerror}", *path)
         return None
     except UnicodeDecodeError:
         file.fault(f"the list {source} is not UTF-8", *path)
         return None
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")  # `splitlines` splits at U+2028 and others too
     values = [(number, line.strip()) for number, line in enumerate(lines, start=1)]
     values = [(number, value) for number, value in values if value and not value.startswith("#")]
     if list_type == "keyword":

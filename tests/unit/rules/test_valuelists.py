@@ -24,6 +24,12 @@ def test_a_list_of_texts(tmp_path):
     assert read(tmp_path, '{id = "a", type = "keyword"}') == (Members("a", frozenset({"x", "y z", "x#y"})), [])
 
 
+@pytest.mark.parametrize("odd", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1e"])
+def test_a_line_goes_on_to_the_end_that_editors_and_programs_give_it(tmp_path, odd):
+    (tmp_path / "a.txt").write_bytes(f"team{odd}root\r\nx\ny".encode())
+    assert read(tmp_path, '{id = "a", type = "keyword"}') == (Members("a", frozenset({f"team{odd}root", "x", "y"})), [])
+
+
 @pytest.mark.parametrize("kind", ["ip", "ip_range"])
 def test_a_list_of_addresses(tmp_path, kind):
     (tmp_path / "a.txt").write_text("192.0.2.1\n192.0.2.0/24\n192.0.2.1-192.0.2.3\n")
