@@ -20,9 +20,12 @@ from firstseen.engine import Engine
 from firstseen.eventfiles import decode_object, encode_object
 from firstseen.metrics import Counts
 from firstseen.record.digest import is_digest
+from firstseen.record.enrichment import UNENRICHED, Enrichment
 from firstseen.record.instant import iso
 from firstseen.record.source import Source
-from firstseen.record.view import View, contents
+from firstseen.record.view import View, contents, unavailable, views
+from firstseen.rules.loader import keyed
+from firstseen.rules.requirements import hindrances
 from firstseen.rules.ruleset import RuleSet
 from firstseen.rules.testing import Record, RuleTest, Step, take
 from firstseen.store.lmdb import LmdbStore
@@ -42,12 +45,12 @@ class Mismatch(Struct, frozen=True):
     actual: Sequence[Mapping[str, Any]]
 
 
-def run_test(rules: RuleSet, test: RuleTest) -> Sequence[Mismatch]:
-    """Run one test; what came otherwise than it says."""
+def run_test(rules: RuleSet, test: RuleTest, enrichment: Enrichment = UNENRICHED) -> Sequence[Mismatch]:
+    """Run one test, with what ``enrichment`` knows of addresses; what came otherwise than it says."""
     with tempfile.TemporaryDirectory(prefix="firstseen-test-") as folder:
         store = LmdbStore.open(Path(folder), MAP_SIZE, durable=False)
         try:
-            return list(_Trial(rules, store).run(test))
+            return list(_Trial(rules, store, enrichment).run(test))
         finally:
             store.close()
 
@@ -55,9 +58,10 @@ def run_test(rules: RuleSet, test: RuleTest) -> Sequence[Mismatch]:
 class _Trial:
     """One test on its way: the time of the last event, and the ids that the events of each record had when it came."""
 
-    def __init__(self, rules: RuleSet, store: LmdbStore) -> None:
+    def __init__(self, rules: RuleSet, store: LmdbStore, enrichment: Enrichment) -> None:
         self._store = store
-        self._engine = Engine(rules, store, Counts(), lambda: EPOCH_MS)
+        self._enrichment = enrichment
+        self._engine = Engine(rules, store, Counts(), lambda: EPOCH_MS, enrichment)
         self._now_ms: int | None = None
         self._ids: dict[str, Sequence[str]] = {}
         self._events = 0
@@ -65,9 +69,20 @@ class _Trial:
     def run(self, test: RuleTest) -> Iterator[Mismatch]:
         for step in test.steps:
             labels = [label for record in self._timed(step) for label in self._labels(record)]
-            mismatch = _compared(step, labels)
+            mismatch = _compared(step, labels, self._hindrance(step) if len(labels) < step.expected.count else "")
             if mismatch is not None:
                 yield mismatch
+
+    def _hindrance(self, step: Step) -> str:
+        """For lack of which fields the rule matches no event of the step, in words; empty where it is not for that."""
+        if not all(view.kind == "cloudtrail" for record in step.records for view in views(record)):
+            return ""
+
+        def lacking(field: str) -> str | None:
+            return unavailable(field, self._enrichment)
+
+        fields = {each for rule in self._engine.rules.rules for each in hindrances(rule.node, keyed(rule), lacking)}
+        return ", ".join(str(lacking(field)) for field in sorted(fields))
 
     def _timed(self, step: Step) -> Iterator[Record]:
         """The step's records as they come, each with its time and its id."""
@@ -136,11 +151,12 @@ def _replace(view: View, name: str, value: str) -> None:
     record[name] = value
 
 
-def _compared(step: Step, labels: Sequence[Mapping[str, Any]]) -> Mismatch | None:
-    """What is wrong with the ``labels`` of a step, which are compared in their order."""
+def _compared(step: Step, labels: Sequence[Mapping[str, Any]], hindrance: str) -> Mismatch | None:
+    """What is wrong with the ``labels`` of a step, which are compared in their order; why there can be none."""
     expected = step.expected
     if len(labels) != expected.count:
-        what = f"expected {_alerts(expected.count)}, got {len(labels) or 'none'}"
+        got = f"and no event of CloudTrail can match here: {hindrance}" if hindrance else f"got {len(labels) or 'none'}"
+        what = f"expected {_alerts(expected.count)}, {got}"
         return Mismatch(step.line, what, expected.said, [_told(label) for label in labels])
     actual = [_in_part(_told(label), said) for label, said in zip(labels, expected.said, strict=False)]
     if actual != list(expected.said):

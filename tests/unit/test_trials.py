@@ -242,6 +242,34 @@ def test_too_few_alerts_are_shown(tmp_path: Path) -> None:
     assert (mismatch.expected, mismatch.actual) == ([{"values": ["ada"]}, {"values": ["bob"]}], [])
 
 
+GEO = "source.geo.city_name needs a database of places (geoip.city)"
+
+
+@pytest.mark.parametrize(
+    ("query", "fields", "record", "why"),
+    [
+        ("event.action: Look and source.geo.city_name: x", ["user.name"], CLOUDTRAIL, GEO),
+        ("event.action: Look", ["user.name", "source.geo.city_name"], CLOUDTRAIL, GEO),
+        ("event.action: Look and host.name: x", ["user.name"], CLOUDTRAIL, "host.name is not a field of CloudTrail"),
+        ("event.action: Look and source.geo.city_name: x", ["user.name"], ECS, ""),
+        ("event.action: Other and not source.geo.city_name: x", ["user.name"], CLOUDTRAIL, ""),
+    ],
+)
+def test_why_no_event_can_match_is_said(tmp_path: Path, query: str, fields: list[str], record: str, why: str) -> None:
+    (mismatch,) = mismatches(tmp_path, '{use = "look", alerts = 1}', record, rule_text(query, fields))
+
+    got = f"and no event of CloudTrail can match here: {why}" if why else "got none"
+    assert mismatch.what == f"expected 1 alert, {got}"
+
+
+def test_why_nothing_can_be_counted_is_said(tmp_path: Path) -> None:
+    rule = THREE_LOOKS.replace("value = 3", 'value = 3, cardinality = [{field = "source.geo.city_name", value = 2}]')
+
+    (mismatch,) = mismatches(tmp_path, '{use = "look", repeat = 3, alerts = 1}', CLOUDTRAIL, rule)
+
+    assert mismatch.what == f"expected 1 alert, and no event of CloudTrail can match here: {GEO}"
+
+
 def test_what_an_alert_says_is_compared_in_part(tmp_path: Path) -> None:
     said = '{values = ["bob"], severity = "medium", nothing = 1}'
 

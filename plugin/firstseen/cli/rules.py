@@ -14,9 +14,11 @@ import click
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from firstseen import config
 from firstseen.cli import EXIT_CONFIG, EXIT_FAILED, rulelist
 from firstseen.cli.whichstate import reader_of, state_options
 from firstseen.errors import Problem, RuleError
+from firstseen.geoip import GeoIp, databases
 from firstseen.rules.loader import load_rules
 from firstseen.rules.rule import Status
 from firstseen.rules.testing import RuleTest, TestFile, is_test_file, load_tests
@@ -62,12 +64,17 @@ class _Outcome(Struct, frozen=True):
 
 
 @command.command("test")
+@click.option("-c", "--config", "file", type=click.Path(path_type=Path), help="Take the databases of addresses of it.")
 @click.option("--junit", type=click.Path(path_type=Path), help="Write the outcome here too, as JUnit XML.")
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True), metavar="PATH...")
 @click.pass_context
-def test_rules(ctx: click.Context, junit: Path | None, output: str, paths: tuple[Path, ...]) -> None:
-    """Run the tests in PATH: *.test.toml files, directories with such files, or rules that have one beside them."""
+def test_rules(ctx: click.Context, file: Path | None, junit: Path | None, output: str, paths: tuple[Path, ...]) -> None:
+    """Run the tests in PATH: *.test.toml files, directories with such files, or rules that have one beside them.
+
+    Without a configuration there are no databases of addresses; nothing else of it is used.
+    """
+    geoip = GeoIp() if file is None else databases(config.load(file))
     problems: list[Problem] = []
     outcomes: list[_Outcome] = []
     files = list(_test_files(paths))
@@ -75,7 +82,7 @@ def test_rules(ctx: click.Context, junit: Path | None, output: str, paths: tuple
         raise click.UsageError("no tests there: they lie beside a rule NAME.toml, in NAME.test.toml")
     for path in files:
         try:
-            outcomes += _run(load_tests(path))
+            outcomes += _run(load_tests(path), geoip)
         except RuleError as error:
             problems += error.problems
     failed = sum(bool(outcome.mismatches) for outcome in outcomes)
@@ -108,7 +115,7 @@ def _below(directory: Path) -> list[Path]:
     return sorted(Path(folder, name) for folder, _, names in os.walk(directory) for name in names if is_test_file(name))
 
 
-def _run(file: TestFile) -> Iterator[_Outcome]:
+def _run(file: TestFile, geoip: GeoIp) -> Iterator[_Outcome]:
     """Raises `RuleError` where the rule cannot be loaded, or does not run."""
     rules = load_rules([file.rule])
     for report in rules.reports:
@@ -116,7 +123,7 @@ def _run(file: TestFile) -> Iterator[_Outcome]:
             raise RuleError([Problem(report.file, None, f"the rule does not run: {report.reason}")])
     for test in file.tests:
         start = time.perf_counter()
-        mismatches = run_test(rules, test)
+        mismatches = run_test(rules, test, geoip)
         yield _Outcome(file, test, mismatches, time.perf_counter() - start)
 
 

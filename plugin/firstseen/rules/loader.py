@@ -236,7 +236,7 @@ def _verdict(read: _Read, surroundings: _Surroundings) -> tuple[Status, str]:
     rule = read.rule
     if rule is None:
         return Status.NOT_RUNNABLE, "; ".join(read.reasons)
-    fields, unavailable = _keyed(rule), surroundings.unavailable
+    fields, unavailable = keyed(rule), surroundings.unavailable
     if hindrances(rule.node, fields, surroundings.elsewhere):
         unavailable = everything_is_available
     if hindering := hindrances(rule.node, fields, unavailable):
@@ -254,7 +254,7 @@ def _verdict(read: _Read, surroundings: _Surroundings) -> tuple[Status, str]:
     return (Status.FLAGGED, "; ".join(remarks)) if remarks else (Status.LOADED, "")
 
 
-def _keyed(rule: Rule) -> tuple[str, ...]:
+def keyed(rule: Rule) -> tuple[str, ...]:
     """The fields without a value of which a match is nothing to the rule."""
     kind = rule.kind
     if isinstance(kind, Threshold) and kind.cardinality is not None:

@@ -12,6 +12,7 @@ from firstseen.record.instant import iso
 from firstseen.rules.loader import load_rules
 from firstseen.store.base import RuleState
 from firstseen.store.lmdb import LmdbStore
+from support.mmdb import city_database
 from support.rulebook import rule_id, rule_text
 
 TESTS = """
@@ -222,6 +223,38 @@ def test_the_outcome_for_ci_systems(folder: Path) -> None:
     assert failure.get("message") == "line 6: an alert says something else"
     assert '"ada"' in str(failure.text)
     assert "a test needs an [[test.event]]" in str(error.get("message"))
+
+
+FROM_LEEDS = """
+[[test]]
+name = "from Leeds"
+[[test.event]]
+record = {eventSource = "sts.amazonaws.com", eventName = "Look", sourceIPAddress = "192.0.2.1"}
+alerts = [["192.0.2.1"]]
+"""
+
+
+def test_the_databases_of_a_configuration_tell_of_addresses(folder: Path) -> None:
+    query = "event.action: Look and source.geo.city_name: Leeds"
+    (folder / "a.toml").write_text(rule_text(query, ["source.ip"]))
+    (folder / "a.test.toml").write_text(FROM_LEEDS)
+    city_database(folder / "city.mmdb")
+    config = folder / "firstseen.toml"
+    config.write_text('[geoip]\ncity = "city.mmdb"\n')
+
+    without, having = rules("test", folder / "a.toml"), rules("test", "-c", config, folder / "a.toml")
+
+    assert without.stdout.splitlines()[0] == (
+        f"{folder / 'a.test.toml'}:4: from Leeds: expected 1 alert, and no event of CloudTrail can match here: "
+        "source.geo.city_name needs a database of places (geoip.city)"
+    )
+    assert (having.exit_code, having.stdout) == (0, "1 tests in 1 files: 1 passed, 0 failed\n")
+
+
+def test_a_configuration_that_cannot_be_read_is_a_problem(folder: Path) -> None:
+    result = rules("test", "-c", folder / "none.toml", folder)
+
+    assert (result.exit_code, "none.toml" in result.stderr) == (78, True)
 
 
 def test_a_rule_that_does_not_run_cannot_pass(folder: Path) -> None:
