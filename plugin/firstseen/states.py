@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from firstseen.config import Config, State
 from firstseen.config.state import PREFIX
 from firstseen.errors import StoreError
-from firstseen.logs import event
+from firstseen.logs import complain, event
 from firstseen.model import TermValue
 from firstseen.notation import Size
 from firstseen.stateurl import StateUrl
@@ -191,7 +191,9 @@ def _with_copy(place: Shared, state: State, trouble: Callable[[StoreError | None
 
     copy = LmdbStore.open(state.path, state.map_size.bytes, trouble=trouble, alone=True)
     try:
-        return Fallback(lambda away: _part(place, state, away), copy, _tell_of_solitude, _warn)
+        return Fallback(
+            lambda away: _part(place, state, away), copy, _tell_of_solitude, _warn, tell_of_copy=_tell_of_copy
+        )
     except BaseException:
         copy.close()
         raise
@@ -202,6 +204,13 @@ def _tell_of_solitude(reason: StoreError | None) -> None:
         event(log, logging.INFO, "state_shared_again")
     else:
         event(log, logging.ERROR, "state_away", reason=str(reason))
+
+
+def _tell_of_copy(reason: StoreError | None) -> None:
+    if reason is None:
+        event(log, logging.INFO, "state_copied_again")
+    else:
+        complain(log, logging.WARNING, "state_not_copied", (str(reason),), reason=str(reason))
 
 
 def _part(place: Shared, state: State, trouble: Callable[[StoreError | None], None]) -> RedisStore:

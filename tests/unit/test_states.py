@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import builtins
+import logging
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,8 @@ from typing import Any
 import pytest
 
 from firstseen import config
-from firstseen.detect.new_terms import Sighting
+from firstseen.detect.law import Occurrence
+from firstseen.detect.new_terms import NewTermsLaw, Sighting
 from firstseen.errors import StoreError
 from firstseen.states import (
     DEFAULT_MAP_SIZE,
@@ -28,7 +31,7 @@ from firstseen.states import (
     require,
 )
 from firstseen.stateurl import StateUrl
-from firstseen.store.base import Entry, History, RuleState
+from firstseen.store.base import Claim, Entry, History, RuleState, SharedStore, Wanted
 from firstseen.store.lmdb import LmdbStore
 from firstseen.store.redis.access import Access
 from support.logged import events
@@ -36,6 +39,8 @@ from support.redis import RedisServer, free_port, new_prefix
 
 RULE = RuleState(b"rule one", "id-1", "A rule", 1_000)
 ENTRY = Entry(RULE.key, ("ada",), Sighting(1, 2, 3, "e1", "e2"))
+LAW = NewTermsLaw(1_000)
+LONG_S = 60
 URL = StateUrl("redis://ada:secret@127.0.0.1:1/2")
 
 
@@ -245,3 +250,40 @@ def test_the_package_redis_is_imported_where_a_state_is_shared_and_not_before() 
     asked = "import sys, firstseen.states, firstseen.daemon; print('redis' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", asked], capture_output=True, check=True).stdout == b"False\n"
+
+
+@pytest.mark.redis
+def test_a_copy_that_falls_behind_is_told_of(
+    tmp_path: Path, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    small = agent(tmp_path / "a", redis_server, new_prefix(), 'when_away = "local"', 'map_size = "1MiB"')
+    opened = open_state(small, nobody)
+    assert opened.shared is not None
+    assert opened.on_disk is not None
+    with closing(opened.store):
+        wanted = [Wanted(RULE, (f"{number}{'x' * 1_000}",), Occurrence(1, "e1"), LAW) for number in range(1_000)]
+        opened.store.confirm(claims(opened.shared, wanted)).result(LONG_S)
+        (told,) = logged(caplog, "state_not_copied")
+        assert "is full" in told["reason"]
+        opened.on_disk.resize(1 << 24).result(LONG_S)
+        assert logged(caplog, "state_copied_again")
+
+
+def claims(store: SharedStore, wanted: Sequence[Wanted]) -> Sequence[Claim]:
+    reservation = store.reservation()
+    for each in wanted:
+        reservation.add(each)
+    reservation.ask().result(LONG_S)
+    made = [store.claim(*each) for each in wanted]
+    reservation.end()
+    return made
+
+
+def logged(caplog: pytest.LogCaptureFixture, name: str) -> list[dict[str, Any]]:
+    """The events of this name, once there is one."""
+    deadline = time.monotonic() + LONG_S
+    while not (told := events(caplog, name)):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return told

@@ -23,8 +23,10 @@ from firstseen.model import TermValue
 from firstseen.store.base import Claim, Entry, History, Memory, RuleState, Stats, Swept, Wanted
 from firstseen.store.lmdb import LmdbStore
 from firstseen.store.redis.ask import Asking
+from firstseen.store.redis.copying import Copying
 from firstseen.store.redis.joined import joined
 from firstseen.store.redis.store import RedisStore
+from firstseen.store.redis.telling import Telling
 
 AWAY_S = 1.0
 """How long the servers have to be away until one goes on alone: a failover takes longer, a lost connection does not."""
@@ -35,8 +37,6 @@ TEND_S = 0.5
 BATCH = 1_000
 MOST_UNMERGED = 100_000
 """Terms that are merged one by one; where there are more, all of the copy is."""
-MOST_COPIED = 50_000
-"""Terms that wait to be copied; what comes beyond is copied when it is met again."""
 
 _ALONE = b"alone"
 """The mark in the copy that says that it holds something that was not merged."""
@@ -46,7 +46,8 @@ class Fallback:
     """See `SharedStore`; ``part`` takes part in the shared state, and has to tell of trouble to what it is given.
 
     Begins alone if the servers are away; ``tell`` is told why whenever that begins, and of None when it is over.
-    ``begun`` is called once, when the shared state is there. Closes both at the end.
+    ``begun`` is called once, when the shared state is there. ``tell_of_copy`` is told why the copy falls behind, once,
+    and of None when it has caught up. Closes both at the end.
     """
 
     def __init__(
@@ -56,8 +57,12 @@ class Fallback:
         tell: Callable[[StoreError | None], None],
         begun: Callable[[RedisStore], None],
         away_s: float = AWAY_S,
+        *,
+        tell_of_copy: Callable[[StoreError | None], None],
     ) -> None:
         self.copy = copy
+        self._copying = Copying(copy)
+        self._behind = Telling(tell_of_copy)
         self._tell = tell
         self._begun: Callable[[RedisStore], None] | None = begun
         self._away_s = away_s
@@ -66,15 +71,13 @@ class Fallback:
         self._waiting: list[_Reservation] = []
         self._here: Counter[bytes] = Counter()  # terms that are reserved to be claimed in the copy
         self._claimed: set[Claim] = set()
-        self._seen: list[Entry] = []
-        self._newest_ms: int | None = None
         self._unmerged: dict[bytes, tuple[bytes, tuple[TermValue, ...]]] = {}
         self._is_marked = self._all_unmerged = copy.mark(_ALONE) == b"1"
         self._marking = threading.Lock()
         self._leaving: threading.Timer | None = None
         self._closing = threading.Event()
         self._shared = part(self.trouble)
-        self._shared.on_done = self._note
+        self._shared.on_done = self._copying.note
         try:
             self._begin()
             self._is_alone = self._all_unmerged  # until that is merged
@@ -169,7 +172,7 @@ class Fallback:
     @property
     def newest_ms(self) -> int | None:
         """See `Pruning.newest_ms`, of the copy, as the next two are: the servers forget by themselves."""
-        known = (self.copy.newest_ms, self._newest_ms)
+        known = (self.copy.newest_ms, self._copying.newest_ms)
         return max((each for each in known if each is not None), default=None)
 
     @property
@@ -269,29 +272,25 @@ class Fallback:
                 self._all_unmerged = True
             self._claimed.difference_update(claims)
 
-    def _note(self, entry: Entry) -> None:
-        """This was remembered there, by this agent."""
-        if len(self._seen) < MOST_COPIED:
-            self._seen.append(entry)
-        last_seen = entry.memory.last_seen
-        self._newest_ms = last_seen if self._newest_ms is None else max(last_seen, self._newest_ms)
-
     def _tend(self) -> None:
         while True:
-            # The copy may be full, and the servers may still be away: both is told of where it is found.
-            with contextlib.suppress(StoreError):
-                self._copy_seen()
-            with contextlib.suppress(StoreError):
+            with contextlib.suppress(StoreError):  # the servers may still be away
                 self._come_back()
+            self._keep_copy()
             if self._closing.wait(TEND_S):
                 return
 
-    def _copy_seen(self) -> None:
+    def _keep_copy(self) -> None:
+        """Copy what was remembered there, and say in the copy whether there is more in it than there."""
         if self._is_alone or self._claimed:  # the copy is written by claims, which have read it before
             return
-        seen, self._seen = self._seen, []
-        for start in range(0, len(seen), BATCH):
-            self.copy.absorb([], seen[start : start + BATCH])
+        try:
+            self._copying.catch_up()
+            self._unmark()
+        except StoreError as error:
+            self._behind.now(error)
+        else:
+            self._behind.now(None)
 
     def _come_back(self) -> None:
         """Merge what was remembered alone, and ask the servers again from then on. Raises `StoreError`."""
@@ -303,7 +302,6 @@ class Fallback:
             if came_back:
                 self._tell(None)
             self._catch_up()  # with what came meanwhile
-        self._unmark()
 
     def _unmark(self) -> None:
         """Nothing is left to be merged, also if the agent ends now."""

@@ -35,15 +35,16 @@ class Bench:
         self._prefix = new_prefix()
         self.opened: list[Fallback] = []
         self.told: list[StoreError | None] = []
+        self.told_of_copy: list[StoreError | None] = []
         self.begun: list[RedisStore] = []
 
-    def agent(self, name: str = "a") -> Fallback:
-        copy = LmdbStore.open(self.folder / name, 1 << 22, durable=False, alone=True)
+    def agent(self, name: str = "a", map_size: int = 1 << 22) -> Fallback:
+        copy = LmdbStore.open(self.folder / name, map_size, durable=False, alone=True)
 
         def part(trouble: Callable[[StoreError | None], None]) -> RedisStore:
             return RedisStore(self.server.link(), self._prefix, Owner.take(self.folder / name), 30_000, trouble)
 
-        store = Fallback(part, copy, self.told.append, self.begun.append, AWAY_S)
+        store = Fallback(part, copy, self.told.append, self.begun.append, AWAY_S, tell_of_copy=self.told_of_copy.append)
         store.register([RULE], 1)
         self.opened.append(store)
         return store
@@ -193,3 +194,22 @@ def test_histories_begin_when_the_copy_knows_them_to_have_begun(bench: Bench) ->
         (others[2].key, 9),
     }
     shared.close()
+
+
+def test_a_copy_that_is_full_is_told_of_once_and_catches_up(bench: Bench) -> None:
+    store = bench.agent(map_size=1 << 16)
+    terms = [f"{number}{'x' * 100}" for number in range(400)]
+    claims = [claim(store, term, "e1") for term in terms]
+    store.confirm(claims).result(LONG)
+    until(lambda: bool(bench.told_of_copy))
+    tries = store.copy.problem
+    until(lambda: store.copy.problem is not tries)  # it is tried again
+
+    store.copy.resize(1 << 22).result(LONG)
+
+    until(lambda: len(bench.told_of_copy) > 1)
+    assert all(store.copy.get(RULE.key, (term,)) for term in terms)
+    why, over = bench.told_of_copy
+    assert "is full" in str(why)
+    assert over is None
+    assert bench.told == []

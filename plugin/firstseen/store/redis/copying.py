@@ -1,0 +1,57 @@
+"""The copy of what this agent remembers in a shared state, made a while after, by a thread that may wait for a disk."""
+
+from __future__ import annotations
+
+import threading
+
+from firstseen.store.base import Entry
+from firstseen.store.lmdb import LmdbStore
+
+BATCH = 1_000
+"""Terms copied in one transaction."""
+
+MOST_COPIED = 50_000
+"""Terms that wait to be copied; what comes beyond is copied when it is met again."""
+
+
+class Copying:
+    """Takes `note` of what is remembered, in any thread, and copies it to ``copy`` in another: see `catch_up`."""
+
+    def __init__(self, copy: LmdbStore) -> None:
+        self._copy = copy
+        self._lock = threading.Lock()
+        self._waiting: list[Entry] = []
+        self.newest_ms: int | None = None
+        """The latest sighting of which note was taken; None before the first."""
+
+    @property
+    def waiting(self) -> int:
+        """Terms that are not copied yet."""
+        return len(self._waiting)
+
+    def note(self, entry: Entry) -> None:
+        """This was remembered there, by this agent."""
+        last_seen = entry.memory.last_seen
+        with self._lock:
+            if len(self._waiting) < MOST_COPIED:
+                self._waiting.append(entry)
+            self.newest_ms = last_seen if self.newest_ms is None else max(last_seen, self.newest_ms)
+
+    def catch_up(self) -> None:
+        """Copy all that waits. Raises `StoreError`; what could not be copied waits for the next time.
+
+        While nothing is claimed in the copy, as `LmdbStore.absorb` has it.
+        """
+        with self._lock:
+            left, self._waiting = self._waiting, []
+        try:
+            while left:
+                batch, left = left[:BATCH], left[BATCH:]
+                try:
+                    self._copy.absorb([], batch)
+                except BaseException:
+                    left += batch  # behind the others: what fails for its own sake does not keep them waiting
+                    raise
+        finally:
+            with self._lock:
+                self._waiting = [*left, *self._waiting][:MOST_COPIED]
