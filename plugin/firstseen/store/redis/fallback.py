@@ -20,11 +20,11 @@ from firstseen.detect.keys import state_key
 from firstseen.detect.law import Law, Occurrence
 from firstseen.errors import StoreError
 from firstseen.model import TermValue
-from firstseen.store.base import Claim, Entry, History, Memory, RuleState, Stats, Swept, Wanted
+from firstseen.store.base import Claim, Entry, History, Memory, RuleState, Stats, Swept
 from firstseen.store.lmdb import LmdbStore
-from firstseen.store.redis.ask import Asking
 from firstseen.store.redis.copying import Copying
 from firstseen.store.redis.joined import joined
+from firstseen.store.redis.reservation import Reservation
 from firstseen.store.redis.store import RedisStore
 from firstseen.store.redis.telling import Telling
 
@@ -68,7 +68,7 @@ class Fallback:
         self._away_s = away_s
         self._lock = threading.Lock()
         self._unregistered: dict[bytes, History] = {}
-        self._waiting: list[_Reservation] = []
+        self._waiting: list[Reservation] = []
         self._here: Counter[bytes] = Counter()  # terms that are reserved to be claimed in the copy
         self._claimed: set[Claim] = set()
         self._unmerged: dict[bytes, tuple[bytes, tuple[TermValue, ...]]] = {}
@@ -129,9 +129,9 @@ class Fallback:
         """See `StateReader.stats`."""
         return (self.copy if self._is_alone else self._shared).stats()
 
-    def reservation(self) -> _Reservation:
+    def reservation(self) -> Reservation:
         """See `SharedStore.reservation`."""
-        return _Reservation(self, self._shared.reservation())
+        return Reservation(self.reserve, self.give_up, self._shared.reservation())
 
     def claim(self, rule: RuleState, terms: tuple[TermValue, ...], occurrence: Occurrence, law: Law[Any]) -> Claim:
         """See `Claims.claim`."""
@@ -198,7 +198,7 @@ class Fallback:
         self._shared.close()
         self.copy.close()
 
-    def reserve(self, reservation: _Reservation) -> None:
+    def reserve(self, reservation: Reservation) -> None:
         """Have this reservation made: there, or here where the servers are away or go away before."""
         with self._lock:
             stays = self._is_alone
@@ -210,7 +210,7 @@ class Fallback:
         asked = reservation.there.ask()
         asked.add_done_callback(lambda future: self._made(reservation, future))
 
-    def give_up(self, reservation: _Reservation, keys: Iterable[bytes]) -> None:
+    def give_up(self, reservation: Reservation, keys: Iterable[bytes]) -> None:
         """It has ended; ``keys`` are what it had reserved here."""
         reservation.there.end()
         with self._lock:
@@ -220,14 +220,14 @@ class Fallback:
             self._here.subtract(keys)
             self._here = +self._here
 
-    def _made(self, reservation: _Reservation, future: Future[None]) -> None:
+    def _made(self, reservation: Reservation, future: Future[None]) -> None:
         with self._lock:
             if reservation not in self._waiting:  # it is made here, or has ended
                 return
             self._waiting.remove(reservation)
         reservation.over(future.exception())
 
-    def _stay(self, reservation: _Reservation) -> None:
+    def _stay(self, reservation: Reservation) -> None:
         with self._lock:
             if not reservation.has_ended:
                 reservation.keys = list(reservation.wanted)
@@ -355,41 +355,6 @@ class Fallback:
                 for key, place in terms.items():
                     self._unmerged.setdefault(key, place)
             raise
-
-
-class _Reservation:
-    """See `firstseen.store.base.Reservation`; ``there`` is the same in the shared state, ``keys`` what is had here."""
-
-    def __init__(self, store: Fallback, there: Asking) -> None:
-        self._store = store
-        self.there = there
-        self.wanted: set[bytes] = set()
-        self.keys: list[bytes] = []
-        self.has_ended = False
-        self._ready: Future[None] = Future()
-        self._ready.set_running_or_notify_cancel()
-
-    def add(self, wanted: Wanted) -> None:
-        """See `Reservation.add`."""
-        self.wanted.add(state_key(wanted.rule.key, wanted.terms))
-        self.there.add(wanted)
-
-    def ask(self) -> Future[None]:
-        """See `Reservation.ask`."""
-        self._store.reserve(self)
-        return self._ready
-
-    def end(self) -> None:
-        """See `Reservation.end`."""
-        keys, self.keys = self.keys, []
-        self._store.give_up(self, keys)
-
-    def over(self, error: BaseException | None) -> None:
-        """It is made, or will not be."""
-        if error is None:
-            self._ready.set_result(None)
-        else:
-            self._ready.set_exception(error)
 
 
 def _parted(claims: Sequence[Claim]) -> tuple[list[Claim], list[Claim]]:
