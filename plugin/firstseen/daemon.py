@@ -149,7 +149,7 @@ async def _serve(
     faults = _watch_for_faults(stopping)
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
-        store, shared, pruning, on_disk = open_state(config, _tell_of_trouble)
+        store, shared, pruning, on_disk, solitude = open_state(config, _tell_of_trouble)
         stack.callback(store.close)
         signals.halt()
         engine = Engine(rules, store, counts, _now_ms, provisions.geoip, provisions.policy)
@@ -180,6 +180,7 @@ async def _serve(
             engine=engine,
             reloads=reloads,
             store=store,
+            solitude=solitude,
             forwarder=forwarder,
             listener=listener,
             latest=latest,

@@ -19,7 +19,7 @@ from firstseen.logs import complain, event
 from firstseen.model import TermValue
 from firstseen.notation import Size
 from firstseen.stateurl import StateUrl
-from firstseen.store.base import Entry, History, Pruning, RuleState, SharedStore, StateReader, Store
+from firstseen.store.base import Entry, History, Pruning, RuleState, SharedStore, Solitude, StateReader, Store
 from firstseen.store.disk import NO_STATE, is_there
 from firstseen.store.lmdb import LmdbReader, LmdbStore
 from firstseen.store.redis.access import Access
@@ -154,12 +154,16 @@ def edit(place: Place, *, spare: int = 0) -> StateEditor:
 
 
 class Opened(NamedTuple):
-    """An agent's state; the same where it is shared, and where it does not forget by itself; what of it is on disk."""
+    """An agent's state; the same where it is shared, and where it does not forget by itself; what of it is on disk.
+
+    ``solitude`` tells how it does where it may go on alone.
+    """
 
     store: Store
     shared: SharedStore | None
     pruning: Pruning | None
     on_disk: LmdbStore | None
+    solitude: Callable[[], Solitude] = Solitude
 
 
 def open_state(config: Config, trouble: Callable[[StoreError | None], None]) -> Opened:
@@ -170,7 +174,7 @@ def open_state(config: Config, trouble: Callable[[StoreError | None], None]) -> 
         return Opened(on_disk, None, on_disk, on_disk)
     if state.when_away == "local":
         fallback = _with_copy(place, state, trouble)
-        return Opened(fallback, fallback, fallback, fallback.copy)
+        return Opened(fallback, fallback, fallback, fallback.copy, lambda: fallback.solitude)
     part = _part(place, state, trouble)
     try:
         part.begin()
@@ -203,7 +207,7 @@ def _tell_of_solitude(reason: StoreError | None) -> None:
     if reason is None:
         event(log, logging.INFO, "state_shared_again")
     else:
-        event(log, logging.ERROR, "state_away", reason=str(reason))
+        complain(log, logging.ERROR, "state_away", (str(reason),), reason=str(reason))
 
 
 def _tell_of_copy(reason: StoreError | None) -> None:

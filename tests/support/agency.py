@@ -21,6 +21,7 @@ from firstseen.notation import Endpoint
 from firstseen.rulekeeper import configured_policy, configured_rules
 from firstseen.status.latest import Latest
 from firstseen.status.observer import Agency
+from firstseen.store.base import Solitude
 from firstseen.store.lmdb import LmdbStore
 from support.rulebook import rule_text
 
@@ -59,6 +60,7 @@ async def agency(folder: Path, settings: str = "", rule: str | None = None) -> A
             engine=engine,
             reloads=Reloads(loaded_ms=NOW_MS),
             store=store,
+            solitude=Solitude,
             forwarder=Forwarder(servers, [], lambda: Backoff(lambda: 1.0), lambda count: None),
             listener=listener,
             latest=Latest(),

@@ -90,6 +90,9 @@ def state(**changes: Any) -> State:
         "since": "2026-05-20T00:00:00.000Z",
         "forgotten": 7,
         "terms_dropped": 0,
+        "alone": False,
+        "uncopied": 0,
+        "problems": [],
         "as_of": NOW,
     }
     return msgspec.convert(given | changes, State)

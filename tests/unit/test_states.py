@@ -31,7 +31,7 @@ from firstseen.states import (
     require,
 )
 from firstseen.stateurl import StateUrl
-from firstseen.store.base import Claim, Entry, History, RuleState, SharedStore, Wanted
+from firstseen.store.base import Claim, Entry, History, RuleState, SharedStore, Solitude, Wanted
 from firstseen.store.lmdb import LmdbStore
 from firstseen.store.redis.access import Access
 from support.logged import events
@@ -192,7 +192,7 @@ def agent(folder: Path, server: RedisServer | None = None, prefix: bytes = b"", 
 def test_an_agent_owns_a_state_on_disk(tmp_path: Path) -> None:
     opened = open_state(agent(tmp_path / "a"), nobody)
     with closing(opened.store):
-        assert opened == (opened.on_disk, None, opened.on_disk, opened.on_disk)
+        assert opened == (opened.on_disk, None, opened.on_disk, opened.on_disk, Solitude)
         assert isinstance(opened.on_disk, LmdbStore)
         with pytest.raises(StoreError, match="is in use by process"):
             edit(OnDisk(tmp_path / "a", 1 << 20))
@@ -204,7 +204,7 @@ def test_agents_join_a_shared_state(tmp_path: Path, redis_server: RedisServer) -
     one = open_state(agent(tmp_path / "a", redis_server, prefix), nobody)
     other = open_state(agent(tmp_path / "b", redis_server, prefix), nobody)
     with closing(one.store), closing(other.store):
-        assert one == (one.shared, one.shared, None, None)
+        assert one == (one.shared, one.shared, None, None, Solitude)
         with pytest.raises(StoreError, match="is in use by process"):
             open_state(agent(tmp_path / "a", redis_server, prefix), nobody)
         one.store.register([RULE], 5)
@@ -220,11 +220,15 @@ def test_an_agent_keeps_a_copy_to_go_on_with(
     with closing(opened.store):
         assert opened.shared is opened.store is opened.pruning
         assert isinstance(opened.on_disk, LmdbStore)
+        assert opened.solitude() == Solitude()
     away = agent(tmp_path / "b", None, b"", f'url = "redis://127.0.0.1:{free_port()}"', 'when_away = "local"')
-    with closing(open_state(away, nobody).store) as store:
+    opened = open_state(away, nobody)
+    with closing(opened.store) as store:
         store.register([RULE], 5)
         assert list(store.rules()) == [History(RULE, 5)]
-    (told,) = events(caplog, "state_away")
+        assert opened.solitude().alone
+        (told,) = events(caplog, "state_away")
+        assert told["reason"] == str(opened.solitude().reason)
     assert "cannot be reached" in told["reason"]
 
 

@@ -102,6 +102,8 @@ def _head(told: Status, columns: int) -> Iterator[Line]:
 def _reasons(told: Status) -> Iterator[Line]:
     wrong = [name for name in ("records", "chunks", "matches") if not getattr(told.sums, name)]
     said = [f"{each.code}: {each.text}" for each in told.reasons]
+    problems = () if told.state is None else told.state.problems
+    said += [f"state: {problem}" for problem in problems if problem not in {each.text for each in told.reasons}]
     said += [f"the sums of {' and '.join(wrong)} do not add up: that is a mistake of the agent"] if wrong else []
     said += ["reading has stopped until something is delivered: acks are late"] if told.input.paused else []
     for text in said[:MOST_REASONS]:

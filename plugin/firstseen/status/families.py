@@ -264,6 +264,18 @@ FAMILIES: tuple[Family, ...] = (
         lambda facts: [] if facts.report.state is None else [Sample(facts.report.state.forgotten, ("expired",))],
     ),
     _of_state(
+        "state_alone",
+        "gauge",
+        "1 while the agent goes on alone, as a shared state cannot be asked.",
+        lambda state: state.alone,
+    ),
+    _of_state(
+        "state_uncopied",
+        "gauge",
+        "Terms seen in a shared state that could not be copied to the disk yet, to go on alone with.",
+        lambda state: state.uncopied,
+    ),
+    _of_state(
         "terms_dropped_total",
         "counter",
         "Terms beyond those that are remembered of one event.",

@@ -23,7 +23,7 @@ from firstseen.status.latest import Latest
 from firstseen.status.readiness import Signs, reasons
 from firstseen.status.sampling import Sampling
 from firstseen.status.timeline import Timeline
-from firstseen.store.base import Store
+from firstseen.store.base import Solitude, Store
 
 MOST_CLIENTS = 50
 """Clients that are told of: those that sent last."""
@@ -38,7 +38,8 @@ PATIENCE_S = 10.0
 class Agency(Struct, frozen=True):
     """The parts of a running agent that are looked at; ``ack_timeout_s`` is how long an ack of a server may take.
 
-    ``lines_lost`` tells how many lines of the log found no server, since the start.
+    ``solitude`` tells how one does that may go on alone, ``lines_lost`` how many lines of the log found no server,
+    since the start.
     """
 
     counts: Counts
@@ -46,6 +47,7 @@ class Agency(Struct, frozen=True):
     engine: Engine
     reloads: Reloads
     store: Store
+    solitude: Callable[[], Solitude]
     forwarder: Forwarder
     listener: Listener
     latest: Latest
@@ -194,7 +196,8 @@ class Observer:
         sample = self.sampling.latest
         if sample is None:
             return None
-        stats, counts = sample.stats, self.agency.counts
+        stats, counts, solitude = sample.stats, self.agency.counts, self.agency.solitude()
+        wrong = (self.agency.store.problem, solitude.reason, solitude.behind)
         return report.State(
             keys=stats.entries,
             used_bytes=stats.used_bytes,
@@ -204,6 +207,9 @@ class Observer:
             since=min((rule.since for rule in rules.running if rule.since is not None), default=None),
             forgotten=counts.terms_pruned,
             terms_dropped=counts.terms_dropped,
+            alone=solitude.alone,
+            uncopied=solitude.uncopied,
+            problems=tuple(dict.fromkeys(str(problem) for problem in wrong if problem is not None)),
             as_of=iso(sample.time_ms),
         )
 

@@ -147,6 +147,9 @@ class State(Part, frozen=True, kw_only=True):
     since: Annotated[Text, Meta(description="When the oldest history of a rule that runs began.")]
     forgotten: Annotated[int, Meta(description="Terms that could decide nothing any more, since the start.")]
     terms_dropped: Annotated[int, Meta(description="Terms beyond those that are remembered of one event.")]
+    alone: Annotated[bool, Meta(description="Whether the agent goes on alone, as a shared state cannot be asked.")]
+    uncopied: Annotated[int, Meta(description="Terms that could not be copied yet, to go on alone with.")]
+    problems: Annotated[tuple[str, ...], Meta(description="What is wrong with it at present.")]
     as_of: Annotated[str, Meta(description="When this was looked at, some seconds ago.")]
 
 

@@ -114,6 +114,19 @@ class Stats(Struct, frozen=True):
     map_size: int
 
 
+class Solitude(NamedTuple):
+    """How an agent does that may go on alone, by a copy on its disk, while the servers of a shared state are away.
+
+    ``reason`` is why it is ``alone``, or why what it remembered alone is not there yet. ``uncopied`` terms it has seen
+    wait for the copy, which could not be written for the reason ``behind``; 0 and None while all is copied.
+    """
+
+    alone: bool = False
+    reason: StoreError | None = None
+    uncopied: int = 0
+    behind: StoreError | None = None
+
+
 class StateReader(Protocol):
     """What can be asked of a state, also while another process writes it. Everything raises `StoreError`."""
 

@@ -3,7 +3,7 @@ import pytest
 from firstseen.cli.cells import rendered, width
 from firstseen.cli.picture import picture
 from firstseen.status.report import Status
-from support.told import alert, client, learning, rule, server, status
+from support.told import alert, client, learning, rule, server, state, status
 
 HOSTILE = "\x1b[2J\u202e漢字\x00"
 
@@ -102,6 +102,13 @@ def test_sums_that_do_not_hold_and_reading_that_has_stopped_are_told_of() -> Non
     lines = shown(status(sums={"records": False, "chunks": True, "matches": False}, input__paused=True))
     assert line_with("the sums of records and matches do not add up", lines).startswith("! ")
     assert line_with("reading has stopped", lines).startswith("! ")
+
+
+def test_what_is_wrong_with_the_state_is_told_once() -> None:
+    why = {"code": "state_not_written", "text": "the disk is full"}
+    lines = shown(status(reasons=[why], state=state(problems=["the disk is full", "the server is full"])))
+    assert line_with("state: the server is full", lines).startswith("! ")
+    assert sum("the disk is full" in line for line in lines) == 1
 
 
 def test_a_server_that_is_away_is_told_of_with_its_trouble() -> None:

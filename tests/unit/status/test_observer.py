@@ -4,14 +4,16 @@ from pathlib import Path
 
 import pytest
 import uvloop
+from msgspec import structs
 
 from firstseen import __version__
 from firstseen.detect.matches import Moment
+from firstseen.errors import StoreError
 from firstseen.metrics import Counts
 from firstseen.net.peers import Peer
 from firstseen.status.observer import MOST_CLIENTS, MOST_LISTED, Agency, Observer
 from firstseen.status.sampling import Sample
-from firstseen.store.base import Stats
+from firstseen.store.base import Solitude, Stats
 from support.agency import NOW_MS, agency, now_ms
 from support.rulebook import call, rule_id, rule_text
 
@@ -171,6 +173,22 @@ def test_the_state_and_what_is_wrong_with_it(tmp_path: Path, monkeypatch: pytest
             assert ("state_not_written", "the disk is full") in {
                 (reason.code, reason.text) for reason in observer.reasons()
             }
+
+    run(test)
+
+
+def test_an_agent_that_goes_on_alone_is_ready_and_says_why(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with agency(tmp_path) as parts:
+            away, full = StoreError("the servers are away"), StoreError("the copy is full")
+            alone = structs.replace(parts, solitude=lambda: Solitude(alone=True, reason=away, uncopied=7, behind=full))
+            observer = Observer(alone, now_ms)
+            observer.sampling.latest = Sample(Stats(entries=1, used_bytes=2, file_bytes=0, map_size=0), NOW_MS)
+            told = observer.observe()
+            assert told.state is not None
+            assert (told.state.alone, told.state.uncopied) == (True, 7)
+            assert told.state.problems == ("the servers are away", "the copy is full")
+            assert "state_not_written" not in {reason.code for reason in told.reasons}
 
     run(test)
 

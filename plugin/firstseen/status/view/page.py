@@ -63,13 +63,16 @@ def _header(told: Status) -> Html:
 
 
 def _trouble(told: Status) -> Html:
-    """What stands in the way of the job; an empty part where nothing does."""
+    """What stands in the way of the job, and what else is wrong; an empty part where nothing is."""
     lines = [joined(element("strong", reason.code.replace("_", " ")), f": {reason.text}") for reason in told.reasons]
     sums = {"records": told.sums.records, "chunks": told.sums.chunks, "matches": told.sums.matches}
     broken = ", ".join(name for name, holds in sums.items() if not holds)
     if broken:
         what = f": {broken} do not add up; something was lost or counted twice, which is a mistake of the program"
         lines.append(joined(element("strong", "sums broken"), what))
+    said = {reason.text for reason in told.reasons}
+    problems = () if told.state is None else told.state.problems
+    lines += [joined(element("strong", "state"), f": {problem}") for problem in problems if problem not in said]
     content = None
     if lines:
         heading = "Not ready" if told.reasons else "Something is wrong"

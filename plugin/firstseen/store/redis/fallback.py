@@ -20,7 +20,7 @@ from firstseen.detect.keys import state_key
 from firstseen.detect.law import Law, Occurrence
 from firstseen.errors import StoreError
 from firstseen.model import TermValue
-from firstseen.store.base import Claim, Entry, History, Memory, RuleState, Stats, Swept
+from firstseen.store.base import Claim, Entry, History, Memory, RuleState, Solitude, Stats, Swept
 from firstseen.store.lmdb import LmdbStore
 from firstseen.store.redis.copying import Copying
 from firstseen.store.redis.joined import joined
@@ -45,7 +45,8 @@ _ALONE = b"alone"
 class Fallback:
     """See `SharedStore`; ``part`` takes part in the shared state, and has to tell of trouble to what it is given.
 
-    Begins alone if the servers are away; ``tell`` is told why whenever that begins, and of None when it is over.
+    Begins alone if the servers are away. ``tell`` is told why whenever that begins, again where it lasts for another
+    reason, as where servers that are back cannot be used, and of None when all is there that was remembered alone.
     ``begun`` is called once, when the shared state is there. ``tell_of_copy`` is told why the copy falls behind, once,
     and of None when it has caught up. Closes both at the end.
     """
@@ -63,7 +64,7 @@ class Fallback:
         self.copy = copy
         self._copying = Copying(copy)
         self._behind = Telling(tell_of_copy)
-        self._tell = tell
+        self._apart = Telling(tell)
         self._begun: Callable[[RedisStore], None] | None = begun
         self._away_s = away_s
         self._lock = threading.Lock()
@@ -73,7 +74,7 @@ class Fallback:
         self._claimed: set[Claim] = set()
         self._unmerged: dict[bytes, tuple[bytes, tuple[TermValue, ...]]] = {}
         self._is_marked = self._all_unmerged = copy.mark(_ALONE) == b"1"
-        self._marking = threading.Lock()
+        self._marking = threading.Lock()  # also for saying that it goes on alone, or does no more
         self._leaving: threading.Timer | None = None
         self._closing = threading.Event()
         self._shared = part(self.trouble)
@@ -92,6 +93,13 @@ class Fallback:
     def is_alone(self) -> bool:
         """Whether the servers are away, or what was remembered without them is not merged yet."""
         return self._is_alone
+
+    @property
+    def solitude(self) -> Solitude:
+        """Whether it goes on alone, and what else is no `problem`: all is remembered, but not where it should be."""
+        behind = self._behind.reason
+        uncopied = 0 if behind is None else self._copying.waiting
+        return Solitude(self._is_alone, self._apart.reason, uncopied, behind)
 
     def trouble(self, error: StoreError | None) -> None:
         """The servers cannot be reached, or can again (None)."""
@@ -236,12 +244,14 @@ class Fallback:
 
     def _leave(self, error: StoreError) -> None:
         """The servers have been away for long enough."""
+        error = self._shared.problem or error  # as it is by now
         with self._marking:
             try:
                 self._go_on_alone(error)
             except StoreError as problem:  # the copy has no room to say so: later, perhaps
+                self._apart.now(StoreError(f"{error}; the agent cannot go on alone: {problem}"))
                 with self._lock:
-                    self._leaving = self._later(problem)
+                    self._leaving = self._later(error)
                 return
             with self._lock:
                 self._leaving = None
@@ -260,7 +270,7 @@ class Fallback:
     def _go_on_alone(self, error: StoreError) -> None:
         self.copy.fold({}, {_ALONE: b"1"})
         self._is_marked = True
-        self._tell(error)
+        self._apart.now(error)
 
     def _settled(self, claims: Sequence[Claim], *, is_durable: bool) -> None:
         with self._lock:
@@ -274,8 +284,7 @@ class Fallback:
 
     def _tend(self) -> None:
         while True:
-            with contextlib.suppress(StoreError):  # the servers may still be away
-                self._come_back()
+            self._come_back()
             self._keep_copy()
             if self._closing.wait(TEND_S):
                 return
@@ -293,15 +302,24 @@ class Fallback:
             self._behind.now(None)
 
     def _come_back(self) -> None:
-        """Merge what was remembered alone, and ask the servers again from then on. Raises `StoreError`."""
-        if self._is_alone or self._unmerged or self._unregistered or self._all_unmerged:
+        """Merge what was remembered alone, and ask the servers again from then on; or say why not."""
+        owes = bool(self._is_alone or self._unmerged or self._unregistered or self._all_unmerged)
+        if not owes and self._apart.reason is None:
+            return
+        try:
             self._begin()
             self._catch_up()
             with self._lock:
-                came_back, self._is_alone = self._is_alone, False
-            if came_back:
-                self._tell(None)
+                self._is_alone = False
             self._catch_up()  # with what came meanwhile
+        except StoreError as error:
+            with self._marking:
+                if owes and not self._closing.is_set():  # else it is merged when the agent is back
+                    self._apart.now(error)
+        else:
+            with self._marking:
+                if not self._is_alone:  # again
+                    self._apart.now(None)
 
     def _unmark(self) -> None:
         """Nothing is left to be merged, also if the agent ends now."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from firstseen.status.view import page as module
 from firstseen.status.view.page import HEADERS, page
-from support.told import Reading, alert, client, learning, rule, server, status
+from support.told import Reading, alert, client, learning, rule, server, state, status
 
 ASSETS = Path(module.__file__).parent / "assets"
 
@@ -40,6 +40,16 @@ def test_what_stands_in_the_way_stands_above_everything() -> None:
     assert said.texts[0] == "firstseen: not ready"
     assert "Not ready | state not written | : the <disk> is full" in said.text
     assert said.texts.index("Not ready") < said.texts.index("At a glance")
+
+
+def test_what_is_wrong_with_the_state_is_told_once() -> None:
+    said = reading(state=state(problems=["the server is full"]))
+    assert "Something is wrong | state | : the server is full" in said.text
+
+    why = {"code": "state_not_written", "text": "the disk is full"}
+    said = reading(ready=False, reasons=[why], state=state(problems=["the disk is full", "the server is full"]))
+    assert said.text.count("the disk is full") == 1
+    assert "state | : the server is full" in said.text
 
 
 def test_stopping_says_so() -> None:

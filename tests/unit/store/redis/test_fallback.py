@@ -10,7 +10,7 @@ from firstseen.detect.law import Occurrence
 from firstseen.detect.new_terms import NewTermsLaw, Sighting
 from firstseen.errors import StoreError
 from firstseen.model import Verdict
-from firstseen.store.base import Claim, RuleState, Wanted
+from firstseen.store.base import Claim, RuleState, Solitude, Wanted
 from firstseen.store.lmdb import LmdbReader, LmdbStore
 from firstseen.store.redis.fallback import Fallback
 from firstseen.store.redis.owner import Owner
@@ -32,7 +32,7 @@ class Bench:
         (folder / "server").mkdir()
         self.server = RedisServer(folder / "server")
         self.folder = folder
-        self._prefix = new_prefix()
+        self.prefix = new_prefix()
         self.opened: list[Fallback] = []
         self.told: list[StoreError | None] = []
         self.told_of_copy: list[StoreError | None] = []
@@ -42,7 +42,7 @@ class Bench:
         copy = LmdbStore.open(self.folder / name, map_size, durable=False, alone=True)
 
         def part(trouble: Callable[[StoreError | None], None]) -> RedisStore:
-            return RedisStore(self.server.link(), self._prefix, Owner.take(self.folder / name), 30_000, trouble)
+            return RedisStore(self.server.link(), self.prefix, Owner.take(self.folder / name), 30_000, trouble)
 
         store = Fallback(part, copy, self.told.append, self.begun.append, AWAY_S, tell_of_copy=self.told_of_copy.append)
         store.register([RULE], 1)
@@ -56,7 +56,7 @@ class Bench:
 
     def shared(self) -> RedisStore:
         """Another agent, which knows no copy."""
-        return RedisStore(self.server.link(), self._prefix, Owner.take(self.folder / "other"), 30_000)
+        return RedisStore(self.server.link(), self.prefix, Owner.take(self.folder / "other"), 30_000)
 
 
 @pytest.fixture
@@ -213,3 +213,57 @@ def test_a_copy_that_is_full_is_told_of_once_and_catches_up(bench: Bench) -> Non
     assert "is full" in str(why)
     assert over is None
     assert bench.told == []
+
+
+def test_what_is_not_copied_is_counted(bench: Bench) -> None:
+    store = bench.agent(map_size=1 << 16)
+    assert store.solitude == Solitude()
+    claims = [claim(store, f"{number}{'x' * 100}", "e1") for number in range(400)]
+    store.confirm(claims).result(LONG)
+    until(lambda: store.solitude.behind is not None)
+    until(lambda: store.solitude.uncopied + store.copy.stats().entries == 400)
+    assert (store.problem, store.is_alone) == (None, False)
+
+
+def test_a_server_that_is_back_and_cannot_be_used_is_told_of_once(bench: Bench) -> None:
+    store = bench.agent()
+    bench.server.kill()
+    assert remember(store, "x", "e1") is Verdict.NEW
+    bench.server.start()
+    link = bench.server.link()
+    link.call("SET", bench.prefix + b"schema", "99")
+    until(lambda: "schema b'99'" in str(store.solitude.reason))
+    told = len(bench.told)
+    assert "schema b'99'" in str(bench.told[-1])
+    tries = store.solitude.reason
+    until(lambda: store.solitude.reason is not tries)  # it is tried again, and not told again
+    assert (len(bench.told), store.solitude.alone, store.problem) == (told, True, None)
+
+    link.call("SET", bench.prefix + b"schema", "1")
+    link.close()
+
+    until(lambda: store.solitude == Solitude())
+    assert bench.told[told:] == [None]
+    other = bench.shared()
+    assert other.get(RULE.key, ("x",)) is not None
+    other.close()
+
+
+def test_a_copy_without_room_for_going_on_alone_is_told_of(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = bench.agent()
+
+    def full(*_: object) -> int:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(store.copy, "fold", full)
+    bench.server.kill()
+    reservation = store.reservation()
+    reservation.add(Wanted(RULE, ("x",), Occurrence(100, "e1"), LAW))
+    asked = reservation.ask()
+    until(lambda: bool(bench.told))
+    assert "the agent cannot go on alone: the disk is full" in str(bench.told[0])
+    assert not asked.done()
+    assert not store.is_alone
+    bench.server.start()
+    asked.result(LONG)
+    until(lambda: bench.told[-1] is None)
