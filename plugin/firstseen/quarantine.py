@@ -109,7 +109,11 @@ class Quarantine:
             )
 
     def _count(self) -> None:
-        self._used = sum(entry.stat().st_size for entry in os.scandir(self._path) if entry.is_file())
+        used = 0
+        for entry in os.scandir(self._path):
+            with contextlib.suppress(FileNotFoundError):  # somebody takes it away right now
+                used += entry.stat().st_size if entry.is_file() else 0
+        self._used = used
 
 
 def _in_json(note: Note, size: int) -> bytes:

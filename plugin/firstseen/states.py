@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -175,13 +175,11 @@ def open_state(config: Config, trouble: Callable[[StoreError | None], None]) -> 
     if state.when_away == "local":
         fallback = _with_copy(place, state, trouble)
         return Opened(fallback, fallback, fallback, fallback.copy, lambda: fallback.solitude)
-    part = _part(place, state, trouble)
-    try:
+    with ExitStack() as undo:
+        part = undo.enter_context(closing(_part(place, state, trouble)))
         part.begin()
         _warn(part)
-    except StoreError:
-        part.close()
-        raise
+        undo.pop_all()
     return Opened(part, part, None, None)
 
 
@@ -193,14 +191,19 @@ def _warn(part: RedisStore) -> None:
 def _with_copy(place: Shared, state: State, trouble: Callable[[StoreError | None], None]) -> Fallback:
     from firstseen.store.redis.fallback import Fallback
 
-    copy = LmdbStore.open(state.path, state.map_size.bytes, trouble=trouble, alone=True)
-    try:
-        return Fallback(
-            lambda away: _part(place, state, away), copy, _tell_of_solitude, _warn, tell_of_copy=_tell_of_copy
+    with ExitStack() as undo:
+        copy = undo.enter_context(
+            closing(LmdbStore.open(state.path, state.map_size.bytes, trouble=trouble, alone=True))
         )
-    except BaseException:
-        copy.close()
-        raise
+        fallback = Fallback(
+            lambda away: undo.enter_context(closing(_part(place, state, away))),
+            copy,
+            _tell_of_solitude,
+            _warn,
+            tell_of_copy=_tell_of_copy,
+        )
+        undo.pop_all()
+    return fallback
 
 
 def _tell_of_solitude(reason: StoreError | None) -> None:
@@ -221,8 +224,13 @@ def _part(place: Shared, state: State, trouble: Callable[[StoreError | None], No
     from firstseen.store.redis.owner import Owner
     from firstseen.store.redis.store import RedisStore
 
-    link = _link(place)
-    return RedisStore(link, place.prefix.encode(), Owner.take(state.path), state.lease.ms, trouble)
+    with ExitStack() as undo:
+        link = undo.enter_context(closing(_link(place)))
+        owner = Owner.take(state.path)
+        undo.callback(owner.release)
+        part = RedisStore(link, place.prefix.encode(), owner, state.lease.ms, trouble)
+        undo.pop_all()
+    return part
 
 
 def _editor(place: Shared, undo: ExitStack) -> Merging:

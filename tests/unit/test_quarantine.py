@@ -158,3 +158,21 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     file.write_bytes(b"")
     with pytest.raises(FirstseenError, match=r"cannot be used \(input.quarantine\): File exists"):
         Quarantine.open(file, LIMIT)
+
+
+def test_files_may_be_taken_away_while_it_is_counted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = Quarantine.open(folder, LIMIT)
+    for raw in (b"\x93odd", b"\x93odd too"):
+        before.keep(raw, NOTE)
+    kept = Quarantine.open(folder, size_of(folder) + 10)
+    scan = os.scandir
+
+    def scanned(path: Path) -> Iterator[os.DirEntry[str]]:
+        for entry in list(scan(path)):
+            Path(entry).unlink()
+            yield entry
+
+    monkeypatch.setattr(os, "scandir", scanned)
+    content = kept.keep(b"\x93and more", NOTE)
+
+    assert names(folder) == [f"{content.stem}.json", content.name]

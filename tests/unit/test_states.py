@@ -34,6 +34,9 @@ from firstseen.stateurl import StateUrl
 from firstseen.store.base import Claim, Entry, History, RuleState, SharedStore, Solitude, Wanted
 from firstseen.store.lmdb import LmdbStore
 from firstseen.store.redis.access import Access
+from firstseen.store.redis.link import Link
+from firstseen.store.redis.owner import Owner
+from firstseen.store.redis.store import RedisStore
 from support.logged import events
 from support.redis import RedisServer, free_port, new_prefix
 
@@ -291,3 +294,40 @@ def logged(caplog: pytest.LogCaptureFixture, name: str) -> list[dict[str, Any]]:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     return told
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("when_away", ["wait", "local"])
+def test_what_was_opened_is_closed_where_the_rest_cannot_be(
+    tmp_path: Path, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, when_away: str
+) -> None:
+    def broken(_: RedisStore) -> None:
+        raise RuntimeError("a mistake")
+
+    settings = agent(tmp_path / "a", redis_server, new_prefix(), f'when_away = "{when_away}"')
+    with monkeypatch.context() as patch:
+        patch.setattr(RedisStore, "begin", broken)
+        with pytest.raises(RuntimeError, match="a mistake"):
+            open_state(settings, nobody)
+
+    open_state(settings, nobody).store.close()
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("when_away", ["wait", "local"])
+def test_the_link_is_closed_where_another_agent_has_the_name(
+    tmp_path: Path, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, when_away: str
+) -> None:
+    closed: list[Link] = []
+
+    def close(link: Link) -> None:
+        closed.append(link)
+
+    monkeypatch.setattr(Link, "close", close)
+    owner = Owner.take(tmp_path / "a")
+
+    with pytest.raises(StoreError, match="is in use by process"):
+        open_state(agent(tmp_path / "a", redis_server, new_prefix(), f'when_away = "{when_away}"'), nobody)
+
+    assert len(closed) == 1
+    owner.release()

@@ -22,25 +22,17 @@ class OwnerLock:
 
     @classmethod
     def take(cls, path: Path) -> OwnerLock:
-        """Lock ``path``, creating it if need be. Raises `StoreError` where another process holds it."""
+        """Lock ``path``, creating it if need be.
+
+        Raises `StoreError` where another process holds it, `OSError` where it cannot be opened or written.
+        """
         # The file stays when the lock goes: unlinking it would let two processes lock two files of one name.
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if not os.geteuid():  # what root does with a state is not to keep its owner from it
-            folder = path.parent.stat()
-            with contextlib.suppress(OSError):  # where this root may not, all stays as it is
-                os.fchown(file, folder.st_uid, folder.st_gid)
         try:
-            # flock, not lockf: it also keeps out a second store in this process, and closing another handle keeps it.
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.pread(file, 20, 0).decode("ascii", "replace").strip() or "unknown"
-            os.close(file)
-            raise StoreError(
-                f"{path.parent} is in use by process {owner}; one process at a time may write a state: "
-                f"stop that first{_how(owner)}"
-            ) from None
-        os.ftruncate(file, 0)
-        os.pwrite(file, f"{os.getpid()}\n".encode("ascii"), 0)
+            _lock(file, path)
+        except BaseException:
+            os.close(file)  # and with it the lock goes
+            raise
         return cls(file, path)
 
     @property
@@ -61,6 +53,24 @@ def service_of(cgroups: str) -> str | None:
     services = _SERVICE.findall(cgroups)
     # Those of a user's session lie within the service of the session itself.
     return services[-1] if services and not services[-1].startswith("user@") else None
+
+
+def _lock(file: int, path: Path) -> None:
+    if not os.geteuid():  # what root does with a state is not to keep its owner from it
+        folder = path.parent.stat()
+        with contextlib.suppress(OSError):  # where this root may not, all stays as it is
+            os.fchown(file, folder.st_uid, folder.st_gid)
+    try:
+        # flock, not lockf: it also keeps out a second store in this process, and closing another handle keeps it.
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.pread(file, 20, 0).decode("ascii", "replace").strip() or "unknown"
+        raise StoreError(
+            f"{path.parent} is in use by process {owner}; one process at a time may write a state: "
+            f"stop that first{_how(owner)}"
+        ) from None
+    os.ftruncate(file, 0)
+    os.pwrite(file, f"{os.getpid()}\n".encode("ascii"), 0)
 
 
 def _how(owner: str) -> str:

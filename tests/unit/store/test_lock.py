@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import subprocess
@@ -156,3 +157,16 @@ def test_a_file_whose_folder_was_moved_is_gone_until_it_is_back(tmp_path: Path) 
     elsewhere.rename(folder)
     assert not lock.is_gone
     lock.release()
+
+
+@pytest.mark.parametrize("fails", ["ftruncate", "pwrite"])
+def test_one_that_cannot_be_written_is_not_held(path: Path, monkeypatch: pytest.MonkeyPatch, fails: str) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, fails, full)
+        with pytest.raises(OSError, match="No space left"):
+            OwnerLock.take(path)
+
+    OwnerLock.take(path).release()
