@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 
 class Engine:
-    """Runs ``rules`` against ``store``, with what ``enrichment`` knows of addresses; one thread only.
+    """Runs ``rules`` against ``store``, with what ``enrichment`` knows of addresses; one thread, but for `lineup`.
 
     ``policy`` says how alerts of rules are meant. ``on_trip`` is for whoever `tend`s: it is called when there is more
     to tend to than `next_change_ms` said.

@@ -153,7 +153,7 @@ class StateReader(Protocol):
 
 
 class Claims(Protocol):
-    """What the engine asks of a state. One thread registers, claims and releases."""
+    """What the engine asks of a state. One thread claims, extends and releases; any may register and read."""
 
     def register(self, rules: Iterable[RuleState], now_ms: int) -> Sequence[int]:
         """When each of these histories began: ``now_ms`` if it begins here and now.

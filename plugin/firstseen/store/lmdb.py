@@ -81,7 +81,8 @@ class LmdbReader(Tables):
 class LmdbStore(Tables):
     """The state as its one owner has it: see `Store`.
 
-    `claim`, `confirm`, `release` and `register` belong to one thread; the writer is another, and ends in `close`.
+    `claim`, `extend`, `confirm` and `release` are for one thread, `register` and what reads for any. The writer is a
+    thread of its own, which ends in `close`.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class LmdbStore(Tables):
         self._lock = threading.Lock()
         self._ledger = Ledger(self._memory, alone=alone)
         self._sweep = Sweep()
+        self._forgetting = threading.Lock()  # of histories: none is registered between its end and its going
         self._newest_ms: int | None = None
         self._recent: dict[bytes, Memory] = {}  # what was written last: most of what comes has come before
         self._writer = Writer(self._ledger, self._lock, self._write, "firstseen-state", trouble)
@@ -142,14 +144,15 @@ class LmdbStore(Tables):
         """See `Store.register`."""
         histories: list[History] = []
         changed: dict[bytes, bytes] = {}
-        for rule in rules:
-            raw = self._raw(rule.key, RULES)
-            known = None if raw is None else history_at(self._path, rule.key, raw)
-            history = History(rule, now_ms if known is None else known.since_ms)
-            if known != history:  # new, or with another name or reach
-                changed[rule.key] = pack_history(history)
-            histories.append(history)
-            self._sweep.loaded(rule)
+        with self._forgetting:
+            for rule in rules:
+                self._sweep.loaded(rule)  # before it is read: what is found stays
+                raw = self._raw(rule.key, RULES)
+                known = None if raw is None else history_at(self._path, rule.key, raw)
+                history = History(rule, now_ms if known is None else known.since_ms)
+                if known != history:  # new, or with another name or reach
+                    changed[rule.key] = pack_history(history)
+                histories.append(history)
         self._change(RULES, changed)
         return [history.since_ms for history in histories]
 
@@ -341,9 +344,10 @@ class LmdbStore(Tables):
         if gone:
             self._put((TERMS, dict.fromkeys(gone)))
         if sweep.passed(page, gone):
-            ended = sweep.ended(now_ms)
-            if ended:
-                self._put((RULES, dict.fromkeys(ended)))
+            with self._forgetting:
+                ended = sweep.ended(now_ms)
+                if ended:
+                    self._put((RULES, dict.fromkeys(ended)))
 
     def _change(self, table: bytes, values: Mapping[bytes, bytes | None]) -> None:
         """Write these in the writing thread, and wait until they are durable."""

@@ -22,9 +22,11 @@ from firstseen.errors import StoreError
 from firstseen.model import Verdict
 from firstseen.store.base import Claim, Entry, History, RuleState
 from firstseen.store.lmdb import LmdbReader, LmdbStore
+from firstseen.store.sweep import Sweep
 
 RULE = RuleState(b"8 bytes.", "rule", "Rule")
 OTHER = RuleState(b"8 others", "other", "Other")
+PASSING = RuleState(b"passing.", "passing", "Passing", 10)
 MAP_SIZE = 1 << 20
 LONG = 60
 
@@ -291,6 +293,44 @@ class TestRules:
         assert store.register(others, 3_000) == [2_000] * 300
         assert store._env.info()["last_txnid"] == before + 1
         assert len(list(store.rules())) == 301
+
+    @pytest.fixture
+    def over(self, store, tmp_path):
+        """A state that was opened anew, with a history in it that is over, as no rule has it."""
+        store.register([PASSING], 1_000)
+        store.close()
+        again = LmdbStore.open(tmp_path / "state", MAP_SIZE, durable=False)
+        yield again
+        again.close()
+
+    def test_a_history_that_was_found_stays_while_others_are_forgotten(self, over, monkeypatch):
+        find, forgetting = over._raw, []
+
+        def found(key: bytes, table: bytes) -> bytes | None:
+            value = find(key, table)
+            forgetting.append(over.prune(1 << 60))
+            wait(forgetting, 0.2)  # it may have to wait itself
+            return value
+
+        monkeypatch.setattr(over, "_raw", found)
+        assert over.register([PASSING], 2_000) == [1_000]
+        forgetting[0].result(LONG)
+        assert list(over.rules()) == [(PASSING, 1_000)]
+
+    def test_a_history_that_is_being_forgotten_begins_anew(self, over, monkeypatch):
+        end, begun = Sweep.ended, []
+        thread = threading.Thread(target=lambda: begun.extend(over.register([PASSING], 2_000)))
+
+        def ended(sweep: Sweep, now_ms: int) -> list[bytes]:
+            keys = end(sweep, now_ms)
+            thread.start()
+            thread.join(0.2)  # it may have to wait
+            return keys
+
+        monkeypatch.setattr(Sweep, "ended", ended)
+        over.prune(1 << 60).result(LONG)
+        thread.join(LONG)
+        assert (begun, list(over.rules())) == ([2_000], [(PASSING, 2_000)])
 
 
 class TestReading:

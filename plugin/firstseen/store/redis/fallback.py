@@ -337,10 +337,13 @@ class Fallback:
             begun(self._shared)
 
     def _catch_up(self) -> None:
-        waiting = dict(self._unregistered)
+        with self._lock:
+            waiting = dict(self._unregistered)
         self._shared.begin_histories(waiting.values())
-        for key in waiting:
-            del self._unregistered[key]
+        with self._lock:
+            for key, history in waiting.items():
+                if self._unregistered[key] is history:  # else it was registered again meanwhile
+                    del self._unregistered[key]
         if self._all_unmerged:
             with self._lock:
                 self._all_unmerged = False

@@ -55,7 +55,8 @@ def _silent(_: StoreError | None) -> None:
 class RedisStore(Merging):
     """One agent's part in the shared state, by its own name; both are let go of at the end.
 
-    `claim`, `confirm`, `release` and `register` belong to one thread; the courier is another, and ends in `close`.
+    `claim`, `extend`, `confirm` and `release` are for one thread, `register` and what reads for any. The courier is a
+    thread of its own, which ends in `close`.
     """
 
     def __init__(
