@@ -41,10 +41,11 @@ def set_up(
     handler.setFormatter(JsonFormatter() if line_format == "json" else TextFormatter())
     handler.setLevel(level.upper())
     handlers = [handler, *beside]
-    sum_up(all_of_it=True)
     root = logging.getLogger()
+    before = root.handlers[:]
     root.handlers[:] = [Sparing(handlers)]
     root.setLevel(min(each.level for each in handlers))
+    _sum_up(before, all_of_it=True)  # behind that, or what another thread complains of in between was counted only
 
 
 def event(logger: logging.Logger, level: int, name: str, /, **fields: Value) -> None:
@@ -62,7 +63,11 @@ def complain(logger: logging.Logger, level: int, name: str, same: Sequence[str],
 
 def sum_up(*, all_of_it: bool) -> None:
     """Tell what was only counted for long enough by now, or ``all_of_it``."""
-    for handler in logging.getLogger().handlers:
+    _sum_up(logging.getLogger().handlers, all_of_it=all_of_it)
+
+
+def _sum_up(handlers: Sequence[logging.Handler], *, all_of_it: bool) -> None:
+    for handler in handlers:
         if isinstance(handler, Sparing):
             handler.sum_up(all_of_it=all_of_it)
 

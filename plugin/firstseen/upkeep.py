@@ -45,6 +45,8 @@ class Upkeep:
 
     def _resized(self, size: Size, then: Callable[[str | None], None], resized: Future[None]) -> None:
         error = resized.exception()
+        if error is not None and not isinstance(error, StoreError | OSError):
+            raise error
         if error is not None:
             then(str(error))
             return

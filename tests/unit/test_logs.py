@@ -4,7 +4,8 @@ import logging
 
 import pytest
 
-from firstseen.logs import LONGEST, TextFormatter, event, set_up
+from firstseen.logs import LONGEST, TextFormatter, complain, event, set_up
+from firstseen.sparing import TIMES
 
 
 @pytest.fixture(autouse=True)
@@ -131,3 +132,21 @@ def test_stderr_is_where_it_goes(capsys):
 def test_fields_may_be_called_as_the_parameters_are(logged):
     (line,) = logged("text", lambda log: event(log, logging.INFO, "x", logger="a", name="b"))
     assert line.endswith(" x logger=a name=b")
+
+
+def test_what_is_complained_of_while_it_is_set_up_again_is_told():
+    log = logging.getLogger("firstseen.test")
+
+    class Another(logging.Handler):
+        """Complains when the count is told, as another thread may."""
+
+        def emit(self, record):
+            if hasattr(record, TIMES):
+                complain(log, logging.WARNING, "odd", ("same",))
+
+    set_up("info", "text", io.StringIO(), beside=[Another()])
+    for _ in range(2):
+        complain(log, logging.WARNING, "odd", ("same",))
+    after = io.StringIO()
+    set_up("info", "text", after)
+    assert after.getvalue().endswith(" warning odd\n")

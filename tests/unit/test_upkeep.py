@@ -62,6 +62,19 @@ def test_a_size_that_cannot_be_taken_is_tried_again(upkeep, room, told):
     assert events(told) == ["state_resized"]
 
 
+def test_a_mistake_is_nothing_that_an_operator_is_told_of(upkeep, room):
+    room.error = RuntimeError("a mistake")
+
+    async def ask() -> object:
+        loop = asyncio.get_running_loop()
+        came = loop.create_future()
+        loop.set_exception_handler(lambda _, context: came.set_result(context["exception"]))
+        upkeep.resize(Size("2MiB"), came.set_result)
+        return await came
+
+    assert asyncio.run(ask()) is room.error
+
+
 def test_compacting_tells_the_sizes(upkeep, told):
     assert json.loads(json.dumps(asyncio.run(upkeep.compact()))) == {"before": 8_192, "after": 4_096}
     assert events(told) == ["state_compacted"]

@@ -58,7 +58,8 @@ class Courier:
     succeeds or `close` is called, and is then ``given_up``: what is in it must bear being done twice. ``trouble`` is
     told of the error when that begins, and of None when it is over, in this thread.
 
-    After any other exception nothing is done any more, and it is ``broken``.
+    ``problem`` is the error while that lasts, and None otherwise. After any other exception nothing is done any more,
+    and it stays.
     """
 
     def __init__(
