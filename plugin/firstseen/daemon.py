@@ -26,6 +26,7 @@ from firstseen import __version__
 from firstseen.agent import Agent
 from firstseen.background import Background
 from firstseen.config import Config, Server, load
+from firstseen.configuredrules import tell_of
 from firstseen.control import Answer, Asked, Control
 from firstseen.copies import Copies
 from firstseen.engine import Engine
@@ -51,7 +52,7 @@ from firstseen.quarantine import Quarantine
 from firstseen.record.view import Mode
 from firstseen.reloading import Reloading
 from firstseen.revision import revision
-from firstseen.rulekeeper import RuleKeeper, tell_of
+from firstseen.rulekeeper import RuleKeeper
 from firstseen.rules.loader import Known
 from firstseen.states import open_state
 from firstseen.status.latest import Latest
@@ -102,7 +103,7 @@ def _run(config: Config, signals: Signals) -> int:
     known = Known()
     with closing(Copies(config.state.path)) as copies:
         provisions = provide(config, _now_ms(), known, copies=copies)
-        tell_of(provisions.rules, provisions.policy)
+        tell_of(provisions.rules, config)
         signals.only_at_halts()
         return uvloop.run(_serve(provisions, known, copies, forward, signals))
 

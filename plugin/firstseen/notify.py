@@ -12,10 +12,10 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from firstseen.logs import event
-from firstseen.rulekeeper import Timer
+from firstseen.timers import CallLater, Timer
 
 log = logging.getLogger(__name__)
 
@@ -27,15 +27,13 @@ MOST_WAITING = 100
 
 
 class Notifier:
-    """Lives in the event loop, from `ready` to `close`; ``call_later`` is the loop's, with seconds and what to call.
+    """Lives in the event loop, from `ready` to `close`; ``call_later`` is the loop's.
 
     ``address`` is the socket's path, with ``@`` in front where it is an abstract one; None sends nothing.
     ``watchdog_s`` is for how long the manager puts up with silence; None where it does not mind.
     """
 
-    def __init__(
-        self, address: str | None, watchdog_s: float | None, call_later: Callable[[float, Callable[[], None]], Timer]
-    ) -> None:
+    def __init__(self, address: str | None, watchdog_s: float | None, call_later: CallLater) -> None:
         self._address = None if address is None else _native(address)
         self._watchdog_s = watchdog_s
         self._call_later = call_later
@@ -48,9 +46,7 @@ class Notifier:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
 
     @classmethod
-    def of(
-        cls, environment: Mapping[str, str], pid: int, call_later: Callable[[float, Callable[[], None]], Timer]
-    ) -> Notifier:
+    def of(cls, environment: Mapping[str, str], pid: int, call_later: CallLater) -> Notifier:
         """What ``environment`` asks of the process ``pid``. A watchdog that is meant for another process is not fed."""
         address = environment.get("NOTIFY_SOCKET") or None
         if address is not None and address[0] not in "/@":

@@ -11,12 +11,12 @@ from msgspec import Struct
 
 from firstseen import config
 from firstseen.config import Config
+from firstseen.configuredrules import configured_policy, configured_rules
 from firstseen.copies import Copies
 from firstseen.errors import ConfigError, Problem, RuleError, StoreError
 from firstseen.geoip import GeoIp, databases
 from firstseen.net import tls
 from firstseen.net.tls import Contexts
-from firstseen.rulekeeper import configured_policy, configured_rules
 from firstseen.rules.loader import Known
 from firstseen.rules.ruleset import RuleSet
 from firstseen.running import Policy
@@ -74,7 +74,7 @@ def provide(
     except StoreError as error:
         problems.append(config.located(settings, "state.url", str(error)))
     try:
-        rules = configured_rules(settings, now_ms, geoip, known, between)
+        rules = configured_rules(settings, now_ms, geoip, known=known, between=between)
     except RuleError as error:
         problems += error.problems
     found = Provisions(settings, contexts, geoip, rules, now_ms)

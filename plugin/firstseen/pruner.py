@@ -9,8 +9,8 @@ from concurrent.futures import Future
 from firstseen.errors import StoreError
 from firstseen.logs import complain
 from firstseen.metrics import Counts
-from firstseen.rulekeeper import Timer
 from firstseen.store.base import Pruning
+from firstseen.timers import CallLater, Timer
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Pruner:
         store: Pruning,
         counts: Counts,
         now_ms: Callable[[], int],
-        call_later: Callable[[float, Callable[[], None]], Timer],
+        call_later: CallLater,
         call_soon_threadsafe: Callable[..., object],
     ) -> None:
         self._store = store

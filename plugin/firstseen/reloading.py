@@ -20,6 +20,7 @@ from msgspec import Struct
 from firstseen import config
 from firstseen.changes import Changes, changes, running_now
 from firstseen.config import Config, taken, written
+from firstseen.configuredrules import tell_of
 from firstseen.copies import Copies
 from firstseen.engine import Engine
 from firstseen.errors import ConfigError, FirstseenError
@@ -28,7 +29,7 @@ from firstseen.metrics import Reloads
 from firstseen.net import tls
 from firstseen.net.tls import Contexts
 from firstseen.provisions import Provisions, provide
-from firstseen.rulekeeper import RuleKeeper, tell_of
+from firstseen.rulekeeper import RuleKeeper
 from firstseen.rules.loader import Known
 from firstseen.running import Lineup, Running
 from firstseen.upkeep import Upkeep
@@ -221,7 +222,7 @@ def _tell(fresh: Fresh, changed: Sequence[Running], now_ms: int) -> None:
     rules, found = fresh.provisions.rules, fresh.changes
     for each in changed:
         each.tell_change(now_ms)
-    tell_of(rules, fresh.provisions.policy)
+    tell_of(rules, fresh.provisions.config)
     for rule in found.added:
         event(log, logging.INFO, "rule_added", rule=rule.id, name=rule.name)
     for rule in found.removed:

@@ -5,20 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Protocol
 
-from firstseen.config import Config
 from firstseen.engine import Engine
 from firstseen.errors import StoreError
 from firstseen.logs import complain, event
-from firstseen.record.enrichment import UNENRICHED, Enrichment
-from firstseen.record.view import unavailable
-from firstseen.rules.loader import Known, load_rules
-from firstseen.rules.requirements import Unavailable, everything_is_available
-from firstseen.rules.rule import ExceptionItem, Status
+from firstseen.rules.rule import ExceptionItem
 from firstseen.rules.ruleset import RuleSet
-from firstseen.running import NO_POLICY, Lineup, Policy, Running
-from firstseen.steps import nothing
+from firstseen.running import Lineup, Running
+from firstseen.timers import CallLater, Timer
 
 log = logging.getLogger(__name__)
 
@@ -26,94 +20,10 @@ LONGEST_WAIT_S = 3_600.0
 """What ends much later is looked at again before: clocks are set, and machines sleep."""
 
 
-def configured_rules(
-    config: Config,
-    now_ms: int,
-    enrichment: Enrichment,
-    known: Known | None = None,
-    between: Callable[[], None] = nothing,
-) -> RuleSet:
-    """The rules that ``config`` names, with the exceptions that hold at ``now_ms``; raises `RuleError`.
-
-    What ``enrichment`` does not know, no CloudTrail record has. Documents of others may have it all the same: its lack
-    hinders no rule that needs what CloudTrail never has, and none where all that is read are such documents.
-    What is ``known`` of them saves work, and ``between`` is called between them: see `load_rules`.
-    """
-    return load_rules(
-        config.rules.paths,
-        config.rules.exceptions,
-        now_ms=now_ms,
-        unavailable=configured_lacks(config, enrichment),
-        elsewhere=not_in_cloudtrail,
-        known=known,
-        between=between,
-    )
-
-
-def configured_lacks(config: Config, enrichment: Enrichment) -> Unavailable:
-    """What no record has of all that is read by this configuration."""
-    return everything_is_available if only_documents(config) else enrichment_lacks(enrichment)
-
-
-def only_documents(config: Config) -> bool:
-    """Whether no record is read as CloudTrail: every tag is read as ``ecs``, or not at all."""
-    views = config.sources.views
-    return any(pattern == "*" for pattern, _ in views) and all(view in ("ecs", "none") for _, view in views)
-
-
-def enrichment_lacks(enrichment: Enrichment) -> Unavailable:
-    """Why a field has no value for lack of a database or a package; None for any other field."""
-
-    def lacks(field: str) -> str | None:
-        reason = unavailable(field, enrichment)
-        return None if reason is None or " needs " not in reason else reason.partition(" needs ")[2]
-
-    return lacks
-
-
-def configured_policy(config: Config) -> Policy:
-    """What ``config`` says of how long rules learn, and until when they are in shadow."""
-    learning = [(pattern, period.ms) for pattern, period in config.rules.learning]
-    return Policy(config.state.learning_period.ms, learning, config.rules.shadow)
-
-
-def unused_patterns(rules: RuleSet, policy: Policy) -> Sequence[tuple[str, str]]:
-    """The setting, and what is to be said of it, for each of its patterns that fits no rule, running or not."""
-    known = [(report.id, report.name) for report in rules.reports]
-    return [(f"rules.{name}", f"there is no rule {pattern}") for name, pattern in policy.unused(known)]
-
-
-def tell_of(rules: RuleSet, policy: Policy = NO_POLICY) -> None:
-    """One line for each rule that does not run, or runs at a cost, and for what is said of rules that are not there."""
-    for report in rules.reports:
-        if report.status is not Status.LOADED:
-            level = logging.INFO if report.status is Status.SKIPPED else logging.WARNING
-            event(log, level, f"rule_{report.status}", rule=report.id, file=report.file, reason=report.reason)
-    for item in rules.exceptions:
-        if item.reason:
-            place = {"file": item.file, "line": item.line}
-            event(log, logging.WARNING, f"exception_{item.status}", exception=item.name, **place, reason=item.reason)
-    for setting, reason in unused_patterns(rules, policy):
-        event(log, logging.WARNING, "setting_unused", setting=setting, reason=reason)
-
-
-def not_in_cloudtrail(field: str) -> str | None:
-    """That CloudTrail has no such field, whatever databases there are; None for one that it may have."""
-    reason = unavailable(field, UNENRICHED)
-    return None if reason is None or " needs " in reason else reason
-
-
-class Timer(Protocol):
-    """What is going to happen, unless it is cancelled."""
-
-    def cancel(self) -> None:
-        """Let it not happen; without effect where it has."""
-
-
 class RuleKeeper:
     """Lets what has an end end at its moment. Lives in the event loop; ``call_later`` is the loop's.
 
-    That takes seconds and a function to call then. ``background`` does what takes long, and calls what it is given with
+    ``background`` does what takes long, and calls what it is given with
     what came of it: see `firstseen.background.Background.run`.
     """
 
@@ -121,7 +31,7 @@ class RuleKeeper:
         self,
         engine: Engine,
         now_ms: Callable[[], int],
-        call_later: Callable[[float, Callable[[], None]], Timer],
+        call_later: CallLater,
         background: Callable[[Callable[[], Lineup], Callable[[Future[Lineup]], None]], None],
     ) -> None:
         self._engine = engine

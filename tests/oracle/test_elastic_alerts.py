@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from firstseen.configuredrules import configured_rules
 from firstseen.geoip import GeoIp
-from firstseen.rulekeeper import enrichment_lacks, not_in_cloudtrail
 from firstseen.rules.loader import load_rules
 from firstseen.rules.rule import Report, Status
 from support.agent import FIRSTSEEN
@@ -42,7 +42,7 @@ def test_query_and_new_terms_rules_raise_the_alerts_that_elastic_s_engine_would(
 
 def in_kql() -> dict[str, Report]:
     """The reports on the rules in KQL, by the name of their file, as an agent without databases loads them."""
-    loaded = load_rules([SHARED / "rules"], unavailable=enrichment_lacks(GeoIp()), elsewhere=not_in_cloudtrail)
+    loaded = configured_rules(None, 0, GeoIp(), paths=[SHARED / "rules"])
     return {
         Path(report.file).stem: report
         for report in loaded.reports

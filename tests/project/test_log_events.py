@@ -14,7 +14,7 @@ from firstseen.rules.rule import Status
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/logs.md").read_text()
 
-SAYS = ("event", "complain", "_complain", "tell", "_tell")
+SAYS = ("event", "complain", "_complain", "tell", "_tell", "Notice")
 """What writes a line, or has it written: the name is the first text that it is given."""
 
 COMPOSED = {

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from firstseen import config
+from firstseen.configuredrules import configured_policy, configured_rules
 from firstseen.engine import Engine
 from firstseen.forward.buffers import Pool
 from firstseen.geoip import GeoIp
@@ -18,7 +19,6 @@ from firstseen.net.forwarder import Forwarder
 from firstseen.net.lane import Backoff
 from firstseen.net.listener import Listener
 from firstseen.notation import Endpoint
-from firstseen.rulekeeper import configured_policy, configured_rules
 from firstseen.status.latest import Latest
 from firstseen.status.observer import Agency
 from firstseen.store.base import Solitude

@@ -3,16 +3,9 @@ import logging
 
 import pytest
 
-from firstseen import config
 from firstseen.detect.matches import Moment
 from firstseen.errors import ConfigError, StoreError
-from firstseen.rulekeeper import (
-    LONGEST_WAIT_S,
-    configured_policy,
-    not_in_cloudtrail,
-    tell_of,
-    unused_patterns,
-)
+from firstseen.rulekeeper import LONGEST_WAIT_S
 from support.keeping import Bench
 from support.rulebook import rule_text
 
@@ -111,47 +104,10 @@ def test_the_end_of_a_flood_is_waited_for(bench, caplog):
     assert [line.split()[0] for line in logged(caplog)] == ["breaker_tripped", "breaker_recovered"]
 
 
-def test_settings_of_rules_that_are_not_there_are_told_of(bench, caplog):
-    bench.configure('learning = {"A rule*" = "1d", gone = "2d"}\nshadow = {lost = true}\n')
-    bench.start()
-    policy = configured_policy(config.load(bench.folder / "firstseen.toml"))
-    told = [("rules.learning", "there is no rule gone"), ("rules.shadow", "there is no rule lost")]
-    assert unused_patterns(bench.engine.rules, policy) == told
-    caplog.clear()
-    tell_of(bench.engine.rules, policy)
-    assert [line.split()[0] for line in logged(caplog)] == ["setting_unused"] * 2
-
-
-def test_what_does_not_run_is_told_of(bench, caplog):
-    caplog.set_level(logging.INFO)
-    bench.write("rules/b.toml", rule_text(rule_id="b").replace('"new_terms"', '"eql"'))
-    bench.write("rules/c.toml", rule_text(rule_id="c") + "enabled = false\n")
-    bench.start()
-    tell_of(bench.engine.rules)
-    assert [line.split()[0] for line in logged(caplog)] == ["rule_not_runnable", "rule_skipped"]
-    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
-
-
 def test_broken_rules_are_an_error_at_the_start(bench):
     bench.write("exceptions/a.toml", json.dumps("x"))
     with pytest.raises(ConfigError):
         bench.start()
-
-
-@pytest.mark.parametrize(
-    ("query", "runs"), [("source.as.number: *", False), ("azure.name: x and source.as.number: *", True)]
-)
-def test_a_missing_database_hinders_the_rules_that_cloudtrail_could_fulfil(bench, query, runs):
-    bench.write("rules/a.toml", rule_text(query, ["user.name"]))
-    bench.start()
-
-    assert bool(bench.engine.rules.rules) is runs
-
-
-def test_what_cloudtrail_never_has_is_told_apart_from_what_it_lacks_here():
-    assert not_in_cloudtrail("azure.name") == "azure.name is not a field of CloudTrail"
-    assert not_in_cloudtrail("source.as.number") is None
-    assert not_in_cloudtrail("event.action") is None
 
 
 def test_an_exception_that_ends_while_other_rules_are_taken_is_looked_at_again(bench, caplog):

@@ -6,33 +6,29 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
 from types import FrameType
-from typing import NamedTuple
 
 import click
 import msgspec
 
-from firstseen import config
 from firstseen.backfill.crew import Crew
 from firstseen.backfill.filling import Filling, Outcome, position_in
 from firstseen.backfill.reading import Reader, Report, Task, Totals
 from firstseen.backfill.tasks import Bounds, Plan, plan, purpose
 from firstseen.cli import EXIT_FAILED
-from firstseen.cli.pastlogs import now_ms, tell_of
+from firstseen.cli.pastlogs import now_ms
+from firstseen.cli.whichrules import rules_of, tell_of
 from firstseen.cli.whichstate import place_of, state_options
 from firstseen.errors import FirstseenError
-from firstseen.geoip import GeoIp, databases
 from firstseen.notation import Duration
 from firstseen.record.instant import parse_ms
-from firstseen.rulekeeper import configured_rules
-from firstseen.rules.loader import load_rules
 from firstseen.rules.rule import NewTerms
 from firstseen.rules.ruleset import RuleSet
-from firstseen.states import Place, Shared, edit
+from firstseen.states import Shared, edit
 from firstseen.status.view.words import number, several
 
 
@@ -47,14 +43,6 @@ def _moment(ctx: click.Context, param: click.Parameter, text: str | None) -> int
     if moment is None:
         raise click.BadParameter(f"{text!r} is no 2026-05-24, no 2026-05-24T09:00:00Z and no 30d", ctx, param)
     return moment
-
-
-class _Setup(NamedTuple):
-    """What is filled, by which rules."""
-
-    rules: RuleSet
-    geoip: GeoIp
-    place: Place
 
 
 @click.command("backfill")
@@ -95,46 +83,35 @@ def command(
     it is run again. The agent must not be running, unless its state is shared.
     """
     started = time.monotonic()
-    setup = _setup(file, paths, exceptions, place_of(file, state, prefix))
-    tell_of(setup.rules)
-    new_terms = RuleSet([rule for rule in setup.rules.rules if isinstance(rule.kind, NewTerms)])
+    place = place_of(file, state, prefix)
+    if place is None or (file is None and not paths):
+        raise click.UsageError("say which rules and which state: with -c, or with --rules and --state")
+    meant = rules_of(file, paths, exceptions)
+    tell_of(meant)
+    new_terms = RuleSet([rule for rule in meant.rules.rules if isinstance(rule.kind, NewTerms)])
     if not new_terms.rules:
         raise FirstseenError("none of the rules that run looks for what is new: there is nothing to remember for them")
     bounds = Bounds(since, until)
     spans = bounds.spans(new_terms, now_ms())
-    reader = Reader(new_terms, spans, setup.geoip)
+    reader = Reader(new_terms, spans, meant.geoip)
     with ExitStack() as stack:
         stopped = stack.enter_context(_stopping())
         count = len(os.sched_getaffinity(0)) if jobs is None else jobs
         crew = stack.enter_context(Crew(count, reader.read)) if count > 1 else None
-        store = edit(setup.place)
+        store = edit(place)
         stack.callback(store.close)
         store.register(reader.rules, now_ms())
         wanted = purpose(reader.rules, bounds)
         found = plan(files, wanted, spans, lambda mark: None if restart else position_in(store, mark))
         progress = stack.enter_context(_progress(found))
-        filling = Filling(store, stopped, progress, is_shared=isinstance(setup.place, Shared))
+        filling = Filling(store, stopped, progress, is_shared=isinstance(place, Shared))
         filling.run(_reports(found, reader, crew))
         terms = store.stats().entries
-    summary = _Summary(found, filling.outcome, terms, len(setup.rules.rules) - len(new_terms.rules), started)
+    summary = _Summary(found, filling.outcome, terms, len(meant.rules.rules) - len(new_terms.rules), started)
     for problem in filling.outcome.unreadable:
         click.echo(f"firstseen: {problem}", err=True)
     click.echo(summary.as_json() if output == "json" else summary.as_text())
     ctx.exit(EXIT_FAILED if filling.outcome.unreadable or filling.outcome.stopped else 0)
-
-
-def _setup(file: Path | None, paths: Sequence[Path], exceptions: Sequence[Path], place: Place | None) -> _Setup:
-    if place is None or (file is None and not paths):
-        raise click.UsageError("say which rules and which state: with -c, or with --rules and --state")
-    if file is None:
-        return _Setup(load_rules(paths, exceptions, now_ms=now_ms()), GeoIp(), place)
-    settings = config.load(file)
-    geoip = databases(settings)
-    if paths or exceptions:
-        rules = load_rules(paths or settings.rules.paths, exceptions or settings.rules.exceptions, now_ms=now_ms())
-    else:
-        rules = configured_rules(settings, now_ms(), geoip)
-    return _Setup(rules, geoip, place)
 
 
 def _reports(found: Plan, reader: Reader, crew: Crew | None) -> Iterator[Report | None]:

@@ -10,7 +10,8 @@ import click
 
 from firstseen.cli import EXIT_FAILED
 from firstseen.cli.explained import lines
-from firstseen.cli.pastlogs import moment_of, now_ms, set_up
+from firstseen.cli.pastlogs import moment_of, now_ms
+from firstseen.cli.whichrules import rules_of, tell_of
 from firstseen.cli.whichstate import reader_of, state_options
 from firstseen.errors import InputError
 from firstseen.eventfiles import encode_object, event_files, read_events
@@ -46,11 +47,12 @@ def command(
 
     Nothing is changed: every event is judged alone and at its own time, on what the state remembers now.
     """
-    rules, geoip, _, _ = set_up(file, paths, exceptions)
-    chosen = _chosen(rules, wanted)
+    meant = rules_of(file, paths, exceptions)
+    tell_of(meant)
+    chosen = _chosen(meant.rules, wanted)
     failed = False
     with reader_of(file, state, prefix) as reader:
-        explainer = Explainer(chosen, reader, geoip, now_ms())
+        explainer = Explainer(chosen, reader, meant.geoip, now_ms())
         for name in event_files(files):
             try:
                 for event in read_events(name):

@@ -15,7 +15,9 @@ import msgspec
 from msgspec import Struct, field
 
 from firstseen.cli import EXIT_FAILED
-from firstseen.cli.pastlogs import moment_of, now_ms, set_up, time_of
+from firstseen.cli.pastlogs import moment_of, now_ms, time_of
+from firstseen.cli.whichrules import rules_of, tell_of
+from firstseen.config import Alerts
 from firstseen.detect.label import Standing
 from firstseen.engine import Engine
 from firstseen.errors import InputError
@@ -68,12 +70,15 @@ def command(
 
     The clock is each event's own: event.ingested if it has it, else its time.
     """
-    rules, geoip, key, policy = set_up(file, paths, exceptions)
+    meant = rules_of(file, paths, exceptions)
+    tell_of(meant)
+    rules = meant.rules
+    key = (Alerts() if meant.settings is None else meant.settings.alerts).key
     summary = _Summary()
     with ExitStack() as stack:
         engine_state = _open_state(stack, state)
         counts = Counts()
-        engine = Engine(rules, engine_state, counts, now_ms, geoip, policy)
+        engine = Engine(rules, engine_state, counts, now_ms, meant.geoip, meant.policy)
         replay = _Replay(engine, rules, engine_state, key, everything, summary)
         events = summary.read(files)
         replay.run(events if as_given else _by_time(events))

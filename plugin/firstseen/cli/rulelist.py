@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,25 +9,17 @@ from typing import Any, NamedTuple
 import click
 from msgspec.structs import asdict
 
-from firstseen import config
-from firstseen.geoip import GeoIp, databases
+from firstseen.cli.whichrules import lines_of, rules_of
+from firstseen.configuredrules import Notice, notices_beside, only_documents
 from firstseen.notation import in_units
 from firstseen.record.enrichment import Enrichment
 from firstseen.record.instant import iso
 from firstseen.record.view import unavailable
-from firstseen.rulekeeper import (
-    configured_lacks,
-    configured_policy,
-    enrichment_lacks,
-    not_in_cloudtrail,
-    only_documents,
-)
 from firstseen.rules.exceptions import ItemReport
-from firstseen.rules.loader import load_rules
 from firstseen.rules.requirements import mentioned
 from firstseen.rules.rule import Report, Rule, Status
 from firstseen.rules.ruleset import RuleSet
-from firstseen.running import NO_POLICY, Health, Policy, Running, by_rule
+from firstseen.running import Health, Policy, Running, by_rule
 from firstseen.store.base import StateReader
 
 _COLOURS = {
@@ -56,13 +47,13 @@ class Listed(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """All rule files, in order, and the exceptions of which something is to be said.
+    """All rule files, in order, and what is to be said of exceptions, and of settings of rules that are not there.
 
     ``with_histories`` tells that a state was asked for them; the time that remains is counted from ``now_ms``.
     """
 
     rules: Sequence[Listed]
-    told: Sequence[ItemReport]
+    told: Sequence[Notice]
     with_histories: bool
     now_ms: int
 
@@ -75,30 +66,18 @@ def load(
     Their histories are those in ``state``, which is not asked where it is None. Raises `RuleError`, `ConfigError`,
     `StoreError`, and `click.UsageError` where no rules are named.
     """
-    geoip = GeoIp()
-    enrichment: Enrichment | None = geoip
-    lacks = enrichment_lacks(geoip)
-    policy = NO_POLICY
-    if file is not None:
-        settings = config.load(file)
-        paths = paths or settings.rules.paths
-        exceptions = exceptions or settings.rules.exceptions
-        geoip, policy = databases(settings), configured_policy(settings)
-        lacks = configured_lacks(settings, geoip)
-        enrichment = None if only_documents(settings) else geoip
-    if not paths:
-        raise click.UsageError("say which rules: files, directories, or a configuration file")
-    now_ms = time.time_ns() // 1_000_000
-    rules = load_rules(paths, exceptions, now_ms=now_ms, unavailable=lacks, elsewhere=not_in_cloudtrail)
+    meant = rules_of(file, paths, exceptions, "by PATH")
+    rules, now_ms = meant.rules, meant.now_ms
+    enrichment = None if only_documents(meant.settings) else meant.geoip
     running = {rule.file: rule for rule in rules.rules}
     places = {(item.file, item.line): item for item in rules.exceptions}
-    health = {} if state is None else _health(rules, policy, state, now_ms)
+    health = {} if state is None else _health(rules, meant.policy, state, now_ms)
     return Listing(
         [
             _listed(report, running.get(report.file), places, enrichment, health.get(report.id))
             for report in rules.reports
         ],
-        [item for item in rules.exceptions if item.reason],
+        list(notices_beside(rules, meant.held_against)),
         state is not None,
         now_ms,
     )
@@ -169,7 +148,7 @@ def _moment(ms: int | None) -> str | None:
 def as_text(listing: Listing) -> str:
     """Some lines a rule file, in colour, and a sum."""
     lines = [line for listed in listing.rules for line in _lines(listed, listing.now_ms)]
-    lines += [f"{item.file}:{item.line}: exception {item.status}: {item.name}: {item.reason}" for item in listing.told]
+    lines += lines_of(listing.told)
     statuses = [listed.report.status for listed in listing.rules]
     counted = [f"{statuses.count(status)} {_spoken(status)}" for status in Status]
     return "\n".join([*lines, f"{len(statuses)} rules: {', '.join(counted)}"])

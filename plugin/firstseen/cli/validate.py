@@ -16,11 +16,10 @@ from msgspec.structs import asdict
 from firstseen import config
 from firstseen.changes import changes, last_known, running_now
 from firstseen.cli import EXIT_CONFIG
-from firstseen.config import Config
+from firstseen.configuredrules import Notice, notices
 from firstseen.control import ask
 from firstseen.errors import ConfigError, Problem
 from firstseen.provisions import Provisions, ProvisionsError, provide
-from firstseen.rulekeeper import unused_patterns
 from firstseen.rules.ruleset import RuleSet
 from firstseen.running import Running
 from firstseen.states import configured, read_if_there
@@ -44,7 +43,9 @@ def command(ctx: click.Context, file: Path, wants_changes: bool, output: str) ->
     """
     problems, found = _checked(file)
     rules = RuleSet([]) if found is None else found.rules
-    unused = _unused(found)
+    # Where rules could not be read, nothing is known of which there are.
+    settings = found.config if found is not None and rules.reports else None
+    told_of = list(notices(rules, settings))
     reload = _foretold(found, problems) if wants_changes else None
     refused = [] if reload is None else [each for each in reload["refused"] if each not in map(str, problems)]
     if output == "json":
@@ -52,11 +53,11 @@ def command(ctx: click.Context, file: Path, wants_changes: bool, output: str) ->
             "problems": [asdict(problem) for problem in problems],
             "rules": [asdict(report) for report in rules.reports],
             "exceptions": [asdict(item) for item in rules.exceptions],
-            "unused": [asdict(problem) for problem in unused],
+            "unused": [asdict(each.told) for each in told_of if each.event == "setting_unused"],
         }
         click.echo(json.dumps(told if reload is None else told | {"reload": reload}))
     else:
-        for line in _lines(file, problems, rules, unused):
+        for line in _lines(file, problems, rules, told_of):
             _print(line)
         for line in () if reload is None else _of_reload(reload, refused):
             _print(line)
@@ -69,15 +70,9 @@ def _print(text: str) -> None:
         click.echo(spelled(line))
 
 
-def _lines(file: Path, problems: Sequence[Problem], rules: RuleSet, unused: Sequence[Problem]) -> Iterator[str]:
+def _lines(file: Path, problems: Sequence[Problem], rules: RuleSet, told_of: Sequence[Notice]) -> Iterator[str]:
     yield from map(str, problems)
-    for report in rules.reports:
-        if report.status != "loaded":
-            yield f"{report.file}: {report.status.replace('_', ' ')}: {report.reason}"
-    for item in rules.exceptions:
-        if item.reason:
-            yield f"{item.file}:{item.line}: exception {item.status}: {item.name}: {item.reason}"
-    yield from map(str, unused)
+    yield from map(str, told_of)
     if not problems:
         loaded = sum(report.status in ("loaded", "flagged") for report in rules.reports)
         yield f"{file}: no problems; {loaded} of {len(rules.reports)} rules run"
@@ -174,11 +169,3 @@ def _checked(file: Path) -> tuple[Sequence[Problem], Provisions | None]:
         return error.problems, error.found
     except ConfigError as error:
         return error.problems, None
-
-
-def _unused(found: Provisions | None) -> Sequence[Problem]:
-    """Settings of rules that are not there."""
-    if found is None or not found.rules.reports:
-        return ()
-    settings: Config = found.config
-    return [config.located(settings, name, reason) for name, reason in unused_patterns(found.rules, found.policy)]

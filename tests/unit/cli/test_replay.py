@@ -64,7 +64,7 @@ def test_exceptions_take_events_out(tmp_path: Path, rule: str) -> None:
     result = replay("--rules", rule, "--exceptions", str(exceptions), file)
 
     assert printed(result) == ["bob"]
-    assert f"firstseen: {exceptions}:3: exception expired: it has expired" in result.stderr
+    assert f"firstseen: {exceptions}:3: exception expired: exception 2: it has expired" in result.stderr
 
 
 def test_exceptions_come_from_the_configuration(tmp_path: Path, rule: str) -> None:

@@ -1,0 +1,70 @@
+"""Which rules a command means: those on its command line, else those of a configuration; and what there is to say."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import click
+from msgspec import Struct
+
+from firstseen import config
+from firstseen.config import Config
+from firstseen.configuredrules import Notice, configured_policy, configured_rules, notices
+from firstseen.geoip import GeoIp, databases
+from firstseen.rules.ruleset import RuleSet
+from firstseen.running import Policy
+from firstseen.store.selection import spelled
+
+
+class Meant(Struct, frozen=True):
+    """The rules that are meant, as of ``now_ms``, and the databases of addresses.
+
+    ``settings`` are those of the configuration, None where none was named; ``own`` tells that the rules are its own,
+    and not others that were named beside it.
+    """
+
+    rules: RuleSet
+    geoip: GeoIp
+    settings: Config | None
+    own: bool
+    now_ms: int
+
+    @property
+    def policy(self) -> Policy:
+        """What the configuration says of how alerts are meant."""
+        return configured_policy(self.settings)
+
+    @property
+    def held_against(self) -> Config | None:
+        """The configuration whose patterns of rules are to fit these; None where they are for others."""
+        return self.settings if self.own else None
+
+
+def rules_of(
+    file: Path | None, paths: Sequence[Path], exceptions: Sequence[Path], named: str = "with --rules"
+) -> Meant:
+    """The rules and exceptions that the command line names, else those of the configuration ``file``.
+
+    ``named`` is how the command line names rules. Raises `RuleError`, `ConfigError`, and `click.UsageError` where no
+    rules are named.
+    """
+    settings = None if file is None else config.load(file)
+    if settings is None and not paths:
+        raise click.UsageError(f"say which rules: {named}, or with a configuration file")
+    geoip = GeoIp() if settings is None else databases(settings)
+    now_ms = time.time_ns() // 1_000_000
+    rules = configured_rules(settings, now_ms, geoip, paths=paths, exceptions=exceptions)
+    return Meant(rules, geoip, settings, not paths, now_ms)
+
+
+def tell_of(meant: Meant) -> None:
+    """Say on standard error of each rule, exception and setting that has no effect, or costs something, why."""
+    for line in lines_of(notices(meant.rules, meant.held_against)):
+        click.echo(f"firstseen: {line}", err=True)
+
+
+def lines_of(told: Iterable[Notice]) -> Iterable[str]:
+    """In words: what others have written is no command to the terminal, and a name of a file may be no text."""
+    return (spelled(line) for notice in told for line in str(notice).split("\n"))

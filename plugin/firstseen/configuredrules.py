@@ -1,0 +1,140 @@
+"""The rules that a configuration or a command line asks for, and what there is to say of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+
+from msgspec import Struct
+
+from firstseen import config
+from firstseen.config import Config
+from firstseen.errors import Problem
+from firstseen.logs import Value, event
+from firstseen.record.enrichment import UNENRICHED, Enrichment
+from firstseen.record.view import unavailable
+from firstseen.rules.loader import Known, load_rules
+from firstseen.rules.requirements import Unavailable, everything_is_available
+from firstseen.rules.rule import Status
+from firstseen.rules.ruleset import RuleSet
+from firstseen.running import NO_POLICY, Policy
+from firstseen.steps import nothing
+
+log = logging.getLogger(__name__)
+
+
+def configured_rules(
+    settings: Config | None,
+    now_ms: int,
+    enrichment: Enrichment,
+    *,
+    paths: Sequence[Path] = (),
+    exceptions: Sequence[Path] = (),
+    known: Known | None = None,
+    between: Callable[[], None] = nothing,
+) -> RuleSet:
+    """The rules in ``paths`` with these ``exceptions``, or where none are named those of the configuration.
+
+    Exceptions are those that hold at ``now_ms``. What ``enrichment`` does not know, no CloudTrail record has. Documents
+    of others may have it all the same: its lack hinders no rule that needs what CloudTrail never has, and none where
+    all that is read are such documents. What is ``known`` of the rules saves work, and ``between`` is called between
+    them: see `load_rules`. Raises `RuleError`.
+    """
+    if settings is not None:
+        paths = paths or settings.rules.paths
+        exceptions = exceptions or settings.rules.exceptions
+    return load_rules(
+        paths,
+        exceptions,
+        now_ms=now_ms,
+        unavailable=everything_is_available if only_documents(settings) else _lacks(enrichment),
+        elsewhere=_not_in_cloudtrail,
+        known=known,
+        between=between,
+    )
+
+
+def only_documents(settings: Config | None) -> bool:
+    """Whether no record is read as CloudTrail: every tag is read as ``ecs``, or not at all."""
+    if settings is None:
+        return False
+    views = settings.sources.views
+    return any(pattern == "*" for pattern, _ in views) and all(view in ("ecs", "none") for _, view in views)
+
+
+def _lacks(enrichment: Enrichment) -> Unavailable:
+    """Why a field has no value for lack of a database or a package; None for any other field."""
+
+    def lacks(field: str) -> str | None:
+        reason = unavailable(field, enrichment)
+        return None if reason is None or " needs " not in reason else reason.partition(" needs ")[2]
+
+    return lacks
+
+
+def _not_in_cloudtrail(field: str) -> str | None:
+    """That CloudTrail has no such field, whatever databases there are; None for one that it may have."""
+    reason = unavailable(field, UNENRICHED)
+    return None if reason is None or " needs " in reason else reason
+
+
+def configured_policy(settings: Config | None) -> Policy:
+    """What the configuration says of how long rules learn, and until when they are in shadow."""
+    if settings is None:
+        return NO_POLICY
+    learning = [(pattern, period.ms) for pattern, period in settings.rules.learning]
+    return Policy(settings.state.learning_period.ms, learning, settings.rules.shadow)
+
+
+class Notice(Struct, frozen=True):
+    """What an operator should know of a rule, an exception or a setting: as an event of the log, and in words."""
+
+    level: int
+    event: str
+    fields: Mapping[str, Value]
+    told: Problem
+
+    def __str__(self) -> str:
+        return str(self.told)
+
+
+def notices(rules: RuleSet, settings: Config | None = None) -> Iterator[Notice]:
+    """One for each rule that does not run, or runs at a cost, and `notices_beside`."""
+    return chain(_of_rules(rules), notices_beside(rules, settings))
+
+
+def notices_beside(rules: RuleSet, settings: Config | None = None) -> Iterator[Notice]:
+    """One for each exception without effect, and for what ``settings`` say of rules that are not there."""
+    for item in rules.exceptions:
+        if item.reason:
+            yield Notice(
+                logging.WARNING,
+                f"exception_{item.status}",
+                {"exception": item.name, "file": item.file, "line": item.line, "reason": item.reason},
+                Problem(item.file, item.line, f"exception {item.status}: {item.name}: {item.reason}"),
+            )
+    if settings is not None:
+        known = [(report.id, report.name) for report in rules.reports]
+        for name, pattern in configured_policy(settings).unused(known):
+            setting, reason = f"rules.{name}", f"there is no rule {pattern}"
+            told = config.located(settings, setting, reason)
+            yield Notice(logging.WARNING, "setting_unused", {"setting": setting, "reason": reason}, told)
+
+
+def _of_rules(rules: RuleSet) -> Iterator[Notice]:
+    for report in rules.reports:
+        if report.status is not Status.LOADED:
+            yield Notice(
+                logging.INFO if report.status is Status.SKIPPED else logging.WARNING,
+                f"rule_{report.status}",
+                {"rule": report.id, "file": report.file, "reason": report.reason},
+                Problem(report.file, None, f"{report.status.replace('_', ' ')}: {report.reason}"),
+            )
+
+
+def tell_of(rules: RuleSet, settings: Config) -> None:
+    """A line of the log for each of the `notices`."""
+    for notice in notices(rules, settings):
+        event(log, notice.level, notice.event, **notice.fields)

@@ -1,0 +1,17 @@
+"""What is going to happen later, of which an event loop's timers are one form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Timer(Protocol):
+    """What is going to happen, unless it is cancelled."""
+
+    def cancel(self) -> None:
+        """Let it not happen; without effect where it has."""
+
+
+CallLater = Callable[[float, Callable[[], None]], Timer]
+"""Takes seconds, and what to call then: the ``call_later`` of a loop."""

@@ -1,0 +1,123 @@
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from firstseen import config
+from firstseen.config import Config
+from firstseen.configuredrules import configured_policy, configured_rules, notices, notices_beside, tell_of
+from firstseen.geoip import GeoIp
+from firstseen.rules.ruleset import RuleSet
+from firstseen.running import NO_POLICY
+from support.rulebook import rule_id, rule_text
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "rules").mkdir()
+    write(tmp_path, rule_text(rule_id=rule_id(1)))
+    return tmp_path
+
+
+def write(folder: Path, text: str, name: str = "a") -> Path:
+    path = folder / f"rules/{name}.toml"
+    path.write_text(text)
+    return path
+
+
+def settings(folder: Path, more: str = "") -> Config:
+    file = folder / "firstseen.toml"
+    file.write_text(f'[rules]\npaths = ["rules"]\n{more}')
+    return config.load(file)
+
+
+def loaded(given: Config | None, **more: object) -> RuleSet:
+    return configured_rules(given, 0, GeoIp(), **more)  # type: ignore[arg-type]
+
+
+def test_what_is_named_goes_before_what_is_configured(folder: Path) -> None:
+    other = folder / "other.toml"
+    other.write_text(rule_text("event.action: Look"))
+    exceptions = folder / "exceptions.toml"
+    exceptions.write_text('[[exception]]\nname = "ada"\nquery = "user.name: ada"\n')
+    given = settings(folder, 'exceptions = ["exceptions.toml"]\n')
+
+    assert [rule.needles for rule in loaded(given).rules] == [{b"GetCallerIdentity"}]
+    assert [rule.needles for rule in loaded(given, paths=[other]).rules] == [{b"Look"}]
+    assert [rule.needles for rule in loaded(None, paths=[other]).rules] == [{b"Look"}]
+    assert [len(rule.exceptions) for rule in loaded(given, paths=[other]).rules] == [1]
+    exceptions.write_text("")
+    more = folder / "more.toml"
+    more.write_text('[[exception]]\nname = "bob"\nquery = "user.name: bob"\n')
+    assert [item.name for rule in loaded(given, exceptions=[more]).rules for item in rule.exceptions] == ["bob"]
+
+
+@pytest.mark.parametrize(
+    ("query", "runs"),
+    [
+        ("source.as.number: *", False),
+        ("azure.name: x and source.as.number: *", True),
+        ("event.action: x and not source.as.number: 7", True),
+    ],
+)
+def test_a_missing_database_hinders_the_rules_that_cloudtrail_could_fulfil(
+    folder: Path, query: str, runs: bool
+) -> None:
+    path = write(folder, rule_text(query, ["user.name"]))
+
+    assert bool(loaded(settings(folder)).rules) is runs
+    assert bool(loaded(None, paths=[path]).rules) is runs
+    assert loaded(settings(folder, '[sources]\n"*" = "ecs"\n')).rules
+
+
+def test_settings_of_rules_that_are_not_there_are_told_of(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    given = settings(folder, 'learning = {"A rule*" = "1d", gone = "2d"}\nshadow = {lost = true}\n')
+    rules = loaded(given)
+
+    assert list(map(str, notices(rules, given))) == [
+        f"{given.path}:3: rules.learning: there is no rule gone",
+        f"{given.path}:4: rules.shadow: there is no rule lost",
+    ]
+    assert list(notices(rules)) == [], "of no configuration nothing is said"
+    tell_of(rules, given)
+    assert [record.getMessage() for record in caplog.records] == ["setting_unused"] * 2
+
+
+def test_what_does_not_run_is_told_of(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    eql = write(folder, rule_text(rule_id=rule_id(2)).replace('"new_terms"', '"eql"'), "b")
+    off = write(folder, rule_text(rule_id=rule_id(3)) + "enabled = false\n", "c")
+    given = settings(folder)
+    rules = loaded(given)
+
+    tell_of(rules, given)
+
+    assert [record.getMessage() for record in caplog.records] == ["rule_not_runnable", "rule_skipped"]
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    assert list(map(str, notices(rules))) == [
+        f"{eql}: not runnable: rule type eql is not supported by this version",
+        f"{off}: skipped: turned off (rule.enabled)",
+    ]
+
+
+def test_exceptions_without_effect_are_told_of(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = folder / "exceptions.toml"
+    file.write_text(f'[[exception]]\nname = "x"\nrules = {json.dumps(["gone"])}\nquery = "a: 1"\n')
+    given = settings(folder, 'exceptions = ["exceptions.toml"]\n')
+    rules = loaded(given)
+
+    tell_of(rules, given)
+
+    (notice,) = notices_beside(rules, given)
+    assert str(notice) == f"{file}:1: exception unused: x: there is no rule gone"
+    (record,) = caplog.records
+    assert (record.levelname, record.getMessage()) == ("WARNING", "exception_unused")
+
+
+def test_how_alerts_are_meant_is_a_matter_of_the_configuration(folder: Path) -> None:
+    given = settings(folder, 'learning = {"A rule*" = "1d"}\n[state]\nlearning_period = "2d"\n')
+
+    assert configured_policy(None) == NO_POLICY
+    assert configured_policy(given).learning_ms == 2 * 86_400_000
+    assert list(configured_policy(given).learning) == [("A rule*", 86_400_000)]
