@@ -23,6 +23,7 @@ from firstseen.engine import Engine
 from firstseen.errors import InputError
 from firstseen.eventfiles import Event, encode_object, event_files, read_events
 from firstseen.metrics import Counts
+from firstseen.record.splice import place_of_labels
 from firstseen.rules.ruleset import RuleSet
 from firstseen.states import DEFAULT_MAP_SIZE
 from firstseen.status.view.words import several
@@ -191,10 +192,10 @@ class _Replay:
         """The event's own text with one key more."""
         if not labels:
             return raw
-        if self._key in record or not record:
-            known = record.get(self._key, [])
-            return encode_object({**record, self._key: [*(known if isinstance(known, list) else [known]), *labels]})
-        return raw[: raw.rindex(b"}")] + b"," + encode_object({self._key: labels})[1:]
+        key, known = place_of_labels(record, self._key)
+        if known is not None or not record:
+            return encode_object({**record, key: [*(known or ()), *labels]})
+        return raw[: raw.rindex(b"}")] + b"," + encode_object({key: labels})[1:]
 
 
 def _is_alert(label: Mapping[str, Any]) -> bool:

@@ -15,26 +15,38 @@ from firstseen.packing import Buffer, Kind, read_head, resized
 from firstseen.record.spans import Span
 
 
+def place_of_labels(record: Mapping[Any, Any], key: str) -> tuple[str, list[Any] | None]:
+    """Under which key of ``record`` labels go that are meant for ``key``, and the list there that they make longer.
+
+    That is a list that the record already has there (from another agent before this one). Anything else that it has
+    there, be its key str or bin, belongs to somebody: the labels then go under the first free one of ``key_``,
+    ``key__`` and so on, where no list is: None.
+    """
+    known = record.get(key)
+    return (key, known) if isinstance(known, list) else (_free(record, key), None)
+
+
+def _free(record: Mapping[Any, Any], key: str) -> str:
+    while key in record or key.encode() in record:
+        key += "_"
+    return key
+
+
 def labelled_entry(
     data: bytes | bytearray, span: Span, record: Mapping[Any, Any], key: str, labels: Sequence[Mapping[str, Any]]
 ) -> bytes:
-    """The entry ``data[span.start:span.stop]`` with ``labels`` as a list under ``key`` of its record.
-
-    A list that the record already has there (from another agent before this one) is made longer. Anything else that it
-    has there, be its key str or bin, belongs to somebody: the labels then go under the first free one of ``key_``,
-    ``key__`` and so on.
-    """
+    """The entry ``data[span.start:span.stop]`` with ``labels`` in its record, where `place_of_labels` says."""
     packed = [_pack(label) for label in labels]
-    if isinstance(record.get(key), list):
+    key, known = place_of_labels(record, key)
+    if known is not None:
         place = _list_under(data, span, key)
         if place is not None:
             header, header_stop, stop = place
-            longer = resized(data[header:header_stop], len(record[key]) + len(packed))
+            longer = resized(data[header:header_stop], len(known) + len(packed))
             return b"".join(
                 (data[span.start : header], longer, data[header_stop:stop], *packed, data[stop : span.stop])
             )
-    while key in record or key.encode() in record:
-        key += "_"
+        key = _free(record, key)
     head = read_head(data, span.record, span.stop)
     if head is None:
         raise AssertionError("a span's record is whole")

@@ -228,3 +228,15 @@ def test_the_databases_of_a_configuration(tmp_path: Path) -> None:
 
     assert without.stdout == ""
     assert [json.loads(line)["eventID"] for line in labelled.stdout.splitlines()] == ["e-1"]
+
+
+def test_a_key_that_is_taken_is_left_alone_as_the_agent_leaves_it(tmp_path: Path, rule: str) -> None:
+    taken, listed = call(ADA, "e-1") | {"alerts": "mine"}, call(BOB, "e-2") | {"alerts": [{"of": "another"}]}
+    file = write(tmp_path / "events.json", taken, listed)
+
+    lines = replay("--rules", rule, "--as-given", file).stdout.splitlines()
+    first, second = map(json.loads, lines)
+
+    assert lines[0].startswith(json.dumps(taken)[:-1]), "its own text goes before the label"
+    assert (first["alerts"], [label["status"] for label in first["alerts_"]]) == ("mine", ["open"])
+    assert (second["alerts"][0], len(second["alerts"])) == ({"of": "another"}, 2)

@@ -4,7 +4,7 @@ import msgpack
 import pytest
 
 from firstseen.record.spans import decode_record, entry_span, message_span
-from firstseen.record.splice import labelled_entry
+from firstseen.record.splice import labelled_entry, place_of_labels
 
 LABEL = {"id": "1"}
 PACKED = msgpack.packb(LABEL)
@@ -127,3 +127,18 @@ def test_other_keys():
 )
 def test_whatever_a_term_may_be(value, written):
     assert labelled(b"\x92\x01\x80", [{"values": [value]}]).endswith(b"\x91\x81\xa6values\x91" + written)
+
+
+@pytest.mark.parametrize(
+    ("record", "place"),
+    [
+        ({}, ("alerts", None)),
+        ({"alerts": []}, ("alerts", [])),
+        ({"alerts": [1], "alerts_": 2}, ("alerts", [1])),
+        ({"alerts": "mine"}, ("alerts_", None)),
+        ({b"alerts": [1]}, ("alerts_", None)),
+        ({"alerts": None, "alerts_": [1]}, ("alerts__", None)),
+    ],
+)
+def test_where_labels_go(record, place):
+    assert place_of_labels(record, "alerts") == place
