@@ -10,7 +10,6 @@ order included.
 from __future__ import annotations
 
 import codecs
-import hashlib
 import io
 import json
 import os
@@ -26,6 +25,7 @@ import msgspec
 from isal import igzip, isal_zlib
 from msgspec import Struct
 
+from firstseen.detect.keys import digest_of
 from firstseen.errors import InputError
 
 SUFFIXES = (".json", ".ndjson", ".jsonl", ".log")
@@ -52,7 +52,7 @@ class Event(Struct, frozen=True):
 
     def digest(self) -> str:
         """What stands for the event where it has no id."""
-        return "sha256:" + hashlib.sha256(self.raw).hexdigest()
+        return digest_of(self.raw)
 
 
 class _Hit(msgspec.Struct):

@@ -8,7 +8,6 @@ them.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -17,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from firstseen.candidates import Candidate, Candidates, span_of
+from firstseen.detect.keys import digest_of
 from firstseen.detect.label import is_for_people
 from firstseen.detect.matches import Moment
 from firstseen.engine import Engine
@@ -327,4 +327,4 @@ def _first_ms(content: Content) -> int | None:
 
 def _digest(data: Buffer, span: Span) -> Callable[[], str]:
     """Gives the identity of an event without an id: a digest of its entry's bytes, taken only if it is asked for."""
-    return lambda: "sha256:" + hashlib.sha256(memoryview(data)[span.start : span.stop]).hexdigest()
+    return lambda: digest_of(memoryview(data)[span.start : span.stop])

@@ -5,7 +5,6 @@ The clock is that of past logs: each event's own time. Nothing is kept.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Any, cast
 
 from msgspec import Struct
 
+from firstseen.detect.keys import digest_of
 from firstseen.detect.matches import Moment
 from firstseen.engine import Engine
 from firstseen.eventfiles import decode_object, encode_object
@@ -123,7 +123,7 @@ class _Trial:
     def _labels(self, record: Record) -> Sequence[Mapping[str, Any]]:
         raw = encode_object(record)
         moment = Moment(arrival=None, entry=EPOCH_MS if self._now_ms is None else self._now_ms)
-        inspection = self._engine.inspect(record, moment, lambda: "sha256:" + hashlib.sha256(raw).hexdigest())
+        inspection = self._engine.inspect(record, moment, lambda: digest_of(raw))
         self._store.confirm(inspection.claims).result()
         return inspection.labels
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import NamedTuple
 
 from msgspec import Struct, field
 
 from firstseen.backfill.blocks import read_blocks
 from firstseen.backfill.gathering import UNDATED, Gatherer, Span
+from firstseen.detect.keys import digest_of
 from firstseen.detect.matches import Moment
 from firstseen.engine import Engine
 from firstseen.errors import InputError
@@ -197,8 +196,4 @@ def _by_event(events: Texts, hits: Sequence[Hit], first: int) -> Iterator[tuple[
 
 def _digest(event: bytes) -> Callable[[], str]:
     """What identifies an event without an id, as `firstseen replay` has it."""
-    return partial(_sha256, event)
-
-
-def _sha256(event: bytes) -> str:
-    return "sha256:" + hashlib.sha256(one_line(event)).hexdigest()
+    return lambda: digest_of(one_line(event))

@@ -67,6 +67,11 @@ def alert_id(rule_id: str, terms: Iterable[TermValue], event_identity: str | byt
     return sha256(_ALERT + _text(rule_id) + _sequence(map(_scalar, terms)) + identity).hexdigest()[:32]
 
 
+def digest_of(raw: bytes | memoryview) -> str:
+    """What stands for the identity of an event that has none of its own: ``raw`` are all bytes of its entry or text."""
+    return "sha256:" + sha256(raw).hexdigest()
+
+
 def _framed(tag: bytes, raw: bytes) -> bytes:
     return tag + len(raw).to_bytes(4, "big") + raw
 

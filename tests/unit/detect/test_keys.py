@@ -11,6 +11,7 @@ from firstseen.detect.keys import (
     RULE_KEY_SIZE,
     TERMS_DIGEST_SIZE,
     alert_id,
+    digest_of,
     encode_terms,
     rule_state,
     state_key,
@@ -120,3 +121,10 @@ def test_an_alert_has_32_hex_digits_of_its_own():
 
 def test_one_purpose_cannot_pass_for_another():
     assert not alert_id("", (), "").startswith(terms_digest(()).hex()[:8])
+
+
+@pytest.mark.parametrize("kind", [bytes, memoryview])
+def test_the_identity_of_an_event_that_has_none(kind: type) -> None:
+    sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # of "abc", FIPS 180-2
+
+    assert digest_of(kind(b"abc")) == f"sha256:{sha256}"
