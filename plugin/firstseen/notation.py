@@ -93,7 +93,12 @@ class Size(_Quantity):
 
 
 def in_units(ms: int) -> str:
-    """A length of time for people, in its two largest units at most, rounded down: ``1d 23h``, ``5m``, ``0s``."""
+    """A length of time in its largest unit and the next, rounded down: ``1d 23h``, ``5m``, ``40ms``, ``0s``.
+
+    Beside days seconds do not matter, and beside seconds no milliseconds.
+    """
+    if 0 < ms < 1_000:
+        return f"{ms}ms"
     parts: list[str] = []
     for unit, length in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)):
         number, ms = divmod(ms, length)

@@ -8,11 +8,8 @@ from firstseen.detect.law import Law, Occurrence
 from firstseen.detect.new_terms import NewTermsLaw, Sighting
 from firstseen.detect.suppression import SuppressionLaw, Window
 from firstseen.detect.threshold import Bucket, ThresholdLaw
+from firstseen.notation import in_units
 from firstseen.record.instant import iso
-
-_UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1))
-_SHOWN = 2
-"""Units of a length of time that are told: beside days, seconds do not matter."""
 
 
 def reason(law: Law[Any], before: Any, occurrence: Occurrence) -> str:
@@ -28,16 +25,6 @@ def reason(law: Law[Any], before: Any, occurrence: Occurrence) -> str:
             raise TypeError(f"{law!r} is no law that is known here")
 
 
-def spoken(ms: int) -> str:
-    """A length of time, such as ``9d 23h``."""
-    parts = []
-    for unit, size in _UNITS:
-        number, ms = divmod(ms, size)
-        if number:
-            parts.append(f"{number}{unit}")
-    return " ".join(parts[:_SHOWN]) or "0s"
-
-
 def _of_terms(law: NewTermsLaw, before: Sighting | None, occurrence: Occurrence) -> str:
     if before is None:
         return "never seen"
@@ -46,10 +33,10 @@ def _of_terms(law: NewTermsLaw, before: Sighting | None, occurrence: Occurrence)
         return f"{seen}, which is this very event"
     if ago < 0:
         return f"{seen}, after this event: what comes late is no news"
-    silence = spoken(law.silence_ms)
+    silence = in_units(law.silence_ms)
     if ago > law.silence_ms:
-        return f"{seen}, {spoken(ago)} before: longer ago than {silence}"
-    return f"{seen}, {spoken(ago)} before: no longer ago than {silence}"
+        return f"{seen}, {in_units(ago)} before: longer ago than {silence}"
+    return f"{seen}, {in_units(ago)} before: no longer ago than {silence}"
 
 
 def _of_count(law: ThresholdLaw, before: Bucket | None, occurrence: Occurrence) -> str:
@@ -68,7 +55,7 @@ def _of_count(law: ThresholdLaw, before: Bucket | None, occurrence: Occurrence) 
         case "few":
             return f"{what}: not enough yet"
         case "quiet":
-            return f"{what}, but an alert within {spoken(law.quiet_ms)} is enough, and there was one{_last(before)}"
+            return f"{what}, but an alert within {in_units(law.quiet_ms)} is enough, and there was one{_last(before)}"
         case None:
             return f"{what}: enough"
 

@@ -2,7 +2,7 @@ import pytest
 
 from firstseen.detect.law import Law, Occurrence
 from firstseen.detect.new_terms import NewTermsLaw
-from firstseen.detect.reasons import reason, spoken
+from firstseen.detect.reasons import reason
 from firstseen.detect.suppression import SuppressionLaw
 from firstseen.detect.threshold import ThresholdLaw
 
@@ -90,10 +90,3 @@ def test_the_reason_for_a_verdict(law: Law[object], past: list[Occurrence], even
 def test_what_is_no_law_has_no_reason() -> None:
     with pytest.raises(TypeError):
         reason(object(), None, Occurrence(0, "e"))  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("ms", "told"), [(0, "0s"), (5, "5ms"), (61_000, "1m 1s"), (864_000_000, "10d"), (90_061_001, "1d 1h")]
-)
-def test_a_length_of_time_is_told_by_its_larger_units(ms: int, told: str) -> None:
-    assert spoken(ms) == told

@@ -45,14 +45,12 @@ def percent(share: float) -> str:
 
 
 def length(seconds: float | None) -> str:
-    """``3d 4h``, ``12s``, ``40 ms``; nothing where there is none."""
+    """``3d 4h``, ``12s``, ``40ms``; nothing where there is none."""
     if seconds is None:
         return NOTHING
     if seconds < 0:
         return f"-{length(-seconds)}"
-    if seconds < 1:
-        return f"{seconds * 1_000:.0f} ms"
-    return in_units(int(seconds) * 1_000)
+    return in_units(round(seconds * 1_000))
 
 
 def ago(seconds: float | None) -> str:

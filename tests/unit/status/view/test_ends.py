@@ -17,8 +17,8 @@ def test_nobody_is_there() -> None:
 def test_both_are_there() -> None:
     said = reading(input__clients=[client(tls=True, lag_seconds=-0.5)], output__servers=[server(lag_seconds=0.25)])
 
-    assert "192.0.2.7 | TLS | 1 | 1 | 1 | -500 ms | 2s ago" in said.text
-    assert "192.0.2.1:24224 | 1 | 5 | 0 | 250 ms | 3s ago" in said.text
+    assert "192.0.2.7 | TLS | 1 | 1 | 1 | -500ms | 2s ago" in said.text
+    assert "192.0.2.1:24224 | 1 | 5 | 0 | 250ms | 3s ago" in said.text
 
 
 def test_trouble_is_told_until_something_is_delivered_again() -> None:
