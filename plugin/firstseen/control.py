@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from firstseen.errors import FirstseenError, StoreError
-from firstseen.store.selection import spelled
+from firstseen.notation import spelled
 
 log = logging.getLogger(__name__)
 

@@ -1,9 +1,10 @@
-"""Durations, sizes, dates, addresses, endpoints and file modes as people write them."""
+"""Durations, sizes, dates, addresses, endpoints, file modes and patterns as people write them, and values as text."""
 
 from __future__ import annotations
 
 import datetime
 import ipaddress
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -107,6 +108,34 @@ def in_units(ms: int) -> str:
         if len(parts) == 2:
             break
     return " ".join(part for part in parts if part[0] != "0") or "0s"
+
+
+def fits(pattern: str, text: str) -> bool:
+    """Whether ``pattern`` is the whole of ``text``, ``*`` in it standing for any text and nothing else being special.
+
+    It takes no longer than a search for each of the pattern's parts, whatever text somebody comes up with.
+    """
+    start, *parts = pattern.split("*")
+    if not parts:
+        return text == pattern
+    if not text.startswith(start):
+        return False
+    at = len(start)
+    *between, end = parts
+    for part in between:
+        found = text.find(part, at)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return text.endswith(end) and len(text) - len(end) >= at
+
+
+def spelled(value: str | float | None) -> str:
+    """A value as one line of text: a text that can be printed is itself, all else is JSON.
+
+    So nothing that others have written is a command to a terminal.
+    """
+    return value if isinstance(value, str) and value.isprintable() else json.dumps(value)
 
 
 class Until:

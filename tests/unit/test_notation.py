@@ -1,9 +1,25 @@
 import datetime as dt
+import math
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from firstseen.notation import Address, Duration, Endpoint, HostName, Mode, PlainEndpoint, Size, Until, in_units
+from firstseen.notation import (
+    Address,
+    Duration,
+    Endpoint,
+    HostName,
+    Mode,
+    PlainEndpoint,
+    Size,
+    Until,
+    fits,
+    in_units,
+    spelled,
+)
 
 
 @pytest.mark.parametrize(
@@ -264,3 +280,71 @@ def test_no_until(value):
 )
 def test_endpoints_that_only_this_machine_can_reach(text: str, local: bool) -> None:
     assert Endpoint(text).is_local is local
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        ("*", "aws.cloudtrail"),
+        ("*", ""),
+        ("aws.*", "aws."),
+        ("aws.*", "aws.a.b"),
+        ("*.log", "a.log.log"),
+        ("a*b*c", "abc"),
+        ("a*b*c", "a.b.b.c.c"),
+        ("app", "app"),
+        ("**", "x"),
+        ("a.[b]?", "a.[b]?"),
+    ],
+)
+def test_a_pattern_fits(pattern, text):
+    assert fits(pattern, text)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        ("aws.*", "aws"),
+        ("aws.*", "my.aws.x"),
+        ("app", "app.x"),
+        ("a*a", "a"),
+        ("*ab*ab", "ab"),
+        ("a.b", "axb"),
+        ("a?", "ab"),
+        ("A*", "a"),
+        ("", "a"),
+    ],
+)
+def test_a_pattern_does_not_fit(pattern, text):
+    assert not fits(pattern, text)
+
+
+@given(st.text("ab*", max_size=8), st.text("ab\n", max_size=12))
+def test_a_pattern_fits_as_a_regular_expression_would(pattern, text):
+    expression = ".*".join(map(re.escape, pattern.split("*")))
+    assert fits(pattern, text) == bool(re.fullmatch(expression, text, re.DOTALL))
+
+
+def test_patterns_of_many_stars_take_no_time():
+    assert not fits("*a" * 200 + "b", "a" * 10_000)
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        ("ada", "ada"),
+        ("é x", "é x"),
+        ("a\nb", r'"a\nb"'),
+        ("\x1b[2J", r'"\u001b[2J"'),
+        ("\ud800", r'"\ud800"'),
+        ("\u202e", r'"\u202e"'),
+        (True, "true"),
+        (1, "1"),
+        (1.5, "1.5"),
+        (math.inf, "Infinity"),
+        (None, "null"),
+    ],
+    ids=ascii,
+)
+def test_values_are_one_line_that_can_be_printed(value: str | float | None, line: str) -> None:
+    assert spelled(value) == line

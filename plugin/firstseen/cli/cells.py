@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import click
 
-from firstseen.store.selection import spelled
+from firstseen.notation import spelled
 
 ELLIPSIS = "…"
 

@@ -12,9 +12,9 @@ from firstseen.kql.ast import And, Nested, Not, Or
 from firstseen.kql.scalars import text_of
 from firstseen.kql.trace import Found
 from firstseen.model import TermValue
+from firstseen.notation import spelled
 from firstseen.record.instant import iso
 from firstseen.rules.rule import EveryMatch, Rule
-from firstseen.store.selection import spelled
 
 MOST_VALUES = 5
 MOST_ALTERNATIVES = 4

@@ -18,13 +18,14 @@ from firstseen.cli import EXIT_FAILED
 from firstseen.cli.whichstate import placed
 from firstseen.control import ask
 from firstseen.kql.moments import moment_of
+from firstseen.notation import spelled
 from firstseen.record.instant import FIRST_MS, LAST_MS, iso
 from firstseen.states import SPARE, OnDisk, Place, Shared, edit, read
 from firstseen.status.view.words import several
 from firstseen.store.base import Entry, History, Stats
 from firstseen.store.compaction import compact
 from firstseen.store.exchange import entry_json, read_lines, write_lines
-from firstseen.store.selection import Extent, Selection, current, extents, key_of, named, spelled
+from firstseen.store.selection import Extent, Selection, current, extents, key_of, named
 
 BATCH = 5_000
 """Terms written in one transaction."""

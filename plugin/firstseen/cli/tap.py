@@ -17,9 +17,9 @@ from firstseen.cli.screen import has_colours
 from firstseen.cli.tapping import Chosen, Tapping
 from firstseen.config import Http
 from firstseen.errors import FirstseenError
+from firstseen.notation import spelled
 from firstseen.status.latest import MOST
 from firstseen.status.report import Alert, Status
-from firstseen.store.selection import spelled
 
 EVERY_S = 1.0
 """The agent answers no more often with anything new."""

@@ -19,11 +19,11 @@ from firstseen.cli import EXIT_CONFIG
 from firstseen.configuredrules import Notice, notices
 from firstseen.control import ask
 from firstseen.errors import ConfigError, Problem
+from firstseen.notation import spelled
 from firstseen.provisions import Provisions, ProvisionsError, provide
 from firstseen.rules.ruleset import RuleSet
 from firstseen.running import Running
 from firstseen.states import configured, read_if_there
-from firstseen.store.selection import spelled
 
 
 @click.command("validate")

@@ -13,9 +13,9 @@ from firstseen import config
 from firstseen.config import Config
 from firstseen.configuredrules import Notice, configured_policy, configured_rules, notices
 from firstseen.geoip import GeoIp, databases
+from firstseen.notation import spelled
 from firstseen.rules.ruleset import RuleSet
 from firstseen.running import Policy
-from firstseen.store.selection import spelled
 
 
 class Meant(Struct, frozen=True):

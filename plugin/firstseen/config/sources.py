@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from firstseen.notation import fits
+
 View = Literal["auto", "cloudtrail", "ecs", "none"]
 
 
@@ -23,25 +25,5 @@ class Sources(Struct, frozen=True, kw_only=True):
     ] = (("*", "auto"),)
 
     def view(self, tag: str) -> View:
-        """How records under ``tag`` are read."""
+        """How records under ``tag`` are read; patterns are read as in Fluent Bit's Match."""
         return next((view for pattern, view in self.views if fits(pattern, tag)), "auto")
-
-
-def fits(pattern: str, tag: str) -> bool:
-    """Whether ``pattern`` is the whole of ``tag``, as Fluent Bit's Match reads it: only ``*`` is special.
-
-    It takes no longer than a search for each of the pattern's parts, whatever tag a client comes up with.
-    """
-    start, *parts = pattern.split("*")
-    if not parts:
-        return tag == pattern
-    if not tag.startswith(start):
-        return False
-    at = len(start)
-    *between, end = parts
-    for part in between:
-        found = tag.find(part, at)
-        if found < 0:
-            return False
-        at = found + len(part)
-    return tag.endswith(end) and len(tag) - len(end) >= at

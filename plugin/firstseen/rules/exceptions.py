@@ -6,13 +6,12 @@ them. The cases are in ``tests/spec/exceptions``.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Sequence
 from enum import StrEnum
-from functools import lru_cache
 
 from msgspec import Struct
 
+from firstseen.notation import fits
 from firstseen.rules.rule import ExceptionItem
 
 
@@ -97,11 +96,4 @@ def reports(
 
 def names(selector: str, rule_id: str, name: str) -> bool:
     """Whether ``selector``, an id or a name with ``*`` for any text, means this rule."""
-    if selector in (rule_id, name):
-        return True
-    return "*" in selector and any(map(_expression(selector).fullmatch, (rule_id, name)))
-
-
-@lru_cache(maxsize=1024)
-def _expression(selector: str) -> re.Pattern[str]:
-    return re.compile(".*".join(map(re.escape, selector.split("*"))), re.DOTALL)
+    return fits(selector, rule_id) or fits(selector, name)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from msgspec import Struct
 
 from firstseen.detect.keys import state_key
-from firstseen.model import TermValue
+from firstseen.notation import spelled
 from firstseen.store.base import Entry, History, StateReader
 from firstseen.store.texts import verbatim
 
@@ -17,11 +17,6 @@ Matches = Callable[[str], bool]
 
 _ONLY_IN_TEXTS = re.compile(r"[^0-9A-Za-z+.\-]")
 """What no number and no other word of JSON has in it."""
-
-
-def spelled(term: TermValue) -> str:
-    """A term as one line of text: a text that can be printed is itself, all else is JSON."""
-    return term if isinstance(term, str) and term.isprintable() else json.dumps(term)
 
 
 def key_of(entry: Entry) -> bytes:

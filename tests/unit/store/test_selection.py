@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from firstseen.detect.suppression import Window
 from firstseen.model import TermValue
 from firstseen.store.base import Entry, History, RuleState
 from firstseen.store.lmdb import LmdbStore
-from firstseen.store.selection import Extent, Selection, current, extents, globbed, key_of, named, spelled
+from firstseen.store.selection import Extent, Selection, current, extents, globbed, key_of, named
 
 ONE, TWO = RuleState(b"rule one", "id-1", "First [new]"), RuleState(b"rule two", "id-2", "Second")
 ADA, BOB = "arn:aws:iam::111122223333:user/ada", "arn:aws:iam::111122223333:user/bob"
@@ -36,27 +35,6 @@ def store(tmp_path: Path) -> Iterator[LmdbStore]:
 
 def times(store: LmdbStore, selection: Selection) -> list[int]:
     return sorted(entry.memory.last_seen for entry in selection.entries(store))
-
-
-@pytest.mark.parametrize(
-    ("term", "line"),
-    [
-        (ADA, ADA),
-        ("é x", "é x"),
-        ("a\nb", r'"a\nb"'),
-        ("\x1b[2J", r'"\u001b[2J"'),
-        ("\ud800", r'"\ud800"'),
-        ("\u202e", r'"\u202e"'),
-        (True, "true"),
-        (1, "1"),
-        (1.5, "1.5"),
-        (math.inf, "Infinity"),
-        (None, "null"),
-    ],
-    ids=ascii,
-)
-def test_terms_are_one_line_that_can_be_printed(term: TermValue, line: str) -> None:
-    assert spelled(term) == line
 
 
 @pytest.mark.parametrize(
