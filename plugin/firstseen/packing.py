@@ -11,6 +11,12 @@ from typing import NamedTuple, TypeAlias
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
+NIL = 0xC0
+"""The one byte of a nil."""
+
+MAPS = frozenset((*range(0x80, 0x90), 0xDE, 0xDF))
+"""First bytes that a map may have."""
+
 
 class Kind(enum.IntEnum):
     """The families of msgpack objects."""
@@ -48,7 +54,7 @@ def _table() -> tuple[tuple[Kind, int, int], ...]:
             rows[byte] = (Kind.ARRAY, 0, byte & 0x0F)
         elif 0xA0 <= byte <= 0xBF:
             rows[byte] = (Kind.STR, 0, byte & 0x1F)
-    rows[0xC0] = (Kind.NIL, 0, 0)
+    rows[NIL] = (Kind.NIL, 0, 0)
     rows[0xC1] = (Kind.NEVER, 0, 0)
     rows[0xC2] = rows[0xC3] = (Kind.BOOL, 0, 0)
     for first, kind in ((0xC4, Kind.BIN), (0xC7, Kind.EXT), (0xD9, Kind.STR)):

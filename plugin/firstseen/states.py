@@ -17,7 +17,6 @@ from firstseen.config.state import PREFIX
 from firstseen.errors import StoreError
 from firstseen.logs import complain, event
 from firstseen.model import TermValue
-from firstseen.notation import Size
 from firstseen.stateurl import StateUrl
 from firstseen.store.base import Entry, History, Pruning, RuleState, SharedStore, Solitude, StateReader, Store
 from firstseen.store.disk import NO_STATE, is_there
@@ -32,8 +31,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DEFAULT_MAP_SIZE = Size("1GiB").bytes
-DEFAULT_PREFIX = "firstseen:"
+DEFAULT_MAP_SIZE = State().map_size.bytes
+DEFAULT_PREFIX = State().prefix
 SPARE = 1 << 24
 """Bytes beyond a full map that forgetting may use: what is deleted is rewritten first."""
 

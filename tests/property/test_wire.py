@@ -16,9 +16,9 @@ from firstseen.forward.buffers import SMALLEST, Pool
 from firstseen.forward.client import AckReader
 from firstseen.forward.entries import Entries, walk
 from firstseen.forward.messages import Chunk, Mode
-from firstseen.forward.outgoing import MAX_CHUNK_ID, NIL, Body, forward_frame, outgoing
+from firstseen.forward.outgoing import MAX_CHUNK_ID, Body, forward_frame, outgoing
 from firstseen.forward.server import Received, Receiver, ack
-from firstseen.packing import Head, read_head
+from firstseen.packing import NIL, Head, read_head
 from firstseen.record.spans import Span, decode_record, entry_span, entry_time_ms, message_span
 from firstseen.record.splice import labelled_entry
 from support import oddpack, wire

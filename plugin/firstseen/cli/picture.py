@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from firstseen.cli.cells import Line, Span, cut, fill, flush_right, width
 from firstseen.cli.spark import bar, spark
 from firstseen.status.report import Alert, Client, Rule, Server, Status
+from firstseen.status.view.glance import NEARLY_FULL
 from firstseen.status.view.words import NOTHING, ago, clock, length, moment, number, percent, rate, several, size
 
 LEAST_COLUMNS = 40
@@ -23,8 +24,6 @@ WIDEST_TABLE = 120
 AIRY = 30
 """Rows from which on there is room between the parts."""
 MOST_REASONS = 3
-NEARLY_FULL = 0.8
-"""Of the state or the memory, from where on it warns."""
 
 # No blue: on black it can hardly be read.
 SEVERITIES = {"critical": "magenta bold", "high": "red bold", "medium": "yellow"}

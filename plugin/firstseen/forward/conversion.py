@@ -17,18 +17,12 @@ from msgspec.structs import replace
 from firstseen.forward.compression import Algorithm, algorithm, deflate, inflating
 from firstseen.forward.entries import Entries, behind, walking
 from firstseen.forward.frames import FrameReader
-from firstseen.forward.groups import is_group_marker
+from firstseen.forward.groups import MARKS, is_group_marker
 from firstseen.forward.messages import Chunk, Mode, option_pairs, read_tag
 from firstseen.forward.outgoing import Body, Frame, outgoing
-from firstseen.forward.times import event_time_of
+from firstseen.forward.times import PLAIN_OPENING, event_time_of
 from firstseen.packing import Buffer, Head, Kind, read_head
 from firstseen.steps import Steps, finished
-
-_PLAIN_OPENING = b"\x92\xd7\x00"
-"""An array of two that begins with an EventTime as fixext8."""
-
-_MARKS = 0xFF
-"""The first byte of the seconds of a group marker, and of times that are still a century away."""
 
 _EMPTY_METADATA = re.compile(
     rb"\x92\x92(\xd7\x00[^\xff].{7})(?:\xdf\x00\x00\x00\x00|\x80)(?=[\x80-\x8f\xde\xdf])", re.DOTALL
@@ -162,7 +156,7 @@ class _Edit(NamedTuple):
 
 def _edit(data: bytes | bytearray, start: int, stop: int) -> _Edit | None:
     """What has to change in the entry ``data[start:stop]``, which may be no entry at all."""
-    if data.startswith(_PLAIN_OPENING, start) and data[start + 3] != _MARKS:
+    if data.startswith(PLAIN_OPENING, start) and data[start + 3] != MARKS:
         return None
     usual = _EMPTY_METADATA.match(data, start, stop)
     if usual:

@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from firstseen.errors import ProtocolError
 from firstseen.forward.times import read_event_time
-from firstseen.packing import Buffer, Head, Kind, read_head
+from firstseen.packing import MAPS, Buffer, Head, Kind, read_head
 from firstseen.steps import Steps, finished
 
 What = TypeVar("What")
@@ -32,7 +32,7 @@ SLICE = 1 << 16
 READ_SIZE = 1 << 12
 """Bytes that an unpacker starts with; its own default is a megabyte, which costs more than walking a small frame."""
 
-MAX_DEPTH = 1024
+MAX_CHUNK_DEPTH = 1024
 """Levels of nesting that the msgpack library follows."""
 
 BATCH = 1 << 12
@@ -101,7 +101,7 @@ class Walk:
     def advance(self) -> bool:
         """Step over every whole object there is; True once ``limit`` objects are behind.
 
-        Raises `ProtocolError` on bytes that are no msgpack, or nested beyond `MAX_DEPTH`.
+        Raises `ProtocolError` on bytes that are no msgpack, or nested beyond `MAX_CHUNK_DEPTH`.
         """
         skip, tell, add = self._unpacker.skip, self._unpacker.tell, self.offsets.append
         try:
@@ -111,7 +111,7 @@ class Walk:
         except msgpack.OutOfData:
             return False
         except msgpack.StackError:
-            raise ProtocolError(f"nested deeper than {MAX_DEPTH} levels") from None
+            raise ProtocolError(f"nested deeper than {MAX_CHUNK_DEPTH} levels") from None
         except (msgpack.FormatError, ValueError):
             raise ProtocolError("bytes that are no msgpack") from None
         return True
@@ -215,15 +215,14 @@ _V1 = struct.Struct(">HBB7xB")
 _V2 = struct.Struct(">HHB7xBIB")
 """The same for ``[[EventTime, metadata], map]`` with empty metadata in the width in which Fluent Bit writes it."""
 
-_MAPS = frozenset((*range(0x80, 0x90), 0xDE, 0xDF))
 _SECONDS = (0x00, *range(0x40, 0x90))
 """First bytes of the times from 2004 to 2046, and of those that a host without a clock has.
 
 With all that there are the shapes below would take a megabyte. Those of what marks a log group begin with FF.
 """
 
-_USUAL_V1 = frozenset((0x92D7, 0x00, second, header) for second in _SECONDS for header in _MAPS)
-_USUAL_V2 = frozenset((0x9292, 0xD700, second, 0xDF, 0, header) for second in _SECONDS for header in _MAPS)
+_USUAL_V1 = frozenset((0x92D7, 0x00, second, header) for second in _SECONDS for header in MAPS)
+_USUAL_V2 = frozenset((0x9292, 0xD700, second, 0xDF, 0, header) for second in _SECONDS for header in MAPS)
 
 
 def check(entries: Entries) -> bool:

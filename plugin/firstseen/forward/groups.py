@@ -23,6 +23,9 @@ GROUP_START = 0xFFFFFFFF
 GROUP_END = 0xFFFFFFFE
 """Seconds that mark the start and the end of a group instead of a time; no record belongs to them."""
 
+MARKS = 0xFF
+"""The first byte of both, and of the seconds of times that are still a century away."""
+
 END_MARKER = b"\x92\x92" + event_time(GROUP_END, 0) + 2 * b"\xdf\x00\x00\x00\x00"
 """An end marker of our own, as Fluent Bit writes it."""
 

@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 
 import msgpack
 from msgspec import Struct
 
+from firstseen.forward.handshake import RandomBytes
 from firstseen.forward.messages import Chunk, Mode, option_pairs, text
-from firstseen.packing import Buffer, Kind, array_header, bin_header, map_header, read_head, resized, str_header
+from firstseen.packing import NIL, Buffer, Kind, array_header, bin_header, map_header, read_head, resized, str_header
 
 MAX_CHUNK_ID = 256
 """Bytes of a chunk id that is kept: an ack has to fit into the one read that peers give it."""
-
-NIL = 0xC0
-
-RandomBytes = Callable[[int], bytes]
-"""Gives so many random bytes."""
 
 
 class Frame(Struct, frozen=True):

@@ -12,15 +12,13 @@ from firstseen.errors import ProtocolError
 from firstseen.forward.buffers import SMALLEST, Pool, Slab
 from firstseen.forward.frames import FrameReader
 from firstseen.forward.messages import Chunk
+from firstseen.packing import NIL
 
 MOST_FOUND = 256
 """Chunks that are found at a time: a frame may have four bytes, and nobody else is served meanwhile."""
 
 OPTION_ROOM = 1 << 12
 """Bytes behind a blob of entries for which there is room at once; an option takes some dozen."""
-
-NIL = 0xC0
-"""A nil between frames is a heartbeat that the specification allows; it means nothing."""
 
 
 def ack(chunk_id: bytes) -> bytes:
@@ -143,6 +141,7 @@ class Receiver:
             if len(found) == MOST_FOUND:
                 self._full = True
                 return
+            # A nil between frames is a heartbeat that the specification allows; it means nothing.
             if data[self._start] == NIL and self._frames.tag is None:
                 self._start += 1
                 continue

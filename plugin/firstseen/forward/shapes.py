@@ -18,11 +18,11 @@ from firstseen.forward.content import Content
 from firstseen.forward.conversion import with_event_time
 from firstseen.forward.entries import BATCH, Entries
 from firstseen.forward.groups import Group, Kept, bracketed, group_at, groups
+from firstseen.forward.handshake import RandomBytes
 from firstseen.forward.messages import Chunk, Mode
 from firstseen.forward.outgoing import (
     Body,
     Frame,
-    RandomBytes,
     derived_id,
     forward_frame,
     new_chunk_id,

@@ -12,6 +12,9 @@ from firstseen.packing import Buffer, Head, Kind
 LAST_SECOND = 0xFFFFFFFD
 """The last second that is a time; the two behind it mark Fluent Bit's log groups."""
 
+PLAIN_OPENING = b"\x92\xd7\x00"
+"""How nearly all entries begin: an array of two, with an EventTime as fixext8."""
+
 _PAIR = struct.Struct(">II")
 _EVENT_TIME = 0
 _MICROSECONDS = 1_000_000

@@ -45,12 +45,12 @@ from firstseen.kql.ast import (
     Value,
 )
 from firstseen.kql.lexer import BLANKS, Lexer, Word
+from firstseen.kql.wildcards import LONE_STAR
 
-MAX_DEPTH = 50
+MAX_BRACKETS = 50
 """How deep brackets may nest: far below where Python's recursion ends, for the parser and for all that walks a tree."""
 
 _RANGE_OPERATORS: tuple[RangeOperator, ...] = ("<=", ">=", "<", ">")
-_LONE_STAR = ("", "")
 
 _Operand = Callable[[], Node]
 
@@ -119,8 +119,8 @@ class _Parser:
 
     def enclosed(self, closing: str, operand: _Operand) -> Node:
         opening = self.lexer.position - 1
-        if len(self.opened) == MAX_DEPTH:
-            raise faults.nested_too_deeply(self.text, opening, MAX_DEPTH)
+        if len(self.opened) == MAX_BRACKETS:
+            raise faults.nested_too_deeply(self.text, opening, MAX_BRACKETS)
         self.opened.append(opening)
         self.lexer.skip_blanks()
         node = self.disjunction(operand)
@@ -166,10 +166,10 @@ def _value(word: Word) -> Value:
 
 def _comparison(name: Word, value: Word) -> Node:
     span = (name.span[0], value.span[1])
-    if value.pieces != _LONE_STAR:
+    if value.pieces != LONE_STAR:
         return Is(_field(name), _value(value), span=span)
-    return MatchAll(span=span) if name.pieces == _LONE_STAR else Exists(_field(name), span=span)
+    return MatchAll(span=span) if name.pieces == LONE_STAR else Exists(_field(name), span=span)
 
 
 def _free_text(word: Word) -> Node:
-    return MatchAll(span=word.span) if word.pieces == _LONE_STAR else FreeText(_value(word), span=word.span)
+    return MatchAll(span=word.span) if word.pieces == LONE_STAR else FreeText(_value(word), span=word.span)

@@ -16,7 +16,7 @@ from decimal import Decimal
 from functools import lru_cache
 
 from firstseen.record.source import kept_scalar
-from firstseen.record.tree import MAX_DEPTH, is_array, members
+from firstseen.record.tree import MAX_ENTERED_DEPTH, is_array, members
 
 _FIRST_CAPACITY = 16
 
@@ -26,7 +26,7 @@ def java_text(value: object, depth: int = 1) -> str | None:
     scalar = kept_scalar(value)
     if scalar is not None:
         return _scalar_text(scalar)
-    if depth > MAX_DEPTH:
+    if depth > MAX_ENTERED_DEPTH:
         return None
     if isinstance(value, dict):
         by_name = dict(members(value))

@@ -12,7 +12,7 @@ from typing import Final, TypeVar, cast
 
 from firstseen.model import Scalar
 from firstseen.record.enrichment import UNENRICHED, Enrichment
-from firstseen.record.tree import MAX_DEPTH, find, is_array, members, scalar_of, scalars
+from firstseen.record.tree import MAX_ENTERED_DEPTH, find, is_array, members, scalar_of, scalars
 
 EMPTY_TEXTS: Final = frozenset({"", "-", "none"})
 """Texts that stand for nothing."""
@@ -29,7 +29,7 @@ def kept_scalar(value: object) -> Scalar | None:
 def pruned(value: object, depth: int = 1) -> object:
     """A copy of ``value``, which lies in ``depth`` containers, without what is empty; None where nothing is left."""
     scalar = kept_scalar(value)
-    if scalar is not None or depth > MAX_DEPTH:
+    if scalar is not None or depth > MAX_ENTERED_DEPTH:
         return scalar
     if isinstance(value, dict):
         kept = {name: child for name, raw in members(value) if (child := pruned(raw, depth + 1)) is not None}

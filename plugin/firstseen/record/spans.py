@@ -13,24 +13,16 @@ import msgspec
 
 from firstseen.errors import RecordError
 from firstseen.forward.entries import behind, head_at
-from firstseen.forward.groups import is_group_marker
-from firstseen.packing import Buffer, Head, Kind
+from firstseen.forward.groups import MARKS, is_group_marker
+from firstseen.forward.times import PLAIN_OPENING
+from firstseen.packing import MAPS, Buffer, Head, Kind
 from firstseen.record.eventtime import read_time_ms
 
-MAX_DEPTH = 200
+MAX_DECODED_DEPTH = 200
 """Levels of nesting up to which the careful decoder follows a record; what lies deeper reads as nothing."""
 
 
 _decode = msgspec.msgpack.Decoder().decode
-
-_PLAIN_OPENING = b"\x92\xd7\x00"
-"""An array of two that begins with an EventTime as fixext8."""
-
-_MARKS = 0xFF
-"""The first byte of the seconds of a group marker, and of times that are still a century away."""
-
-_MAPS = frozenset((*range(0x80, 0x90), 0xDE, 0xDF))
-"""First bytes that a map may have."""
 
 MAX_RECORD = 3 << 20
 """Bytes of the largest record that is looked at: of short texts it takes twenty times as much once it is decoded.
@@ -55,7 +47,7 @@ class Span(NamedTuple):
 
 def entry_span(data: Buffer, start: int, stop: int) -> Span | None:
     """The parts of the entry ``data[start:stop]``; None where it is no ``[time, record]``, or marks a group."""
-    if data[start : start + 3] == _PLAIN_OPENING and data[start + 3] != _MARKS and data[start + 11] in _MAPS:
+    if data[start : start + 3] == PLAIN_OPENING and data[start + 3] != MARKS and data[start + 11] in MAPS:
         return Span(start, start + 1, start + 11, stop)  # nearly always; the rest goes the long way
     outer = head_at(data, start, stop)
     if outer.kind is not Kind.ARRAY or outer.size != 2:
@@ -130,7 +122,7 @@ def _read(raw: Buffer, at: int, depth: int) -> tuple[Any, int]:
     head = head_at(raw, at, len(raw))
     if head.kind not in (Kind.MAP, Kind.ARRAY):
         return _read_leaf(raw, at, head)
-    if depth >= MAX_DEPTH:
+    if depth >= MAX_DECODED_DEPTH:
         return None, behind(raw, at, len(raw))
     return _read_map(raw, at, depth) if head.kind is Kind.MAP else _read_array(raw, at, depth)
 

@@ -6,7 +6,7 @@ msgpack timestamps), are passed over. A name is looked up in every spelling a do
 dotted, through arrays, or any mixture, as Elasticsearch does.
 
 Every walk is bounded: a node lies at one place of the tree and is visited at most once per question, and
-nothing below `MAX_DEPTH` containers is looked at.
+nothing below `MAX_ENTERED_DEPTH` containers is looked at.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeGuard
 
 from firstseen.model import Scalar
 
-MAX_DEPTH = 64
+MAX_ENTERED_DEPTH = 64
 """Containers inside one another that are entered. Elasticsearch refuses documents with more than 20."""
 
 
@@ -71,7 +71,7 @@ def find(root: object, field: str, *, beyond: bool = False) -> list[Node]:
         value, depth, steps = pending.pop()
         if not steps:
             found.append(Node(value, depth))
-        elif depth > MAX_DEPTH:
+        elif depth > MAX_ENTERED_DEPTH:
             continue
         elif isinstance(value, dict):
             for key, raw, rest in steps:
@@ -110,7 +110,7 @@ def maps(node: Node) -> Iterator[Node]:
         value, depth = pending.pop()
         if isinstance(value, dict):
             yield Node(value, depth)
-        elif is_array(value) and depth <= MAX_DEPTH:
+        elif is_array(value) and depth <= MAX_ENTERED_DEPTH:
             pending.extend(Node(element, depth + 1) for element in reversed(value))
 
 
@@ -151,7 +151,7 @@ def _walk(path: str, node: Node, *, into_maps: bool) -> Iterator[tuple[str, Scal
         scalar = scalar_of(value)
         if scalar is not None:
             yield path, scalar
-        elif depth > MAX_DEPTH:
+        elif depth > MAX_ENTERED_DEPTH:
             continue
         elif is_array(value):
             pending.extend((path, element, depth + 1) for element in reversed(value))
@@ -164,7 +164,7 @@ def _nested_map(node: Mapping[object, object], depth: int, printed: int) -> dict
     into: dict[str, object] = {}
     for name, child in members(node):
         levels = name.count(".") + 1
-        if printed + levels > MAX_DEPTH:  # what is printed stays shallow too: such a key keeps its dots
+        if printed + levels > MAX_ENTERED_DEPTH:  # what is printed stays shallow too: such a key keeps its dots
             plain = {name: _nested(child, depth + 1, printed + 1)}
             _joined(into, plain)
         else:
@@ -174,7 +174,7 @@ def _nested_map(node: Mapping[object, object], depth: int, printed: int) -> dict
 
 def _nested(value: object, depth: int, printed: int) -> object:
     scalar = scalar_of(value)
-    if scalar is not None or depth > MAX_DEPTH:
+    if scalar is not None or depth > MAX_ENTERED_DEPTH:
         return scalar
     if isinstance(value, dict):
         return _nested_map(value, depth, printed)

@@ -5,7 +5,7 @@ import pytest
 
 import firstseen.forward.entries as entries_module
 from firstseen.errors import ProtocolError
-from firstseen.forward.entries import BATCH, MAX_DEPTH, SLICE, Entries, Walk, behind, check, walk
+from firstseen.forward.entries import BATCH, MAX_CHUNK_DEPTH, SLICE, Entries, Walk, behind, check, walk
 
 ENTRY = b"\x92\x01\x80"
 
@@ -60,10 +60,10 @@ def test_walk_names_what_is_no_msgpack(stop):
 @pytest.mark.parametrize("opening", [b"\x91", b"\x81\x01"])
 def test_walk_names_what_is_too_deep(opening):
     steps = Walk(1, 1 << 16)
-    feed(steps, opening * MAX_DEPTH + b"\x01")
+    feed(steps, opening * MAX_CHUNK_DEPTH + b"\x01")
     assert steps.advance()
     steps = Walk(1, 1 << 16)
-    feed(steps, opening * (MAX_DEPTH + 1))
+    feed(steps, opening * (MAX_CHUNK_DEPTH + 1))
     with pytest.raises(ProtocolError, match="deeper than 1024"):
         steps.advance()
 

@@ -5,7 +5,7 @@ import pytest
 from firstseen.errors import KqlError
 from firstseen.kql import compile_query, naive, needles, render
 from firstseen.kql.ast import And, Exists, FreeText, Is, Literal, MatchAll, Nested, Not, Or, Pattern, Range
-from firstseen.kql.parser import MAX_DEPTH, parse
+from firstseen.kql.parser import MAX_BRACKETS, parse
 from support.documents import Document
 
 
@@ -83,14 +83,14 @@ def test_nesting_too_deep_is_an_error_at_the_bracket_that_is_too_many(opening, f
     with pytest.raises(KqlError, match="nested too deeply: at most 50 levels") as raised:
         parse(query)
     brackets = [place for place, sign in enumerate(query[:1000]) if sign in "({"]
-    assert raised.value.offset == brackets[MAX_DEPTH]
+    assert raised.value.offset == brackets[MAX_BRACKETS]
     assert brackets[0] == first
 
 
 def test_value_lists_count_as_nesting():
     with pytest.raises(KqlError, match="nested too deeply") as raised:
         parse("a:" + "(" * 100_000)
-    assert raised.value.offset == 2 + MAX_DEPTH
+    assert raised.value.offset == 2 + MAX_BRACKETS
 
 
 def test_brackets_beside_each_other_are_no_nesting():
@@ -105,7 +105,7 @@ def test_brackets_beside_each_other_are_no_nesting():
 )
 def test_a_tree_at_the_limit_can_be_worked_with(innermost, around):
     query = innermost
-    for _ in range(MAX_DEPTH):
+    for _ in range(MAX_BRACKETS):
         query = around.format(query)
     tree = parse(query)
     assert parse(render(tree)) == tree

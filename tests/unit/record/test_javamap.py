@@ -4,7 +4,7 @@ import pytest
 from msgpack import ExtType
 
 from firstseen.record.javamap import double_text, hash_order, java_text
-from firstseen.record.tree import MAX_DEPTH
+from firstseen.record.tree import MAX_ENTERED_DEPTH
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,9 @@ def test_hashes_go_over_utf16_units():
 
 def test_too_deep_is_left_out():
     value: object = 1
-    for _ in range(MAX_DEPTH):
+    for _ in range(MAX_ENTERED_DEPTH):
         value = [value]
-    assert java_text(value) == "[" * MAX_DEPTH + "1" + "]" * MAX_DEPTH
+    assert java_text(value) == "[" * MAX_ENTERED_DEPTH + "1" + "]" * MAX_ENTERED_DEPTH
     assert java_text([value]) is None
 
 

@@ -4,7 +4,7 @@ import pytest
 from msgpack import ExtType
 
 from firstseen.record.source import Source, kept_scalar, pruned
-from firstseen.record.tree import MAX_DEPTH
+from firstseen.record.tree import MAX_ENTERED_DEPTH
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_inner_things_go_first():
 
 def test_too_deep_is_empty():
     value: object = "bottom"
-    for _ in range(MAX_DEPTH - 1):
+    for _ in range(MAX_ENTERED_DEPTH - 1):
         value = [value]
     assert pruned([value], depth=1) is not None
     assert pruned([[value]], depth=1) is None

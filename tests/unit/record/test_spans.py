@@ -7,10 +7,10 @@ import msgspec
 import pytest
 
 from firstseen.errors import RecordError
-from firstseen.forward.entries import MAX_DEPTH as WALKED_DEPTH
+from firstseen.forward.entries import MAX_CHUNK_DEPTH
 from firstseen.record.spans import (
     MAX_CONTAINERS,
-    MAX_DEPTH,
+    MAX_DECODED_DEPTH,
     MAX_RECORD,
     Span,
     decode_record,
@@ -128,7 +128,7 @@ def test_what_the_library_gives_up_on(odd, value):
 
 
 def test_as_deep_as_the_walk_goes():
-    depth = WALKED_DEPTH - 1
+    depth = MAX_CHUNK_DEPTH - 1
     record = record_of(b"\x81\xa1a" * depth + b"\x80")
     levels = 0
     while record:
@@ -137,12 +137,12 @@ def test_as_deep_as_the_walk_goes():
 
 
 def test_what_lies_too_deep_for_the_careful_decoder_reads_as_nothing():
-    assert sys.getrecursionlimit() > 2 * MAX_DEPTH + 100
-    record = record_of(b"\x82\x90\x01\xa1a" + b"\x81\xa1a" * (WALKED_DEPTH - 2) + b"\x80")
+    assert sys.getrecursionlimit() > 2 * MAX_DECODED_DEPTH + 100
+    record = record_of(b"\x82\x90\x01\xa1a" + b"\x81\xa1a" * (MAX_CHUNK_DEPTH - 2) + b"\x80")
     levels = 0
     while record:
         record, levels = record["a"], levels + 1
-    assert (record, levels) == (None, MAX_DEPTH)
+    assert (record, levels) == (None, MAX_DECODED_DEPTH)
 
 
 def test_what_follows_something_too_deep_is_read():

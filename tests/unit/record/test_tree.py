@@ -6,7 +6,7 @@ import pytest
 from msgpack import ExtType, Timestamp
 
 from firstseen.record.tree import (
-    MAX_DEPTH,
+    MAX_ENTERED_DEPTH,
     Node,
     find,
     is_array,
@@ -114,12 +114,12 @@ def test_leaves_carry_their_names():
 
 @pytest.mark.parametrize("of", ["maps", "lists"])
 def test_nothing_below_the_bound_is_looked_at(of):
-    for levels, seen in ((MAX_DEPTH, True), (MAX_DEPTH + 1, False), (100_000, False)):
+    for levels, seen in ((MAX_ENTERED_DEPTH, True), (MAX_ENTERED_DEPTH + 1, False), (100_000, False)):
         record = {"top": deep(levels, of=of)}
         assert bool([*leaves("top", find(record, "top")[0])]) is seen
         assert ("bottom" in repr(nested(record))) is seen
         name = "top" + ".a" * levels * (of == "maps")
-        if levels <= MAX_DEPTH + 1:
+        if levels <= MAX_ENTERED_DEPTH + 1:
             assert bool([each for node in find(record, name) for each in scalars(node)]) is seen
 
 
@@ -158,7 +158,7 @@ def test_a_scalar_and_an_object_under_one_name_become_a_list():
 
 
 def test_a_key_of_too_many_dots_keeps_them():
-    name = ".".join("a" * (MAX_DEPTH + 1))
+    name = ".".join("a" * (MAX_ENTERED_DEPTH + 1))
     assert nested({name: 1}) == {name: 1}
     assert nested({name: 1, name.encode(): 2}) == {name: [1, 2]}
 
@@ -189,4 +189,4 @@ def test_the_maps_at_a_node():
         {"a": 1},
         {"b": {"c": 2}},
     ]
-    assert not list(maps(Node(deep(MAX_DEPTH + 2, of="arrays"), 0)))
+    assert not list(maps(Node(deep(MAX_ENTERED_DEPTH + 2, of="arrays"), 0)))

@@ -10,7 +10,7 @@ from firstseen.status.view.markup import Html, element
 from firstseen.status.view.words import NOTHING, length, moment, number, percent, rate, several, size
 
 NEARLY_FULL = 0.8
-"""Of the state, from where on its bar warns."""
+"""Of the state or the memory, from where on a bar warns."""
 
 
 def overview(told: Status) -> Html:
