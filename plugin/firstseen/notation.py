@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 _WRITTEN = re.compile(r"([0-9]{1,18})([A-Za-z]*)")
 _LAST_MS = 253_402_300_799_999
@@ -286,13 +286,6 @@ class Endpoint:
     def under(self, base: Path) -> Endpoint:
         """This endpoint, with a relative path starting at ``base``; raises `ValueError` where it gets too long."""
         return self if self.path is None else type(self)(f"unix:{base / self.path}")
-
-    @property
-    def scheme(self) -> Literal["tcp", "tls", "unix"]:
-        """The kind of its connections."""
-        if self.path is not None:
-            return "unix"
-        return "tls" if self.tls else "tcp"
 
     @property
     def is_local(self) -> bool:

@@ -114,20 +114,19 @@ def test_addresses_differ():
 
 
 @pytest.mark.parametrize(
-    ("text", "scheme", "host", "port", "path"),
+    ("text", "tls", "host", "port", "path"),
     [
-        ("127.0.0.1:24224", "tcp", "127.0.0.1", 24224, None),
-        ("[::1]:0", "tcp", "::1", 0, None),
-        ("tls://collector.example.com:24224", "tls", "collector.example.com", 24224, None),
-        ("tls://[::1]:1", "tls", "::1", 1, None),
-        ("unix:/run/a.sock", "unix", "", 0, Path("/run/a.sock")),
-        ("unix:run/a:1.sock", "unix", "", 0, Path("run/a:1.sock")),
+        ("127.0.0.1:24224", False, "127.0.0.1", 24224, None),
+        ("[::1]:0", False, "::1", 0, None),
+        ("tls://collector.example.com:24224", True, "collector.example.com", 24224, None),
+        ("tls://[::1]:1", True, "::1", 1, None),
+        ("unix:/run/a.sock", False, "", 0, Path("/run/a.sock")),
+        ("unix:run/a:1.sock", False, "", 0, Path("run/a:1.sock")),
     ],
 )
-def test_endpoints(text, scheme, host, port, path):
+def test_endpoints(text, tls, host, port, path):
     endpoint = Endpoint(text)
-    assert (endpoint.scheme, endpoint.host, endpoint.port, endpoint.path) == (scheme, host, port, path)
-    assert endpoint.tls == (scheme == "tls")
+    assert (endpoint.tls, endpoint.host, endpoint.port, endpoint.path) == (tls, host, port, path)
     assert str(endpoint) == text
     assert repr(endpoint) == f"Endpoint({text!r})"
     assert endpoint == Endpoint(text)

@@ -143,7 +143,7 @@ def _refused(reason: str, refusal: str, hostname: str) -> Greeting:
 class ClientHandshake:
     """The client's end on one connection: `feed` what comes and write what that returns, until it is `done`."""
 
-    __slots__ = ("_asked", "_keys", "_nonce", "_reader", "_salt", "done", "keepalive", "server")
+    __slots__ = ("_asked", "_keys", "_nonce", "_reader", "_salt", "done", "keepalive")
 
     def __init__(self, keys: ClientKeys, random_bytes: RandomBytes) -> None:
         self._keys = keys
@@ -154,7 +154,6 @@ class ClientHandshake:
         self._asked = False
         self.done = False
         self.keepalive = True
-        self.server = ""
 
     @property
     def rest(self) -> bytes:
@@ -203,7 +202,6 @@ class ClientHandshake:
             raise ProtocolError("a PONG without a hostname and a digest")
         if not _same(digest, _digest(self._salt, hostname, self._nonce, self._keys.shared_key)):
             raise ProtocolError("the server does not know the shared key (output.shared_key)")
-        self.server = _shown(hostname)
         self.done = True
 
 
