@@ -66,9 +66,6 @@ log = logging.getLogger(__name__)
 
 EXIT_FAILED = 1
 
-MOST_TAGS = 4096
-"""Tags for which it is remembered how their records are read."""
-
 TICK_S = 1.0
 """How late it may be told what has happened again and again."""
 
@@ -281,10 +278,10 @@ def _in_short(reloads: Reloads, engine: Engine) -> str:
 def _pipeline(config: Config, engine: Engine, counts: Counts, latest: Latest, shared: SharedStore | None) -> Pipeline:
     output = config.output
     shaper = Shaper(output.max_frame.bytes, config.alerts.tag_prefix, output.require_ack, os.urandom)
+    view_of = config.sources.remembering()
 
-    @functools.lru_cache(MOST_TAGS)
     def mode_of(tag: str) -> Mode | None:
-        view = config.sources.view(tag)
+        view = view_of(tag)
         return None if view == "none" else view
 
     return Pipeline(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -9,6 +11,12 @@ from msgspec import Meta, Struct
 from firstseen.notation import fits
 
 View = Literal["auto", "cloudtrail", "ecs", "none"]
+
+MOST_TAGS = 4096
+"""Tags for which it is remembered how their records are read."""
+
+LONGEST_TAG = 512
+"""Characters of such a tag, as collectors make them of names of files; what clients spell out does not stay here."""
 
 
 class Sources(Struct, frozen=True, kw_only=True):
@@ -27,3 +35,8 @@ class Sources(Struct, frozen=True, kw_only=True):
     def view(self, tag: str) -> View:
         """How records under ``tag`` are read; patterns are read as in Fluent Bit's Match."""
         return next((view for pattern, view in self.views if fits(pattern, tag)), "auto")
+
+    def remembering(self) -> Callable[[str], View]:
+        """What `view` says, which recalls it of the tags that came last."""
+        recalled = functools.lru_cache(MOST_TAGS)(self.view)
+        return lambda tag: recalled(tag) if len(tag) <= LONGEST_TAG else self.view(tag)

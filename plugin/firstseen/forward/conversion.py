@@ -72,7 +72,8 @@ def with_event_time(frame: Frame) -> Frame:
 
 def _reading(frame: Frame) -> Steps[Chunk]:
     data = bytearray().join(frame.pieces)
-    reader = FrameReader(len(data))
+    # It may have a longer tag than it came with (alerts.tag_prefix).
+    reader = FrameReader(len(data), longest_name=len(data))
     for stop in range(_BYTES_AT_ONCE, len(data) + _BYTES_AT_ONCE, _BYTES_AT_ONCE):
         chunk = reader.next_frame(data, 0, min(stop, len(data)))
         if chunk is not None:
@@ -91,7 +92,7 @@ def _carrier_kind(frame: Frame) -> Kind | None:
             break
     outer = read_head(opening, 0, len(opening))
     tag = read_tag(opening, outer.payload, len(opening)) if outer else None
-    head = read_head(opening, tag[1], len(opening)) if tag else None
+    head = read_head(opening, tag.payload + tag.size, len(opening)) if tag else None
     return head.kind if head else None
 
 

@@ -14,21 +14,24 @@ from msgspec.structs import replace
 
 from firstseen.errors import ProtocolError
 from firstseen.forward.entries import MAX_ENTRIES, SLICE, SMALLEST_ENTRY, Walk
-from firstseen.forward.messages import MODES, NO_OPTIONS, Chunk, Mode, read_options, read_tag
+from firstseen.forward.messages import MODES, NO_OPTIONS, Chunk, Mode, decoded, read_options, read_tag
 from firstseen.packing import Head, Kind, read_head
 
 MAX_ELEMENTS = 16
 """Elements that a frame may have: four mean something, the others are passed on."""
+
+MAX_NAME = 1 << 16
+"""Bytes that a tag may have, or a chunk id: they are kept beside the frame, and Fluent Bit keeps no longer tags."""
 
 FIRST_SLICE = 1 << 12
 """Bytes walked first: a small frame is not charged for what follows it in the buffer."""
 
 
 class _Opening(Struct, frozen=True):
-    """What the start of a frame says; offsets count from the frame's first byte."""
+    """What the start of a frame says; offsets count from its first byte, and the ``tag`` ends at the ``carrier``."""
 
     elements: int
-    tag: str
+    tag: int
     carrier: int
     head: Head
     mode: Mode
@@ -39,13 +42,15 @@ class FrameReader:
 
     Call `next_frame` with the buffer and the part of it that holds unread bytes: it returns the `Chunk` of the frame
     that begins there, or None when it needs more bytes. Between calls the unread bytes may move to another buffer.
-    Raises `ProtocolError`; the connection cannot be read any further then.
+    A frame has at most ``limit`` bytes, its tag and its chunk id at most ``longest_name`` each. Raises `ProtocolError`;
+    the connection cannot be read any further then.
     """
 
-    __slots__ = ("_entries", "_fed", "_limit", "_opening", "_rest", "_slice")
+    __slots__ = ("_entries", "_fed", "_limit", "_longest_name", "_opening", "_rest", "_slice")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, longest_name: int = MAX_NAME) -> None:
         self._limit = limit
+        self._longest_name = longest_name
         self._reset()
 
     def _reset(self) -> None:
@@ -55,10 +60,13 @@ class FrameReader:
         self._fed = 0
         self._slice = FIRST_SLICE
 
-    @property
-    def tag(self) -> str | None:
-        """The tag of the frame that is being read, where it is known already."""
-        return self._opening.tag if self._opening else None
+    def tag_in(self, data: bytearray, start: int) -> str | None:
+        """The tag of the frame that is being read and begins at ``start``, where it is known already.
+
+        It is not kept before the frame is whole: as text it may take four times its bytes, on each connection.
+        """
+        opening = self._opening
+        return None if opening is None else decoded(data[start + opening.tag : start + opening.carrier])
 
     @property
     def announced(self) -> int:
@@ -69,68 +77,78 @@ class FrameReader:
     def next_frame(self, data: bytearray, start: int, stop: int) -> Chunk | None:
         """The frame that begins at ``start``, if all of it lies before ``stop``."""
         within = min(stop, start + self._limit)  # what lies beyond must not decide what is wrong with the frame
-        opening = self._opening or self._open(data, start, within)
-        end = None
-        if opening is not None:
-            self._opening = opening
-            try:
-                end = self._find_end(opening, data, start, within)
-            except ProtocolError as error:
-                raise ProtocolError(error.reason, tag=opening.tag) from None
-        if opening is None or end is None:
-            if within < stop:
-                raise ProtocolError(f"a frame of more than {self._limit} bytes (input.max_frame)", tag=self.tag)
-            return None
-        chunk = self._chunk(opening, data, start, end)
-        self._reset()
+        try:
+            chunk = self._read(data, start, within)
+        except ProtocolError as error:
+            if error.tag is None:
+                error.tag = self.tag_in(data, start)
+            raise
+        if chunk is not None:
+            self._reset()
+        elif within < stop:
+            reason = f"a frame of more than {self._limit} bytes (input.max_frame)"
+            raise ProtocolError(reason, tag=self.tag_in(data, start))
         return chunk
 
-    def _open(self, data: bytearray, start: int, stop: int) -> _Opening | None:
+    def _read(self, data: bytearray, start: int, stop: int) -> Chunk | None:
+        if self._opening is None:
+            self._open(data, start, stop)
+        opening = self._opening
+        if opening is None:
+            return None
+        end = self._find_end(opening, data, start, stop)
+        return None if end is None else self._chunk(opening, data, start, end)
+
+    def _open(self, data: bytearray, start: int, stop: int) -> None:
         outer = read_head(data, start, stop)
         if outer is None:
-            return None
+            return
         if outer.kind is not Kind.ARRAY:
             raise ProtocolError(f"a frame is an array, not {outer.kind.name.lower()}")
         if outer.size < 2:
             raise ProtocolError(f"a frame has two elements or more, not {outer.size}")
         if outer.size > MAX_ELEMENTS:
             raise ProtocolError(f"a frame has at most {MAX_ELEMENTS} elements, not {outer.size}")
-        tag_head = read_head(data, outer.payload, stop)
-        if tag_head and tag_head.kind is Kind.STR:
-            self._check_declared(tag_head.size, 1, "bytes of tag")
-        found = read_tag(data, outer.payload, stop)
-        if found is None:
-            return None
-        tag, carrier = found
+        tag = read_tag(data, outer.payload, stop)
+        if tag is None:
+            return
+        self._check_declared(tag.size, 1, "bytes of tag")
+        self._check_name(tag.size, "tag")
+        carrier = tag.payload + tag.size
         head = read_head(data, carrier, stop)
         if head is None:
-            return None
+            return
         mode = MODES.get(head.kind)
         if mode is None:
-            raise ProtocolError(f"the second element is {head.kind.name.lower()}", tag=tag)
-        opening = _Opening(outer.size, tag, carrier - start, head._replace(payload=head.payload - start), mode)
-        self._begin(opening)
-        return opening
+            name = decoded(data[tag.payload : carrier])
+            raise ProtocolError(f"the second element is {head.kind.name.lower()}", tag=name)
+        head = head._replace(payload=head.payload - start)
+        self._opening = _Opening(outer.size, tag.payload - start, carrier - start, head, mode)
+        self._begin(self._opening)
 
-    def _check_declared(self, count: int, each: int, what: str, tag: str | None = None) -> None:
+    def _check_declared(self, count: int, each: int, what: str) -> None:
         if count * each > self._limit:
-            raise ProtocolError(f"{count} {what} announced, in a frame of at most {self._limit} bytes", tag=tag)
+            raise ProtocolError(f"{count} {what} announced, in a frame of at most {self._limit} bytes")
+
+    def _check_name(self, size: int, what: str) -> None:
+        if size > self._longest_name:
+            raise ProtocolError(f"a {what} has at most {self._longest_name} bytes, not {size}")
 
     def _begin(self, opening: _Opening) -> None:
         """Set up what has to be walked: the entries of a Forward frame first, then the elements behind."""
-        head, tag = opening.head, opening.tag
+        head = opening.head
         if opening.mode is Mode.FORWARD:
-            self._check_declared(head.size, SMALLEST_ENTRY, "entries", tag)
+            self._check_declared(head.size, SMALLEST_ENTRY, "entries")
             if head.size > MAX_ENTRIES:
-                raise ProtocolError(f"{head.size} entries announced, of which at most {MAX_ENTRIES} are read", tag=tag)
+                raise ProtocolError(f"{head.size} entries announced, of which at most {MAX_ENTRIES} are read")
             self._entries = Walk(head.size, self._limit)
             self._fed = head.payload
         elif opening.mode is Mode.PACKED:
-            self._check_declared(head.size, 1, "bytes of entries", tag)
+            self._check_declared(head.size, 1, "bytes of entries")
             self._rest = Walk(opening.elements - 2, self._limit)
             self._fed = head.payload + head.size
         elif opening.elements < 3:
-            raise ProtocolError("a Message frame without a record", tag=tag)
+            raise ProtocolError("a Message frame without a record")
         else:
             self._rest = Walk(opening.elements - 1, self._limit)
             self._fed = opening.carrier
@@ -178,10 +196,8 @@ class FrameReader:
         elif self._entries is not None:
             offsets = self._entries.offsets
         option_stop = behind[1] if len(behind) > 1 else end
-        try:
-            options = read_options(data, behind[0], option_stop) if behind else NO_OPTIONS
-        except ProtocolError as error:
-            raise ProtocolError(error.reason, tag=opening.tag) from None
+        options = read_options(data, behind[0], option_stop) if behind else NO_OPTIONS
+        self._check_name(len(options.chunk or b""), "chunk id")
         if opening.mode is not Mode.PACKED and (options.compressed is not None or options.compression_in_doubt):
             # Entries that are no blob are what they are.
             options = replace(options, compressed=None, compression_in_doubt=False)
@@ -190,7 +206,7 @@ class FrameReader:
             start=start,
             stop=end,
             mode=opening.mode,
-            tag=opening.tag,
+            tag=decoded(data[start + opening.tag : start + opening.carrier]),
             elements=opening.elements,
             carrier=start + opening.carrier,
             body=body,

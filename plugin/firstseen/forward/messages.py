@@ -14,7 +14,7 @@ import msgpack
 from msgspec import Struct
 
 from firstseen.errors import ProtocolError
-from firstseen.packing import Buffer, Kind, read_head
+from firstseen.packing import Buffer, Head, Kind, read_head
 
 MAX_OPTIONS = 1024
 """Pairs that an option map may have; taken apart, each takes many times the two bytes that it may have come in."""
@@ -95,17 +95,12 @@ class Chunk(Struct, frozen=True):
         return 1 if self.mode is Mode.MESSAGE else max(len(self.offsets) - 1, 0)
 
 
-def read_tag(data: Buffer, at: int, end: int) -> tuple[str, int] | None:
-    """The tag at ``at`` and the offset behind it, None where more bytes are needed; raises `ProtocolError`."""
+def read_tag(data: Buffer, at: int, end: int) -> Head | None:
+    """The header of the tag at ``at``, None where more bytes are needed; raises `ProtocolError` where it is no str."""
     head = read_head(data, at, end)
-    if head is None:
-        return None
-    if head.kind is not Kind.STR:
+    if head is not None and head.kind is not Kind.STR:
         raise ProtocolError(f"the tag is {head.kind.name.lower()}, not str")
-    stop = head.payload + head.size
-    if stop > end:
-        return None
-    return bytes(data[head.payload : stop]).decode("utf-8", "surrogateescape"), stop
+    return head
 
 
 def read_options(data: Buffer, at: int, stop: int) -> Options:
@@ -157,7 +152,12 @@ def text(raw: Buffer) -> str | None:
     head = read_head(raw, 0, len(raw))
     if head is None or head.kind not in (Kind.STR, Kind.BIN):
         return None
-    return bytes(raw[head.payload : head.payload + head.size]).decode("utf-8", "surrogateescape")
+    return decoded(raw[head.payload : head.payload + head.size])
+
+
+def decoded(raw: Buffer) -> str:
+    """Bytes as text, odd ones kept by surrogateescape."""
+    return bytes(raw).decode("utf-8", "surrogateescape")
 
 
 def _is_str_or_nil(raw: bytes) -> bool:

@@ -61,7 +61,7 @@ class Receiver:
     @property
     def tag(self) -> str | None:
         """The tag of the frame that has begun, where it is known already."""
-        return self._frames.tag
+        return None if self._slab is None else self._frames.tag_in(self._slab.data, self._start)
 
     @property
     def needs(self) -> int:
@@ -142,7 +142,7 @@ class Receiver:
                 self._full = True
                 return
             # A nil between frames is a heartbeat that the specification allows; it means nothing.
-            if data[self._start] == NIL and self._frames.tag is None:
+            if data[self._start] == NIL:
                 self._start += 1
                 continue
             chunk = self._frames.next_frame(data, self._start, end)

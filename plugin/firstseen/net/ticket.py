@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from sys import getsizeof
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -79,9 +80,10 @@ class Ticket:
     @property
     def cost(self) -> int:
         """Bytes of memory that it takes until it is settled."""
+        names = getsizeof(self.chunk.tag) + len(self.chunk.options.chunk or b"")  # as text, 1 to 4 bytes a character
         if self._light:
-            return LIGHT_COST + len(self.chunk.tag) + len(self.chunk.options.chunk or b"")
-        return self.chunk.size + CHUNK_COST + OFFSET_COST * len(self.chunk.offsets) + self._extra
+            return LIGHT_COST + names
+        return self.chunk.size + names + CHUNK_COST + OFFSET_COST * len(self.chunk.offsets) + self._extra
 
     @property
     def extra(self) -> int:

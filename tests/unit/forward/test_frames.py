@@ -4,7 +4,7 @@ import msgpack
 import pytest
 
 from firstseen.errors import ProtocolError
-from firstseen.forward.frames import FIRST_SLICE, MAX_ELEMENTS, FrameReader
+from firstseen.forward.frames import FIRST_SLICE, MAX_ELEMENTS, MAX_NAME, FrameReader
 from firstseen.forward.messages import Mode, Options
 
 FRAME = msgpack.packb(["app.log", [[1, {"m": "hi"}], [2, {}]], {"chunk": "abc", "size": 2}])
@@ -67,11 +67,11 @@ def test_the_tag_is_known_once_it_is_there():
     tags = []
     for stop in range(len(FRAME)):
         reader.next_frame(bytearray(FRAME), 0, stop)
-        tags.append(reader.tag)
+        tags.append(reader.tag_in(bytearray(FRAME), 0))
     carrier = FRAME.index(b"\x92")
     assert tags == [None] * (carrier + 1) + ["app.log"] * (len(FRAME) - carrier - 1)
     reader.next_frame(bytearray(FRAME), 0, len(FRAME))
-    assert reader.tag is None
+    assert reader.tag_in(bytearray(FRAME), 0) is None
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_blob_with_nothing_behind_it_is_waited_for(frame):
 
 @pytest.mark.parametrize("size", [FIRST_SLICE - 1, FIRST_SLICE, FIRST_SLICE + 1, 20 * FIRST_SLICE])
 def test_frames_larger_than_a_slice(size):
-    frame = msgpack.packb(["t", [[1, {"m": "x" * size}], [2, {}]], {"chunk": "x" * size}])
+    frame = msgpack.packb(["t", [[1, {"m": "x" * size}], [2, {}]], {"other": "x" * size}])
     data = bytearray(frame + FRAME)
     reader = FrameReader(1 << 20)
     first = reader.next_frame(data, 0, len(data))
@@ -125,6 +125,29 @@ def test_errors_name_the_tag_where_it_is_known(frame, tag):
     with pytest.raises(ProtocolError) as raised:
         FrameReader(100).next_frame(data, 0, len(data))
     assert raised.value.tag == tag
+
+
+@pytest.mark.parametrize(
+    ("named", "most"),
+    [
+        (lambda size: ["t" * size, [], {}], MAX_NAME),
+        (lambda size: ["t", [], {"chunk": "c" * size}], MAX_NAME - len(b"\xda\xff\xff")),
+        (lambda size: ["t", [], {"chunk": b"c" * size}], MAX_NAME - len(b"\xc5\xff\xff")),
+        (lambda size: ["t", [], {"chunk": ["c" * size]}], MAX_NAME - len(b"\x91\xda\xff\xff")),
+    ],
+    ids=["tag", "id", "id that is a bin", "id in an array"],
+)
+def test_tags_and_chunk_ids_have_a_length(named, most):
+    data = bytearray(msgpack.packb(named(most)))
+    assert FrameReader(1 << 20).next_frame(data, 0, len(data)) is not None
+    data = bytearray(msgpack.packb(named(most + 1)))
+    with pytest.raises(ProtocolError, match=rf"has at most {MAX_NAME} bytes, not {MAX_NAME + 1}\b"):
+        FrameReader(1 << 20).next_frame(data, 0, len(data))
+
+
+def test_a_tag_that_is_too_long_is_not_waited_for():
+    with pytest.raises(ProtocolError, match="a tag has at most 65536 bytes, not 65537"):
+        FrameReader(1 << 20).next_frame(bytearray(b"\x93\xdb\x00\x01\x00\x01"), 0, 6)
 
 
 @pytest.mark.parametrize("limit", range(1, len(FRAME)))

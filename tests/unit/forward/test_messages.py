@@ -9,6 +9,7 @@ from firstseen.forward.messages import (
     NO_OPTIONS,
     UNKNOWN_SIGNAL,
     Options,
+    decoded,
     option_pairs,
     read_options,
     read_tag,
@@ -33,8 +34,11 @@ CHUNK, COMPRESSED, SIGNAL = (msgpack.packb(key) for key in ("chunk", "compressed
 )
 def test_tag(raw, tag):
     data = b"\x92" + raw + b"\x90"
-    assert read_tag(data, 1, len(data)) == (tag, len(data) - 1)
-    assert [read_tag(data, 1, end) for end in range(1, len(data) - 1)] == [None] * (len(raw))
+    head = read_tag(data, 1, len(data))
+    assert head is not None
+    stop = head.payload + head.size
+    assert (decoded(data[head.payload : stop]), stop) == (tag, len(data) - 1)
+    assert [read_tag(data, 1, end) for end in range(1, head.payload)] == [None] * (head.payload - 1)
 
 
 @pytest.mark.parametrize("raw", [b"\xc4\x01t", b"\x01", b"\x90", b"\xc0", b"\xc1", b"\xd4\x00t"])

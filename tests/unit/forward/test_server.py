@@ -230,6 +230,25 @@ def test_what_is_sent_takes_a_small_multiple_of_memory(sent):
     assert peak <= ALLOWED * (len(sent) + SMALLEST)
 
 
+def test_half_a_frame_takes_as_much_whatever_its_tag():
+    def taken(tag):
+        half = msgpack.packb([tag, [], {}])[:-1]
+        tracemalloc.start()
+        try:
+            receivers = [Receiver(Pool(), MAX_FRAME) for _ in range(20)]
+            for receiver in receivers:
+                wire.feed(receiver, half)
+            return tracemalloc.get_traced_memory()[0], {receiver.tag for receiver in receivers}
+        finally:
+            tracemalloc.stop()
+
+    long = "\N{GRINNING FACE}".ljust(60_000, "x")
+    least, _ = taken("t")
+    most, tags = taken(long)
+    assert tags == {long}
+    assert most < least + 20 * 1_000
+
+
 def test_many_chunks_are_found_in_turns():
     receiver = Receiver(Pool(), 1 << 20)
     frame = msgpack.packb(["t", 1, {}])

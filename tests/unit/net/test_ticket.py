@@ -2,6 +2,9 @@
 
 import tracemalloc
 
+import msgpack
+import pytest
+
 from firstseen.forward.buffers import Pool
 from support.desk import ack, connect, listening, message, read, run, turns
 
@@ -83,6 +86,29 @@ def test_what_was_inflated_counts_as_on_its_way() -> None:
             assert (listener.paused, desk.pauses) == (True, 1)
             desk.tickets[0].settle(safe=True)
             assert not listener.paused
+            writer.close()
+
+    run(test)
+
+
+@pytest.mark.parametrize("light", [False, True])
+def test_what_a_tag_and_an_id_take_beside_the_frame_counts(light: bool) -> None:
+    async def test() -> None:
+        async with listening(1 << 24, pool=Pool(spare_bytes=0)) as (listener, desk, port):
+            _, writer = await connect(port)
+            tracemalloc.start()
+            try:
+                for number in range(10):
+                    tag = f"\N{GRINNING FACE}{number}".ljust(50_000, "x")
+                    writer.write(msgpack.packb([tag, 1, {}, {"chunk": "c" * 60_000}]))
+                    await desk.has(number + 1)
+                    if light:
+                        desk.tickets[number].lighten()
+                taken, _ = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            assert listener.in_flight == sum(ticket.cost for ticket in desk.tickets)
+            assert taken < listener.in_flight + (1 << 19), "what connections take by themselves"
             writer.close()
 
     run(test)
