@@ -15,7 +15,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from isal import isal_zlib
 
-from firstseen.forward.messages import Chunk
+from firstseen.forward.messages import Chunk, text
 
 MOST = 1 << 14
 """Chunks that are remembered; each takes some 400 bytes, whatever its client calls it."""
@@ -46,14 +46,18 @@ class Arrival(enum.Enum):
 
 
 def identity(origin: str, chunk: Chunk) -> Identity | None:
-    """The identity of a chunk from ``origin``; None without a chunk id, without which nobody sends anything again."""
-    if chunk.options.chunk is None:
+    """The identity of a chunk from ``origin``; None without a chunk id, without which nobody sends anything again.
+
+    An id is text, and not empty: of two equal messages with nil or 0 for an id, the second is a message of its own.
+    """
+    chunk_id = chunk.options.chunk
+    if chunk_id is None or not text(chunk_id):
         return None
     names = hashlib.blake2b(digest_size=16)
     for name in (origin.encode("utf-8", "surrogateescape"), chunk.tag.encode("utf-8", "surrogateescape")):
         names.update(len(name).to_bytes(8, "big"))
         names.update(name)
-    names.update(chunk.options.chunk)
+    names.update(chunk_id)
     checksum = isal_zlib.crc32(memoryview(chunk.data)[chunk.start : chunk.stop])
     return Identity(names.digest(), chunk.size, checksum)
 

@@ -52,6 +52,11 @@ def test_without_an_id_there_is_no_identity() -> None:
     assert identity("192.0.2.7", chunk_of(msgpack.packb(["app", 1, {}]))) is None
 
 
+@pytest.mark.parametrize("chunk", [None, "", b"", 0, 7, False, True, [], ["one"], {}, {"id": "one"}, 0.5])
+def test_what_is_no_text_or_an_empty_one_is_no_id(chunk: object) -> None:
+    assert identity("192.0.2.7", chunk_of(msgpack.packb(["app", 1, {}, {"chunk": chunk}]))) is None
+
+
 def test_a_chunk_that_comes_while_the_same_is_on_its_way_waits_for_it() -> None:
     repeats: Repeats[str] = Repeats(WINDOW_MS)
     assert repeats.arrived(made(), "first", 0) is Arrival.NEW
