@@ -50,15 +50,16 @@ def set_up(
 
 def event(logger: logging.Logger, level: int, name: str, /, **fields: Value) -> None:
     """Log that ``name`` happened; the ``fields`` tell about it, and are not called time, level or event."""
-    logger.log(level, name, extra={_FIELDS: fields})
+    logger.log(level, name, extra={_FIELDS: _cut(fields)})
 
 
 def complain(logger: logging.Logger, level: int, name: str, same: Sequence[str], /, **fields: Value) -> None:
     """Log that ``name`` happened, which may happen again and again: it is the same where all that is in ``same`` is.
 
-    What is the same is counted for a while, and told in one line: see `firstseen.sparing`.
+    What is the same is counted for a while, and told in one line: see `firstseen.sparing`. Only that is looked at which
+    a line would show.
     """
-    logger.log(level, name, extra={_FIELDS: fields, SAME: same})
+    logger.log(level, name, extra={_FIELDS: _cut(fields), SAME: tuple(map(_cut_text, same))})
 
 
 def sum_up(*, all_of_it: bool) -> None:
@@ -106,7 +107,7 @@ def _read(record: logging.LogRecord) -> tuple[str, Mapping[str, Value]]:
         if getattr(record, SEVERAL, False):
             # The fields of one of them would say that all the others were his.
             fields = {"several": True}
-        told = {key: _cut(value) for key, value in fields.items() if value is not None}
+        told = {key: value for key, value in fields.items() if value is not None}
         times: int | None = getattr(record, TIMES, None)
         return record.getMessage(), told if times is None else {**told, "times": times}
     message: dict[str, Value] = {"message": record.getMessage()}
@@ -120,12 +121,19 @@ def _time(record: logging.LogRecord) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
-def _cut(value: Value) -> Value:
-    if isinstance(value, str) and len(value) > LONGEST:
-        return f"{value[:LONGEST]}… ({len(value)} characters)"
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [str(_cut(each)) for each in value]
-    return value
+def _cut(fields: Mapping[str, Value]) -> dict[str, Value]:
+    """The fields as they are told, before anybody keeps them: a record that stands for others waits for its time."""
+    return {key: _cut_value(value) for key, value in fields.items()}
+
+
+def _cut_value(value: Value) -> Value:
+    if isinstance(value, str):
+        return _cut_text(value)
+    return [_cut_text(each) for each in value] if isinstance(value, Sequence) else value
+
+
+def _cut_text(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
 
 
 def _text(value: Value) -> str:

@@ -65,11 +65,28 @@ def test_values_cannot_break_out_of_their_line(value, shown):
     assert text(tag=value).removeprefix("2026-05-24T09:12:33.250Z warning happened tag=") == shown
 
 
-def test_long_values_are_cut():
-    cut = "x" * LONGEST + f"… ({LONGEST + 1} characters)"
-    assert text(tag="x" * (LONGEST + 1)).endswith(f' tag="{cut}"')
-    assert text(tags=["x" * (LONGEST + 1)]).endswith(f' tags="{cut}"')
-    assert text(tag="x" * LONGEST).endswith(f" tag={'x' * LONGEST}")
+@pytest.mark.parametrize("complains", [False, True])
+def test_long_values_are_cut(logged, complains):
+    def log(logger):
+        for fields in ({"tag": long + "x"}, {"tags": [long + "x"]}, {"tag": long}):
+            if complains:
+                complain(logger, logging.WARNING, "happened", (str(fields),), **fields)
+            else:
+                event(logger, logging.WARNING, "happened", **fields)
+
+    long = "x" * LONGEST
+    cut = long + f"… ({LONGEST + 1} characters)"
+    lines = [line.partition("happened ")[2] for line in logged("text", log)]
+    assert lines == [f'tag="{cut}"', f'tags="{cut}"', f"tag={long}"]
+
+
+def test_what_looks_the_same_is_the_same(logged):
+    def log(logger):
+        for end in "abc":
+            tag = "x" * LONGEST + end
+            complain(logger, logging.WARNING, "happened", (tag,), tag=tag)
+
+    assert len(logged("text", log)) == 1
 
 
 def test_json(logged):

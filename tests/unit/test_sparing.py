@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import tracemalloc
 from collections.abc import Sequence
 from io import StringIO
 from typing import Any
@@ -131,3 +132,19 @@ def test_handlers_have_levels_of_their_own() -> None:
     log.info("small")
     log.error("large")
     assert (all_of_it.getvalue(), errors.getvalue()) == ("small\nlarge\n", "large\n")
+
+
+def test_what_peers_spell_out_is_kept_cut() -> None:
+    bench = Bench()
+    tracemalloc.start()
+    try:
+        for number in range(100):
+            tag = f"{number}".ljust(100_000, "x")
+            complain(bench.log, logging.ERROR, "refused", (tag, tag), tag=tag, reason=tag, tags=[tag, tag])
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 100 * 20_000
+    assert [told["tag"] for told in bench.told] == [
+        f"{number}".ljust(1_000, "x") + "… (100000 characters)" for number in range(100)
+    ]

@@ -19,6 +19,9 @@ from firstseen.packing import Buffer, Head, Kind, read_head
 MAX_OPTIONS = 1024
 """Pairs that an option map may have; taken apart, each takes many times the two bytes that it may have come in."""
 
+LONGEST_COMPRESSION = 64
+"""Bytes of the name of a compression that are kept, to tell of it: no name that is known is as long."""
+
 
 class Mode(enum.Enum):
     """The carriage modes; a compressed PackedForward frame is PACKED with ``options.compressed`` set."""
@@ -43,10 +46,10 @@ class Options(Struct, frozen=True):
     """The options that mean something to us; all others pass through unread.
 
     ``chunk`` is the chunk id's own msgpack bytes, header and all, so that the ack echoes it exactly. ``compressed`` is
-    the compression that is named, None if there is none or it is "text". ``signal`` is 0 for logs; anything else
-    (metrics, traces, unknown) holds no records. ``id_in_doubt`` says that other readers may see another chunk id, or
-    none: its key stands twice, or is a bin. ``compression_in_doubt`` says the same of ``compressed``, and is also set
-    where the name is no str.
+    the compression that is named, cut where it is too long for one, None if there is none or it is "text". ``signal``
+    is 0 for logs; anything else (metrics, traces, unknown) holds no records. ``id_in_doubt`` says that other readers
+    may see another chunk id, or none: its key stands twice, or is a bin. ``compression_in_doubt`` says the same of
+    ``compressed``, and is also set where the name is no str.
     """
 
     chunk: bytes | None = None
@@ -118,7 +121,7 @@ def read_options(data: Buffer, at: int, stop: int) -> Options:
             id_in_doubt = chunk is not None or raw_key[0] in _BIN_HEADERS
             chunk = value
         elif key == "compressed":
-            compressed = text(value)
+            compressed = _compression(value)
             compression_in_doubt = named or raw_key[0] in _BIN_HEADERS or not _is_str_or_nil(value)
             named = True
         elif key == "fluent_signal":
@@ -158,6 +161,13 @@ def text(raw: Buffer) -> str | None:
 def decoded(raw: Buffer) -> str:
     """Bytes as text, odd ones kept by surrogateescape."""
     return bytes(raw).decode("utf-8", "surrogateescape")
+
+
+def _compression(raw: bytes) -> str | None:
+    head = read_head(raw, 0, len(raw))
+    if head is None or head.size <= LONGEST_COMPRESSION or head.kind not in (Kind.STR, Kind.BIN):
+        return text(raw)
+    return decoded(raw[head.payload : head.payload + LONGEST_COMPRESSION]) + "…"
 
 
 def _is_str_or_nil(raw: bytes) -> bool:

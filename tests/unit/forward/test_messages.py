@@ -93,6 +93,14 @@ def test_no_options(raw):
     assert read_options(raw, 0, len(raw)) == NO_OPTIONS
 
 
+def test_of_a_compression_that_nobody_knows_the_beginning_is_kept():
+    for name in ("gzip".ljust(64, "x"), "é" * 32):
+        raw = msgpack.packb({"compressed": name})
+        assert read_options(raw, 0, len(raw)) == Options(compressed=name)
+        raw = msgpack.packb({"compressed": name + "x" * 100_000})
+        assert read_options(raw, 0, len(raw)) == Options(compressed=name + "…")
+
+
 @pytest.mark.parametrize("raw", [b"\x01", b"\x90", b"\xa0", b"\xc2"])
 def test_what_is_no_option_map(raw):
     with pytest.raises(ProtocolError, match="neither a map nor nil"):
