@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from firstseen.errors import ProtocolError
-from firstseen.logs import complain, event
+from firstseen.logs import complain
 from firstseen.net.delivery import Parcel
 from firstseen.net.downstream import Downstream, Target, connect
 
@@ -137,7 +137,8 @@ class Lane:
             complain(log, logging.WARNING, "downstream_unreachable", (server, reason), server=server, reason=reason)
             self._rest((), suspect=False, reason=reason)
             return False
-        event(log, logging.INFO, "downstream_connected", server=str(self.target))
+        server = str(self.target)
+        complain(log, logging.INFO, "downstream_connected", (server,), server=server)
         return await self._use(connection)
 
     async def _use(self, connection: Downstream) -> bool:

@@ -1,15 +1,21 @@
 import asyncio
+import json
+import logging
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from io import StringIO
 from typing import Any
 
 import msgpack
+import pytest
 
 from firstseen.forward.outgoing import Frame
+from firstseen.logs import JsonFormatter
 from firstseen.net.delivery import Delivery, Parcel
 from firstseen.net.downstream import MOST_BUFFERED, Target
 from firstseen.net.lane import STEADY_S, Backoff, Lane
 from firstseen.notation import Endpoint
+from firstseen.sparing import Sparing
 from support.loopback import Conversation, downstream
 
 TIMEOUT_S = 10
@@ -162,3 +168,43 @@ def test_a_server_that_closes_at_once_is_asked_less_and_less_often() -> None:
         assert pauses[:4] == [1, 2, 4, 8]
 
     asyncio.run(main())
+
+
+def test_a_server_that_closes_behind_each_ack_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    count = 20
+    stream = StringIO()
+
+    async def main() -> None:
+        begun: asyncio.Queue[int] = asyncio.Queue()
+
+        async def script(peer: Conversation, number: int) -> None:
+            begun.put_nowait(number)
+            await peer.ack(await peer.frame())
+
+        async def test(lane: Lane, owner: Owner) -> None:
+            for _ in range(count):
+                name = f"c-{await asyncio.wait_for(begun.get(), TIMEOUT_S)}"
+                await owner.until(lambda: lane.is_open)
+                lane.put(parcel(name, 1))
+                await owner.until(lambda name=name: name in owner.delivered)  # type: ignore[misc]
+
+        async with downstream(script) as port:
+            target = Target(Endpoint(f"127.0.0.1:{port}"), True, TIMEOUT_S)
+            await with_lane(target, Backoff(lambda: 0.0, first_s=0.001), test)
+
+    log = logging.getLogger("firstseen.net.lane")
+    out = logging.StreamHandler(stream)
+    out.setFormatter(JsonFormatter())
+    sparing = Sparing([out])
+    log.addHandler(sparing)
+    try:
+        asyncio.run(main())
+    finally:
+        log.removeHandler(sparing)
+    before = len(stream.getvalue().splitlines())
+    sparing.sum_up(all_of_it=True)
+    told = list(map(json.loads, stream.getvalue().splitlines()))
+    names = [each["event"] for each in told]
+    assert names[:before] == ["downstream_connected", "downstream_lost"]
+    assert sum(each.get("times", 1) for each in told if each["event"] == "downstream_connected") >= count
