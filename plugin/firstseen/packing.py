@@ -32,6 +32,11 @@ class Kind(enum.IntEnum):
     MAP = 8
     EXT = 9
 
+    @property
+    def words(self) -> str:
+        """What to call it where it should not be."""
+        return "the byte c1" if self is Kind.NEVER else self.name.lower()
+
 
 class Head(NamedTuple):
     """A header: ``size`` is the payload's bytes (str, bin, ext, numbers) or the items (array) or pairs (map).

@@ -105,3 +105,8 @@ def test_headers_are_minimal_and_read_back(size, write, kind, oddly, pack):
 )
 def test_resized_keeps_the_width_while_it_fits(header, size, expected):
     assert resized(memoryview(bytes.fromhex(header)), size) == bytes.fromhex(expected)
+
+
+def test_every_kind_has_words():
+    words = {kind: kind.words for kind in Kind}
+    assert (words[Kind.NEVER], words[Kind.ARRAY], words[Kind.NIL]) == ("the byte c1", "array", "nil")

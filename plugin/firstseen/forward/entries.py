@@ -316,5 +316,4 @@ def head_at(data: Buffer, at: int, stop: int) -> Head:
 
 
 def _in_words(head: Head) -> str:
-    name = head.kind.name.lower()
-    return f"{name} of {head.size}" if head.kind is Kind.ARRAY else name
+    return f"{head.kind.words} of {head.size}" if head.kind is Kind.ARRAY else head.kind.words

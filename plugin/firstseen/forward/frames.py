@@ -104,7 +104,7 @@ class FrameReader:
         if outer is None:
             return
         if outer.kind is not Kind.ARRAY:
-            raise ProtocolError(f"a frame is an array, not {outer.kind.name.lower()}")
+            raise ProtocolError(f"a frame is an array, not {outer.kind.words}")
         if outer.size < 2:
             raise ProtocolError(f"a frame has two elements or more, not {outer.size}")
         if outer.size > MAX_ELEMENTS:
@@ -121,7 +121,7 @@ class FrameReader:
         mode = MODES.get(head.kind)
         if mode is None:
             name = decoded(data[tag.payload : carrier])
-            raise ProtocolError(f"the second element is {head.kind.name.lower()}", tag=name)
+            raise ProtocolError(f"the second element is {head.kind.words}", tag=name)
         head = head._replace(payload=head.payload - start)
         self._opening = _Opening(outer.size, tag.payload - start, carrier - start, head, mode)
         self._begin(self._opening)

@@ -168,10 +168,11 @@ class ClientHandshake:
         if self._asked:
             self._read_pong(message)
             return b""
+        ping = self._ping(message)
         if self._reader.rest:
             raise ProtocolError("the server sent something behind its HELO, before it was asked")
         self._asked = True
-        return self._ping(message)
+        return ping
 
     def _ping(self, message: list[Any]) -> bytes:
         if not _is_message(message, "HELO", 2) or not isinstance(message[1], dict):

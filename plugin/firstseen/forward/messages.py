@@ -102,7 +102,7 @@ def read_tag(data: Buffer, at: int, end: int) -> Head | None:
     """The header of the tag at ``at``, None where more bytes are needed; raises `ProtocolError` where it is no str."""
     head = read_head(data, at, end)
     if head is not None and head.kind is not Kind.STR:
-        raise ProtocolError(f"the tag is {head.kind.name.lower()}, not str")
+        raise ProtocolError(f"the tag is {head.kind.words}, not str")
     return head
 
 

@@ -203,6 +203,7 @@ def test_a_server_that_takes_one_frame_a_connection() -> None:
         (msgpack.packb(["HELO", {}]), "nonce or auth"),
         (msgpack.packb(["HELO", {"nonce": NONCE, "auth": 1}]), "nonce or auth"),
         (msgpack.packb(["HELO", {"nonce": NONCE}]) + b"\xc0", "behind its HELO"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not ask for a shared key"),
         (b"\xc1", "no msgpack"),
     ],
 )

@@ -136,7 +136,7 @@ def test_an_error_ends_it():
     receiver = Receiver(pool, MAX_FRAME)
     found = wire.feed(receiver, FRAME + b"\xc1" + FRAME)
     assert tags(found) == ["t"]
-    assert str(receiver.error) == "a frame is an array, not never"
+    assert str(receiver.error) == "a frame is an array, not the byte c1"
     error = receiver.error
     assert wire.feed(receiver, FRAME) == []
     assert receiver.error is error
