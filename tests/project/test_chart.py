@@ -5,6 +5,7 @@ Run by `make test-chart`, which installs Helm's library.
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -77,24 +78,23 @@ EVERYTHING: dict[str, Any] = {
     "dashboard": {"enabled": True},
 }
 
-DAEMONSET = """
+README = (CHART / "README.md").read_text()
+SIDECAR_VALUES, SIDECAR_POD = re.findall(
+    r"^```yaml\n(.*?)^```$", README.partition("## A sidecar of your own pods")[2], re.MULTILINE | re.DOTALL
+)
+
+DAEMONSET = f"""
 apiVersion: apps/v1
 kind: DaemonSet
-metadata: {name: collector}
+metadata: {{name: collector}}
 spec:
-  selector: {matchLabels: {app: collector}}
+  selector: {{matchLabels: {{app: collector}}}}
   template:
     metadata:
-      labels: {app: collector}
-      annotations:
-        {{- include "firstseen.sidecar.annotations" .Subcharts.firstseen | nindent 8 }}
-    spec:
-      initContainers:
-        {{- include "firstseen.sidecar" .Subcharts.firstseen | nindent 8 }}
+      labels: {{app: collector}}
+{SIDECAR_POD}
       containers:
-        - {name: fluent-bit, image: fluent-bit}
-      volumes:
-        {{- include "firstseen.sidecar.volumes" .Subcharts.firstseen | nindent 8 }}
+        - {{name: fluent-bit, image: fluent-bit}}
 """
 
 
@@ -139,7 +139,7 @@ def full() -> dict[tuple[str, str], dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def sidecar(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], dict[str, Any]]:
-    """A chart of somebody else's, which has this one as a dependency."""
+    """A chart of somebody else's, which has this one as a dependency, with what the README says to paste."""
     folder = tmp_path_factory.mktemp("chart") / "collector"
     (folder / "templates").mkdir(parents=True)
     (folder / "charts").mkdir()
@@ -148,8 +148,8 @@ def sidecar(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], d
     (folder / "Chart.yaml").write_text(
         "apiVersion: v2\nname: collector\nversion: 1.0.0\ndependencies: [{name: firstseen, version: '*'}]\n"
     )
-    volume = {"hostPath": {"path": "/var/lib/firstseen", "type": "DirectoryOrCreate"}}
-    return rendered(folder, {"firstseen": {"mode": "sidecar", "sidecar": {"stateVolume": volume}}})
+    (folder / "values.yaml").write_text(SIDECAR_VALUES)
+    return rendered(folder, {})
 
 
 @pytest.fixture(scope="module", params=["default", "full", "sidecar"])
@@ -230,6 +230,27 @@ def test_it_is_confined(form: str, request: pytest.FixtureRequest) -> None:
         assert spec["securityContext"]["runAsNonRoot"]
         assert "readinessProbe" in container
         assert spec["terminationGracePeriodSeconds"] > 30
+
+
+def readable(spec: dict[str, Any], mode: int) -> bool:
+    """Whether a file of this mode in a projected volume of this pod is readable for a user who is not root.
+
+    The kubelet makes it root's, and of the group ``fsGroup`` where the pod has one, which its containers are in then.
+    """
+    return bool(mode & 0o004 or (mode & 0o040 and "fsGroup" in spec.get("securityContext", {})))
+
+
+@pytest.mark.parametrize("form", ["default", "full", "sidecar"])
+def test_its_user_can_read_its_configuration_and_write_to_its_memory(form: str, request: pytest.FixtureRequest) -> None:
+    made = request.getfixturevalue(form)
+    kind, name = ("DaemonSet", "collector") if form == "sidecar" else ("StatefulSet", "release-firstseen")
+    spec = pod(made, kind, name)
+    volumes = {volume["name"]: volume for volume in spec["volumes"]}
+    assert readable(spec, volumes["firstseen-config"]["projected"]["defaultMode"])
+    if form == "sidecar":  # one that the kubelet makes is root's, and not for others to write to
+        assert volumes["firstseen-state"]["hostPath"]["type"] == "Directory"
+    else:
+        assert spec["securityContext"]["fsGroup"]
 
 
 def test_a_sidecar_outlives_what_it_serves(sidecar: dict[tuple[str, str], dict[str, Any]]) -> None:

@@ -143,11 +143,15 @@ readinessProbe:
   timeoutSeconds: 5
 {{- end -}}
 
-{{/* The configuration, the token, rules and exceptions in one volume. */}}
+{{/*
+The configuration, the token, rules and exceptions in one volume, which is root's. Pods of this chart are in its group,
+by fsGroup. Of the pod around a sidecar nothing is known: there the files are for all to read who have the volume, and
+that is the agent's container alone.
+*/}}
 {{- define "firstseen.configVolume" -}}
 name: firstseen-config
 projected:
-  defaultMode: 0440
+  defaultMode: {{ ternary "0444" "0440" (eq .Values.mode "sidecar") }}
   sources:
     - configMap:
         name: {{ include "firstseen.fullname" . }}
