@@ -38,7 +38,8 @@ EVERYTHING: dict[str, Any] = {
             "connections": 4,
             "require_ack": True,
         },
-        "state": {"learning_period": "2d"},
+        "state": {"learning_period": "2d", "url": "redis://redis.data:6380/0"},
+        "log": {"forward": "collector:24230"},
         "rules": 'paths = ["/etc/firstseen/rules"]\nlearning = {"b *" = "2d", "*" = "1d"}',
         "sources": '"z.*" = "ecs"\n"*" = "auto"',
         "http": {"hosts": ["firstseen.example.com"]},
@@ -72,6 +73,9 @@ EVERYTHING: dict[str, Any] = {
         "enabled": True,
         "senders": [{"podSelector": {"matchLabels": {"app": "fluent-bit"}}}],
         "receivers": [{"ipBlock": {"cidr": "192.0.2.0/24"}}],
+        "stateServers": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "data"}}}],
+        "logReceivers": [{"podSelector": {"matchLabels": {"app": "collector"}}}],
+        "egress": [{"to": [{"ipBlock": {"cidr": "192.0.2.1/32"}}], "ports": [{"protocol": "TCP", "port": 8080}]}],
     },
     "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
     "prometheusRule": {"enabled": True},
@@ -292,9 +296,80 @@ def test_the_network_policy_lets_in_and_out_what_is_needed(full: dict[tuple[str,
     records, metrics = policy["ingress"]
     assert records["from"] == EVERYTHING["networkPolicy"]["senders"]
     assert metrics["from"] == [{"podSelector": {}}]
-    names, receivers = policy["egress"]
+    names, *others = policy["egress"]
     assert {port["port"] for port in names["ports"]} == {53}
-    assert receivers["to"] == EVERYTHING["networkPolicy"]["receivers"]
+    chosen = EVERYTHING["networkPolicy"]
+    assert others == [
+        {"to": chosen["logReceivers"], "ports": tcp(24230)},
+        {"to": chosen["receivers"], "ports": tcp(24224)},
+        {"to": chosen["stateServers"], "ports": tcp(6380)},
+        *chosen["egress"],
+    ]
+
+
+def tcp(*ports: int) -> list[dict[str, Any]]:
+    return [{"protocol": "TCP", "port": port} for port in ports]
+
+
+def let_out(configuration: dict[str, Any], **policy: Any) -> list[dict[str, Any]]:
+    """The rules of egress, but for the one for DNS."""
+    made = rendered(CHART, {"config": configuration, "networkPolicy": {"enabled": True, **policy}})
+    rules: list[dict[str, Any]] = made["NetworkPolicy", "release-firstseen"]["spec"]["egress"]
+    return rules[1:]
+
+
+@pytest.mark.parametrize(
+    ("configuration", "ports"),
+    [
+        ({}, [24224]),
+        (
+            {"output": {"servers": ["a:1", "tls://b:2", {"address": "[::1]:3"}, "c:1"], "standby": ["d:4"]}},
+            [1, 2, 3, 4],
+        ),
+        ({"output": {"servers": ["${HOST}:24300", "unix:/run/next.sock"]}}, [24300]),
+        ({"output": {"servers": ["unix:/run/next.sock"]}}, []),
+        ({"state": {"url": "redis://redis.data:6380/0"}}, [24224, 6380]),
+        ({"state": {"url": "REDISS://redis.data"}}, [24224, 6379]),
+        ({"state": {"url": "redis://ada:${PASSWORD}@${HOST:-redis}:6380/0"}}, [24224, 6380]),
+        ({"state": {"url": "redis://:a:1@[fd00::7]/2"}}, [24224, 6379]),
+        ({"state": {"url": "rediss+cluster://a:7000,b:7001,c"}}, [24224, 7000, 7001, 6379]),
+        ({"state": {"url": "redis+sentinel://a,b:26380/name/1"}}, [24224, 26379, 26380, 6379]),
+        ({"state": {"url": ""}, "log": {"forward": ""}}, [24224]),
+        ({"log": {"forward": "collector:24230"}}, [24230, 24224]),
+        ({"log": {"forward": "unix:/run/log.sock"}}, [24224]),
+        ({"log": 'level = "debug"', "state": 'path = "/var/lib/firstseen"\nmap_size = "2GiB"'}, [24224]),
+    ],
+    ids=str,
+)
+def test_the_network_policy_lets_out_what_the_configuration_names(
+    configuration: dict[str, Any], ports: list[int]
+) -> None:
+    rules = let_out(configuration)
+    assert [port["port"] for rule in rules for port in rule["ports"]] == ports
+    assert not [rule for rule in rules if "to" in rule], "nothing says where these servers are"
+
+
+@pytest.mark.parametrize(
+    ("configuration", "which"),
+    [
+        ({"output": {"servers": ["${NEXT}"]}}, "output.servers"),
+        ({"output": {"servers": ["a:24224"], "standby": [{"address": "${NEXT:-b:24224}"}]}}, "output.standby"),
+        ({"output": 'servers = ["a:24225"]'}, "output"),
+        ({"state": {"url": "${STATE}"}}, "state.url"),
+        ({"state": {"url": "redis://${REDIS}/0"}}, "state.url"),
+        ({"state": {"url": "redis+cluster://a:7000,${REDIS:-b:7001}"}}, "state.url"),
+        ({"state": 'url = "redis://redis:6380/0"'}, "state"),
+        ({"log": {"forward": "${COLLECTOR}"}}, "log.forward"),
+        ({"log": 'forward = "collector:24230"'}, "log"),
+    ],
+    ids=str,
+)
+def test_a_network_policy_that_cannot_see_a_port_is_told_it(configuration: dict[str, Any], which: str) -> None:
+    said = refused({"config": configuration, "networkPolicy": {"enabled": True}})
+    assert f"no port is to be seen in config.{which}: " in said
+    assert "networkPolicy.egress" in said
+    told = {"to": [{"podSelector": {}}], "ports": tcp(24999)}
+    assert told in let_out(configuration, egress=[told])
 
 
 @pytest.mark.parametrize(
@@ -308,6 +383,7 @@ def test_the_network_policy_lets_in_and_out_what_is_needed(full: dict[tuple[str,
         ({"rules": {"shipped": False}}, "no rules"),
         ({"image": {"digest": "latest"}}, "digest"),
         ({"networkPolicy": {"senders": [{}]}}, "senders"),
+        ({"networkPolicy": {"egress": [{}]}}, "egress"),
     ],
 )
 def test_mistakes_are_refused(values: dict[str, Any], why: str) -> None:

@@ -205,7 +205,7 @@ an entry of initContainers, entries of volumes, and an annotation.
 checksum/firstseen: {{ include "firstseen.checksum" . }}
 {{- end -}}
 
-{{/* Peers of a NetworkPolicy; every pod of the namespace where none are given. */}}
+{{/* Who may get in, as peers of a NetworkPolicy; every pod of the namespace where none are given. */}}
 {{- define "firstseen.peers" -}}
 {{- if . -}}
 {{ toYaml . }}
