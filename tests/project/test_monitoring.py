@@ -9,6 +9,7 @@ from shutil import which
 
 import pytest
 
+from firstseen.config import AT_RELOAD
 from firstseen.status.families import FAMILIES
 from support.dashboard import DASHBOARD, expressions
 
@@ -48,6 +49,14 @@ def test_every_alert_says_what_to_do() -> None:
     page = OPERATIONS.partition("## Alarms")[2].partition("\n## ")[0]
     for alert in re.findall(r"- alert: (\w+)", ALERTS):
         assert re.search(rf"^\| .*`{alert}`.* \| \S", page, re.MULTILINE), alert
+
+
+def test_no_alert_asks_for_a_restart_where_a_reload_does() -> None:
+    page = OPERATIONS.partition("## Alarms")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| .*`Firstseen\w+`.*$", page, re.MULTILINE)
+    taken = [row for row in rows if AT_RELOAD & set(re.findall(r"`([^`]+)`", row))]
+    assert taken
+    assert not [row for row in taken if "restart" in row]
 
 
 def test_the_dashboard_is_what_its_program_writes() -> None:
