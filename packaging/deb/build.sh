@@ -52,13 +52,10 @@ install -D -m 644 "$source/packaging/systemd/firstseen.service" "$root/usr/lib/s
 install -d "$root/usr/bin"
 ln -s /opt/firstseen/bin/firstseen "$root/usr/bin/firstseen"
 documents=$root/usr/share/doc/firstseen
-install -d "$documents/conf"
-install -m 644 "$source"/docs/*.md "$source"/docs/*.svg "$source/README.md" "$source/SECURITY.md" "$documents/"
-cp -r "$source/conf/fluent-bit" "$source/conf/fluentd" "$documents/conf/"
+sh "$here/documents.sh" "$documents"
 install -m 644 "$here/copyright" "$documents/copyright"
-gzip -9n < "$source/CHANGELOG.md" > "$documents/NEWS.gz"
 {
-    printf 'firstseen (%s) stable; urgency=medium\n\n  * What has changed is in NEWS.gz.\n\n' "$version"
+    printf 'firstseen (%s) stable; urgency=medium\n\n  * What has changed is in CHANGELOG.md.\n\n' "$version"
     printf ' -- %s  %s\n' "$maintainer" "$(date -uRd "@$SOURCE_DATE_EPOCH")"
 } | gzip -9n > "$documents/changelog.gz"
 PYTHONPATH=$site PYTHONDONTWRITEBYTECODE=1 "$python" "$source/packaging/man.py" "$root/usr/share/man/man1"

@@ -43,3 +43,34 @@ def test_what_is_built_for_people_has_all_that_a_configuration_can_ask_for(recip
     (taken,) = re.findall(r"\[([a-z,-]+)\]\"", (ROOT / recipe).read_text())
 
     assert set(taken.split(",")) == extras
+
+
+@pytest.fixture(scope="module")
+def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the Debian package has in /usr/share/doc/firstseen of the checkout."""
+    folder = tmp_path_factory.mktemp("doc") / "firstseen"
+    subprocess.run(["sh", str(ROOT / "packaging/deb/documents.sh"), str(folder)], check=True, timeout=30)
+    return folder
+
+
+def test_links_in_the_documents_of_the_debian_package_lead_to_one_of_them(documents: Path) -> None:
+    links = [
+        (page, target)
+        for page in documents.rglob("*.md")
+        for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text())
+        if "://" not in target
+    ]
+    assert {page.parent.relative_to(documents) for page, _ in links} > {Path(), Path("docs")}
+    lost = [
+        f"{page.relative_to(documents)}: {target}"
+        for page, target in links
+        if not (page.parent / target).exists() or not (page.parent / target).resolve().is_relative_to(documents)
+    ]
+    assert lost == []
+
+
+@pytest.mark.parametrize("file", ["docs/ten-minutes.md", "docs/operations.md", "packaging/systemd/firstseen.service"])
+def test_where_documents_are_said_to_lie_they_do(documents: Path, file: str) -> None:
+    named = re.findall(r"/usr/share/doc/firstseen/([\w./-]*)", (ROOT / file).read_text())
+    assert named
+    assert [path for path in named if not (documents / path).exists()] == []
