@@ -24,6 +24,8 @@ ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.deb
 
+ENVIRONMENT = Path("etc/default/firstseen")
+
 ADA, BOB = "arn:aws:iam::111122223333:user/ada", "arn:aws:iam::111122223333:user/bob"
 
 
@@ -34,7 +36,7 @@ def next_package(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     subprocess.run(["dpkg-deb", "-R", str(package), str(folder / "root")], check=True)
     control = folder / "root/DEBIAN/control"
     control.write_text(re.sub(r"^Version: .*$", r"\g<0>+next", control.read_text(), flags=re.MULTILINE))
-    for name in (str(CONFIG), "etc/default/firstseen"):
+    for name in (CONFIG, ENVIRONMENT):
         file = folder / "root" / name
         file.write_text(f"{file.read_text()}# of the next version\n")
     command = ["dpkg-deb", "--build", "--root-owner-group", "-Zgzip", "-z1", str(folder / "root"), str(folder)]
@@ -86,6 +88,7 @@ def test_a_life(machine: Machine, sink: Sink, package: Path, next_package: Path)
     machine.install(package)
     assert machine.owner("/var/lib/firstseen") == "firstseen:firstseen 750"
     assert machine.owner(f"/{CONFIG}") == "root:firstseen 640"
+    assert machine.owner(f"/{ENVIRONMENT}") == "root:firstseen 640"
     assert machine.run("getent", "passwd", "firstseen").split(":")[5:] == ["/var/lib/firstseen", "/usr/sbin/nologin\n"]
     assert "14 of 14 rules run" in machine.run("firstseen", "validate", "-c", f"/{CONFIG}")
 
@@ -96,9 +99,10 @@ def test_a_life(machine: Machine, sink: Sink, package: Path, next_package: Path)
 
     machine.install(next_package)
     assert "# of the next version" not in (machine.folder / CONFIG).read_text()
-    assert "# of the next version" in (machine.folder / "etc/default/firstseen").read_text()
+    assert "# of the next version" in (machine.folder / ENVIRONMENT).read_text()
     assert not (machine.folder / "etc/firstseen/rules/aws_region_first_used.toml").exists()
     assert machine.owner(f"/{CONFIG}") == "root:firstseen 640"
+    assert machine.owner(f"/{ENVIRONMENT}") == "root:firstseen 640"
     assert alerts(machine, sink, ADA, BOB) == 0
 
     machine.run("dpkg", "--remove", "firstseen")
@@ -138,10 +142,10 @@ def test_the_scripts_may_run_as_often_as_one_likes(machine: Machine, package: Pa
     machine.install(package)
     for _ in range(2):
         machine.run("/var/lib/dpkg/info/firstseen.postinst", "configure", "")
-    machine.run("chown", "root:adm", f"/{CONFIG}")
-    machine.run("dpkg-statoverride", "--update", "--add", "root", "adm", "0644", f"/{CONFIG}")
-    machine.run("/var/lib/dpkg/info/firstseen.postinst", "configure", "0.0.1")
-    assert machine.owner(f"/{CONFIG}") == "root:adm 644"
+    for file in (CONFIG, ENVIRONMENT):
+        machine.run("dpkg-statoverride", "--update", "--add", "root", "adm", "0644", f"/{file}")
+        machine.run("/var/lib/dpkg/info/firstseen.postinst", "configure", "0.0.1")
+        assert machine.owner(f"/{file}") == "root:adm 644"
     shutil.copy(machine.folder / "var/lib/dpkg/info/firstseen.postrm", machine.folder / "postrm")
     machine.run("dpkg", "--purge", "firstseen")
     for _ in range(2):
