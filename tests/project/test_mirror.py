@@ -28,6 +28,13 @@ def test_every_module_has_its_test_file(module: Path) -> None:
     assert expected.is_file()
 
 
+@pytest.mark.parametrize("name", sorted({module.parts[0] for module in MODULES} - {"__main__.py"}))
+def test_it_is_said_of_everything_at_the_top_what_belongs_there(name: str) -> None:
+    layers = [line for line in (ROOT / "CONTRIBUTING.md").read_text().splitlines() if line.startswith("| `")]
+
+    assert any(f"`{name}`" in line or f"`{name}/`" in line for line in layers)
+
+
 @pytest.mark.parametrize("test", TESTS, ids=str)
 def test_every_test_file_has_its_module(test: Path) -> None:
     assert (PACKAGE / test.parent / test.name.removeprefix("test_")).is_file()

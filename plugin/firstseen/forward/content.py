@@ -57,7 +57,7 @@ class Content(Struct, frozen=True):
 
 
 def inflates(chunk: Chunk) -> bool:
-    """Whether `content_of` takes memory beside the chunk's own, as far as its first bytes and its options tell."""
+    """Whether `reading` takes memory beside the chunk's own, as far as its first bytes and its options tell."""
     if chunk.mode is not Mode.PACKED:
         return False
     blob = memoryview(chunk.data)[chunk.body : chunk.body_stop]
