@@ -234,7 +234,12 @@ def is_passing(error: lmdb.Error) -> bool:
     A positive code is the operating system's (a full disk, a quota). LMDB gives up the transaction, and where that left
     a page in doubt it says so with a `PanicError` from the next one.
     """
-    return error.code > 0 or isinstance(error, lmdb.MapFullError | lmdb.TxnFullError)
+    return error.code > 0 or is_full(error)
+
+
+def is_full(error: lmdb.Error) -> bool:
+    """Whether the transaction was too large, for the map or for LMDB: a smaller one may find room."""
+    return isinstance(error, lmdb.MapFullError | lmdb.TxnFullError)
 
 
 def explanation(path: Path, error: lmdb.Error, map_size: int | None = None) -> str:

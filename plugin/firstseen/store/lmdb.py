@@ -35,6 +35,7 @@ from firstseen.store.disk import (
     environment,
     explanation,
     history_at,
+    is_full,
     is_passing,
     make_folder,
     read_only,
@@ -46,7 +47,7 @@ from firstseen.store.lock import OwnerLock
 from firstseen.store.merge import merged, merged_history, together
 from firstseen.store.sweep import KEYS_AT_ONCE, Sweep
 from firstseen.store.tables import Tables
-from firstseen.store.writer import CommitError, Writer
+from firstseen.store.writer import CommitError, NoRoomError, Writer
 
 _MARK = b"mark/"
 """Before the names of marks in the table ``meta``."""
@@ -375,5 +376,5 @@ class LmdbStore(Tables):
                         else:
                             txn.put(key, value, db=self._tables[table])
         except lmdb.Error as error:
-            kind = CommitError if is_passing(error) else StoreError
+            kind = NoRoomError if is_full(error) else CommitError if is_passing(error) else StoreError
             raise kind(explanation(self._path, error, self._map_size)) from error

@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from typing import NamedTuple
 
 from firstseen.errors import StoreError
 from firstseen.store.ledger import Change, Ledger, Outcome, resolve
@@ -22,6 +23,10 @@ class CommitError(StoreError):
     """A transaction was given up as a whole, and nothing of it was written; the next one may well succeed."""
 
 
+class NoRoomError(CommitError):
+    """The transaction was too large for the room that there is: a smaller one may find enough."""
+
+
 class Job:
     """Something other than claims that has to be written, run in the writing thread between two transactions."""
 
@@ -32,14 +37,23 @@ class Job:
         self.done: Future[None] = Future()
 
 
+class _Attempt(NamedTuple):
+    """What came of writing changes: futures to end, and if not all could be written, those that are left, and why."""
+
+    outcomes: list[Outcome]
+    left: Sequence[Change]
+    problem: CommitError | None
+
+
 class Writer:
     """Runs ``write`` on what ``ledger`` gives, from construction to `close`.
 
     ``lock`` guards the ledger: every call of it must hold it, here and elsewhere. ``write`` raises `CommitError` where
     only this transaction failed; after any other exception nothing is written any more, and everything fails with it.
 
-    With ``trouble`` it is patient: a transaction that failed is tried again until it succeeds or `close` is called.
-    Then ``trouble`` is told of the error when that begins, and of None when it is over, in the writing thread.
+    With ``trouble`` it is patient: a transaction that finds no room is halved, and one that fails all the same is tried
+    again until it succeeds or `close` is called. Then ``trouble`` is told of the error when that begins, and of None
+    when it is over, in the writing thread.
     """
 
     def __init__(
@@ -105,15 +119,18 @@ class Writer:
                 self._work.wait()
 
     def _do(self, work: Job | Sequence[Change]) -> list[Outcome]:
-        problem = self._attempt(work)
-        if problem is not None and not isinstance(work, Job):
-            problem = self._after(work, problem)
-        with self._work:
-            self.problem = problem
-            if isinstance(work, Job):
+        if isinstance(work, Job):
+            problem = self._attempt(work)
+            with self._work:
+                self.problem = problem
                 self._jobs.popleft()
-                return [Outcome(work.done, problem)]
-            return self._ledger.committed(work) if problem is None else self._ledger.failed(work, problem)
+            return [Outcome(work.done, problem)]
+        attempt = self._after(self._commit(work))
+        with self._work:
+            self.problem = attempt.problem
+            if attempt.problem is not None:
+                attempt.outcomes.extend(self._ledger.failed(attempt.left, attempt.problem))
+        return attempt.outcomes
 
     def _attempt(self, work: Job | Sequence[Change]) -> CommitError | None:
         """Why it could not be written, this time."""
@@ -126,25 +143,50 @@ class Writer:
             return error
         return None
 
-    def _after(self, changes: Sequence[Change], problem: CommitError) -> CommitError | None:
+    def _commit(self, changes: Sequence[Change]) -> _Attempt:
+        """Write them, in parts where there is no room for all at once.
+
+        LMDB writes each page that a transaction touches anew, and uses the old ones again only after the next one. So a
+        transaction that touches most pages needs as many again, which a map that is half empty does not have.
+        """
+        outcomes: list[Outcome] = []
+        ahead = [changes]
+        while ahead:
+            part = ahead.pop()
+            problem = self._attempt(part)
+            if problem is None:
+                with self._work:
+                    outcomes += self._ledger.committed(part)
+            elif isinstance(problem, NoRoomError) and self._trouble is not None and len(part) > 1:
+                half = len(part) // 2
+                ahead += (part[half:], part[:half])
+            else:
+                left = [change for each in (part, *reversed(ahead)) for change in each]
+                return _Attempt(outcomes, left, problem)
+        return _Attempt(outcomes, (), None)
+
+    def _after(self, attempt: _Attempt) -> _Attempt:
         """What came of it where it failed at first: a patient writer does not leave it at that."""
-        if self._trouble is None or self._closing:
-            return problem
-        self._trouble(problem)
-        last = self._insist(changes, problem)
-        if last is None:
+        if attempt.problem is None or self._trouble is None or self._closing:
+            return attempt
+        self._trouble(attempt.problem)
+        last = self._insist(attempt)
+        if last.problem is None:
             self._trouble(None)
         return last
 
-    def _insist(self, changes: Sequence[Change], problem: CommitError) -> CommitError | None:
-        """Try again until it is written, or until the store closes: then this is why it was not."""
+    def _insist(self, attempt: _Attempt) -> _Attempt:
+        """Try again until it is written, or until the store closes."""
         pause_s = FIRST_PAUSE_S
-        while True:
+        while attempt.problem is not None:
             with self._work:
-                self.problem = problem
+                self.problem = attempt.problem
+            resolve(attempt.outcomes)
+            attempt = _Attempt([], attempt.left, attempt.problem)
+            with self._work:
                 self._work.wait_for(lambda: self._closing or self._jobs, pause_s)
                 if self._closing:
-                    return problem
+                    break
                 job = self._jobs[0] if self._jobs else None
             if job is not None:  # it may be the one that makes room
                 outcome = Outcome(job.done, self._attempt(job))
@@ -152,10 +194,8 @@ class Writer:
                     self._jobs.popleft()
                 resolve([outcome])
             pause_s = min(2 * pause_s, MOST_PAUSE_S)
-            failure = self._attempt(changes)
-            if failure is None:
-                return None
-            problem = failure
+            attempt = self._commit(attempt.left)
+        return attempt
 
     def _break(self, error: BaseException) -> None:
         problem = (

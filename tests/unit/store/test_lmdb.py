@@ -428,6 +428,21 @@ class TestNoRoom:
         assert store.get(RULE.key, (f"{number:0400}",)) is not None
         store.close()
 
+    @pytest.mark.parametrize("at_once", [50, 1_000, 5_000])
+    def test_a_full_map_is_shown_as_full(self, tmp_path, at_once):
+        """Whatever is written at once, nearly all of the map can be used; what is shown of it is what is not free."""
+        told: list[StoreError | None] = []
+        store = LmdbStore.open(tmp_path, 1 << 21, durable=False, trouble=told.append)
+        number = 0
+        while not told:
+            number += at_once
+            terms = (f"arn:aws:iam::111122223333:user/{each}" for each in range(number - at_once, number))
+            wait([store.confirm([claim(store, term) for term in terms])], 0.2)
+        assert "is full" in str(told[0])
+        sizes = store.stats()
+        assert sizes.used_bytes > 0.9 * sizes.map_size
+        store.close()
+
     def test_a_full_disk_fails_the_commit_and_nothing_else(self, store):
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         try:

@@ -11,7 +11,7 @@ from firstseen.errors import StoreError
 from firstseen.model import Verdict
 from firstseen.store.base import Claim, RuleState
 from firstseen.store.ledger import Change, Ledger
-from firstseen.store.writer import CommitError, Writer
+from firstseen.store.writer import CommitError, NoRoomError, Writer
 
 RULE = RuleState(b"8 bytes.", "rule", "Rule")
 LONG = 60
@@ -26,12 +26,15 @@ class Disk:
         self.gate.set()
         self.at_the_gate = threading.Semaphore(0)
         self.fault: BaseException | None = None
+        self.room = 1_000
 
     def write(self, changes: Sequence[Change]) -> None:
         self.at_the_gate.release()
         assert self.gate.wait(LONG)
         if self.fault is not None:
             raise self.fault
+        if len(changes) > self.room:
+            raise NoRoomError("too much at once")
         self.transactions.append([str(change.terms[0]) for change in changes])
 
 
@@ -114,6 +117,49 @@ class TestPatience:
         assert (bench.disk.transactions, bench.writer.problem) == ([["x"], ["x"]], None)
         assert told == ["no room", "None"]
         bench.writer.close()
+
+    def test_what_is_too_much_at_once_is_written_in_parts(self):
+        told: list[StoreError | None] = []
+        bench = Bench(told.append)
+        bench.disk.room = 2
+        claims = [bench.claim(term) for term in "abcde"]
+        future, other = bench.confirm(*claims), bench.confirm(bench.claim("f"))
+        assert future.result(LONG) is None
+        assert other.result(LONG) is None
+        assert sorted(term for part in bench.disk.transactions for term in part) == [*"abcdef"]
+        assert all(len(part) <= 2 for part in bench.disk.transactions)
+        assert (told, bench.writer.problem) == ([], None)
+        bench.writer.close()
+
+    def test_what_is_left_of_it_waits_for_room_and_the_rest_is_not_written_twice(self):
+        told: list[str] = []
+        bench = Bench(lambda problem: told.append(str(problem)))
+        write = bench.disk.write
+
+        def full_behind_two(changes: Sequence[Change]) -> None:
+            bench.disk.room = 2 - sum(map(len, bench.disk.transactions))
+            write(changes)
+
+        bench.writer._write = full_behind_two
+        future = bench.confirm(*(bench.claim(term) for term in "abcd"))
+        while not told:
+            assert bench.disk.at_the_gate.acquire(timeout=LONG)
+        assert not future.done()
+        assert str(bench.writer.problem) == "too much at once"
+        assert bench.disk.transactions == [["a", "b"]]
+
+        bench.writer._write = write
+        bench.disk.room = 2
+        assert future.result(LONG) is None
+        assert bench.disk.transactions == [["a", "b"], ["c", "d"]]
+        assert (told, bench.writer.problem) == (["too much at once", "None"], None)
+        bench.writer.close()
+
+    def test_who_does_not_wait_for_room_has_all_of_it_or_nothing(self, bench):
+        bench.disk.room = 2
+        with pytest.raises(NoRoomError, match="too much at once"):
+            bench.confirm(*(bench.claim(term) for term in "abc")).result(LONG)
+        assert bench.disk.transactions == []
 
     def test_it_ends_when_the_store_closes(self):
         told: list[str] = []
