@@ -87,6 +87,14 @@ class Agent:
             self._loop.call_soon, self._loop.call_soon_threadsafe, lambda: self._held < MOST_HELD
         )
         self._held = 0
+        self._has_let_go = False
+
+    def let_go(self) -> None:
+        """What is on its way is not waited for any more: its sender keeps it, and nothing is told of it, nor counted.
+
+        Nothing is wrong with it, whatever ends it now.
+        """
+        self._has_let_go = True
 
     def handle(self, ticket: Ticket) -> None:
         """A chunk came."""
@@ -203,9 +211,10 @@ class Agent:
 
     def _refuse(self, passage: _Passage, records: int, reason: str) -> None:
         """A chunk that cannot be read, or not now, is not acked: its sender keeps it."""
-        self._counts.chunks_rejected += 1
-        self._counts.records_rejected += records
-        self._tell("chunk_rejected", passage, reason)
+        if not self._has_let_go:
+            self._counts.chunks_rejected += 1
+            self._counts.records_rejected += records
+            self._tell("chunk_rejected", passage, reason)
         self._settle(passage, records, safe=False)
 
     def _tell(self, name: str, passage: _Passage, reason: str, file: str | None = None) -> None:

@@ -228,6 +228,8 @@ async def _serve(
         event(log, logging.INFO, "stopping", timeout=str(config.input.drain_timeout))
         notifier.stopping("settles what it has", config.input.drain_timeout.seconds + CLOSING_S)
         drained = await listener.drain(config.input.drain_timeout.seconds)
+        if not drained:
+            agent.let_go()
         signals.end()
         _tell_of_the_end(counts, drained=drained)
     return 0

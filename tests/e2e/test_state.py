@@ -47,6 +47,8 @@ def test_a_full_state_keeps_chunks_waiting_and_acks_nothing_that_it_does_not_rem
                 totals = agent.stop()
                 acked = list(iter_acks(client))
             assert [each["event"] for each in agent.events].count("state_not_written") == 1
+            assert [each["event"] for each in agent.events][-2:] == ["stopped", "end"]
+            assert totals["chunks_rejected"] == 0
         assert acked == [str(number) for number in range(len(acked))]
         assert 0 < len(acked) < CHUNKS
         assert not totals["drained"]

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
@@ -79,7 +80,7 @@ class Office:
         pipeline = Pipeline(
             engine, Shaper(1 << 20, "", True, bytes), self.counts, key="alerts", max_decompressed=1 << 20, mode_of=_auto
         )
-        agent = Agent(
+        self.agent = agent = Agent(
             pipeline=pipeline,
             engine=engine,
             store=store,
@@ -205,6 +206,30 @@ def test_what_cannot_be_committed_is_not_acked(tmp_path: Path, monkeypatch: pyte
             writer.close()
 
     run(test)
+
+
+def test_what_is_let_go_of_at_the_end_is_neither_refused_nor_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is wrong with it: its sender has it, and that not all was settled is told once."""
+
+    async def test() -> None:
+        async with office(tmp_path) as here:
+            commits = here.hold_commits(monkeypatch)
+            reader, writer = await connect(here.port, frame("c", call(ADA, "e-1")))
+            await here.outbox.deliver()
+            assert not await here.listener.drain(0)
+            here.agent.let_go()
+            commits[0].set_exception(StoreError("no room"))
+            await turns()
+            assert here.listener.in_flight == 0
+            assert (here.counts.chunks_in, here.counts.chunks_rejected, here.counts.records_rejected) == (1, 0, 0)
+            with contextlib.suppress(ConnectionError):
+                assert await read_to_end(reader) == b""
+            writer.close()
+
+    run(test)
+    assert events(caplog) == []
 
 
 def test_a_sighting_whose_alert_was_not_taken_is_refused_and_alerts_when_it_comes_again(tmp_path: Path) -> None:
