@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -29,6 +30,9 @@ _READABLE = (b"1", b"2", SCHEMA)
 DATA, LOCK = "lmdb", "lock"
 NEW, OLD = "lmdb.new", "lmdb.old"
 """What is to take the place of ``DATA``, and what had it: see `settle`."""
+
+_NO_ROOM = 1 << 20
+"""Bytes left on a disk that is full: some always are, kept back by the file system or not yet given up."""
 
 FILE, LOCK_FILE = "data.mdb", "lock.mdb"
 LOCK_SIZE = 8192
@@ -242,6 +246,15 @@ def is_full(error: lmdb.Error) -> bool:
     return isinstance(error, lmdb.MapFullError | lmdb.TxnFullError)
 
 
+def _room(path: Path) -> int | None:
+    """Bytes that are left on the file system of the folder ``path``; None where that is not known."""
+    try:
+        system = os.statvfs(path)
+    except OSError:
+        return None
+    return system.f_bavail * system.f_frsize
+
+
 def explanation(path: Path, error: lmdb.Error, map_size: int | None = None) -> str:
     """What went wrong, in an operator's words, and what to do about it."""
     match error:
@@ -259,5 +272,11 @@ def explanation(path: Path, error: lmdb.Error, map_size: int | None = None) -> s
             return f"{path / DATA} holds no LMDB database ({error}); {START_ANEW}"
         case lmdb.CorruptedError() | lmdb.PageNotFoundError() | lmdb.PanicError():
             return f"the state in {path} is damaged ({error}); {START_ANEW}"
+        case lmdb.Error(code=errno.EIO) if (room := _room(path)) is not None and room < _NO_ROOM:
+            # What LMDB calls a write of which the disk took a part only.
+            return (
+                f"the state in {path} finds no room: its disk has {room} bytes left ({error}); make room on it; until "
+                "then nothing new is remembered, and the senders keep what is not acknowledged"
+            )
         case _:
             return f"the state in {path} cannot be used: {error}"

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import os
+import re
 from pathlib import Path
 
 import lmdb
@@ -72,6 +74,22 @@ def test_what_lmdb_says_is_explained(kind, code, says, passing):
     with pytest.raises(StoreError, match=says):
         raise StoreError(explanation(Path("state"), error, 4096))
     assert is_passing(error) is passing
+
+
+@pytest.mark.parametrize(
+    ("blocks", "says"),
+    [
+        (0, "finds no room: its disk has 0 bytes left .its words.; make room on it"),
+        (1 << 20, "cannot be used: its words"),
+    ],
+)
+def test_a_disk_that_took_a_part_only_is_told_from_one_that_fails(tmp_path, monkeypatch, blocks, says):
+    """LMDB says of both that there was an error of input or output."""
+    asked = os.statvfs(tmp_path)
+    monkeypatch.setattr("os.statvfs", lambda _: os.statvfs_result((*asked[:4], blocks, *asked[5:])))
+    error = lmdb.Error("its words")
+    error.code = errno.EIO
+    assert re.search(says, explanation(tmp_path, error))
 
 
 def test_whether_there_is_a_database(tmp_path: Path) -> None:
