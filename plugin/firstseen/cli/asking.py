@@ -24,6 +24,10 @@ ALL_ADDRESSES = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- nothing l
 """Where one is asked who listens everywhere."""
 
 
+class StrangerError(FirstseenError):
+    """Who answers under TLS does not show the certificate of the configuration, and is not told the token."""
+
+
 def status(settings: Http, timeout_s: float) -> Status:
     """What the agent says of itself. Raises `FirstseenError` where there is no answer, or none that can be read."""
     code, said = ask(settings, "/status", timeout_s, settings.secret)
@@ -40,7 +44,8 @@ def status(settings: Http, timeout_s: float) -> Status:
 def ask(settings: Http, path: str, timeout_s: float, token: bytes | None = None) -> tuple[int, str]:
     """The status and the text of the agent's answer. Raises `FirstseenError` where there is none.
 
-    ``token`` is shown under TLS only to who shows the certificate of the configuration.
+    ``token`` is shown under TLS only to who shows the certificate of the configuration: `StrangerError` where that is
+    not so.
     """
     endpoint = settings.listen
     if endpoint is None:
@@ -74,14 +79,14 @@ def _connection(settings: Http, endpoint: Endpoint, timeout_s: float) -> http.cl
 
 
 def _know(connection: http.client.HTTPConnection, settings: Http) -> None:
-    """Raises `FirstseenError` where TLS leads to somebody who does not show the certificate of the configuration."""
+    """Raises `StrangerError` where TLS leads to somebody who does not show the certificate of the configuration."""
     if not isinstance(connection.sock, ssl.SSLSocket) or settings.tls.cert is None:
         return
     own = settings.tls.cert.read_text()
     begin = own.index(ssl.PEM_HEADER)
     end = own.index(ssl.PEM_FOOTER, begin) + len(ssl.PEM_FOOTER)
     if connection.sock.getpeercert(binary_form=True) != ssl.PEM_cert_to_DER_cert(own[begin:end]):
-        raise FirstseenError(
+        raise StrangerError(
             f"{settings.listen} (http.listen) shows another certificate than {settings.tls.cert} (http.tls.cert), and"
             " is not told the token: if the file was renewed, reload the agent"
         )

@@ -9,7 +9,7 @@ import click
 
 from firstseen import config
 from firstseen.cli import EXIT_FAILED
-from firstseen.cli.asking import ask
+from firstseen.cli.asking import StrangerError, ask
 
 
 @click.command("health")
@@ -23,6 +23,12 @@ def command(ctx: click.Context, file: Path, live: bool, timeout: float) -> None:
     Exit 0 if it is. Else exit 1, and what it said.
     """
     settings = config.load(file).http
-    code, said = ask(settings, "/livez" if live else "/readyz", timeout)
+    if live:
+        code, said = ask(settings, "/livez", timeout)
+    else:
+        try:
+            code, said = ask(settings, "/readyz", timeout, settings.secret)
+        except StrangerError:  # whether it is ready, it says to everybody
+            code, said = ask(settings, "/readyz", timeout)
     click.echo(said.rstrip("\n"), err=code != http.client.OK)
     ctx.exit(0 if code == http.client.OK else EXIT_FAILED)

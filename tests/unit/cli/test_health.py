@@ -79,6 +79,13 @@ def test_one_that_listens_on_all_addresses_is_asked_on_this_machine(tmp_path: Pa
     assert result.exit_code == 0
 
 
+def test_who_knows_the_token_is_told_why(tmp_path: Path, listening: socket.socket) -> None:
+    agent = Agent(listening, UNREADY)
+    result = health(tmp_path, f"127.0.0.1:{port(listening)}", more='token = "correct horse battery"\n')
+    assert result.stderr == "no_rules\n"
+    assert b"Authorization: Bearer correct horse battery" in agent.asked()
+
+
 def test_a_unix_socket(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "socket"))
@@ -97,6 +104,32 @@ def test_under_tls(tmp_path: Path, listening: socket.socket, certificates_are_as
     more = f'tls.cert = "{pem.cert}"\ntls.key = "{pem.key}"\n' + (f'tls.client_ca = "{ca}"\n' if ca else "")
     result = health(tmp_path, f"tls://127.0.0.1:{port(listening)}", more=more)
     assert (result.exit_code, result.output) == (0, "ready\n")
+
+
+def test_a_stranger_under_tls_is_asked_without_the_token(tmp_path: Path, listening: socket.socket) -> None:
+    """As an agent is whose certificate was renewed since it read it: it is as ready as before."""
+    root = Authority(tmp_path, "root")
+    pem, other = root.issue("new.example.com"), root.issue("old.example.com")
+    hung_up, asked = [], []
+
+    def serve() -> None:
+        context = server_context(other.cert, other.key, None)
+        for _ in range(2):
+            connection, _ = listening.accept()
+            with context.wrap_socket(connection, server_side=True) as peer:
+                request = peer.recv(4096)
+                (asked if request else hung_up).append(request)
+                if request:
+                    peer.sendall(READY)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    more = f'token = "correct horse battery"\ntls.cert = "{pem.cert}"\ntls.key = "{pem.key}"\n'
+    result = health(tmp_path, f"tls://127.0.0.1:{port(listening)}", more=more)
+    thread.join(60.0)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "ready\n", "")
+    assert (hung_up, len(asked)) == ([b""], 1)
+    assert b"Authorization" not in asked[0]
 
 
 def test_nobody_there(tmp_path: Path, listening: socket.socket) -> None:
