@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import sys
+from typing import Any
 
 import click
 
 from firstseen import __version__
+from firstseen.cli.output import OutputError, written
 from firstseen.errors import ConfigError, FirstseenError, RuleError
 from firstseen.revision import revision
 
@@ -45,6 +48,15 @@ class _Commands(click.Group):
             return None
         command: click.Command = importlib.import_module(f"firstseen.cli.{cmd_name}").command
         return command
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """The whole of it: whatever it prints, as help, too."""
+        try:
+            with written():
+                return super().main(*args, **extra)
+        except OutputError as error:
+            click.echo(f"firstseen: {error}", err=True)
+            sys.exit(EXIT_FAILED)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the subcommand; the operator's mistakes come out as lines, not as tracebacks."""
