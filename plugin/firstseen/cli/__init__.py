@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -19,6 +20,9 @@ EXIT_USAGE = 2
 """The command line is wrong (click's own choice)."""
 EXIT_CONFIG = 78
 """The configuration or a rule is wrong (EX_CONFIG of sysexits.h)."""
+
+CONFIG_FILE = click.Path(path_type=Path, readable=False)
+"""The configuration, which says itself what is wrong with it: where it cannot be read too, that is no wrong usage."""
 
 COMMANDS = (
     "run",

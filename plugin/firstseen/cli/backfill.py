@@ -19,7 +19,7 @@ from firstseen.backfill.crew import Crew
 from firstseen.backfill.filling import Filling, Outcome, position_in
 from firstseen.backfill.reading import Reader, Report, Task, Totals
 from firstseen.backfill.tasks import Bounds, Plan, plan, purpose
-from firstseen.cli import EXIT_FAILED
+from firstseen.cli import CONFIG_FILE, EXIT_FAILED
 from firstseen.cli.pastlogs import now_ms
 from firstseen.cli.whichrules import rules_of, tell_of
 from firstseen.cli.whichstate import place_of, state_options
@@ -46,9 +46,7 @@ def _moment(ctx: click.Context, param: click.Parameter, text: str | None) -> int
 
 
 @click.command("backfill")
-@click.option(
-    "-c", "--config", "file", type=click.Path(path_type=Path), help="Take the rules, the databases and the state of it."
-)
+@click.option("-c", "--config", "file", type=CONFIG_FILE, help="Take the rules, the databases and the state of it.")
 @click.option("--rules", "paths", multiple=True, type=click.Path(path_type=Path), help="Rule files or directories.")
 @click.option(
     "--exceptions", "exceptions", multiple=True, type=click.Path(path_type=Path), help="Files of exceptions, likewise."

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from firstseen.cli import EXIT_FAILED
+from firstseen.cli import CONFIG_FILE, EXIT_FAILED
 from firstseen.cli.explained import lines
 from firstseen.cli.pastlogs import moment_of, now_ms
 from firstseen.cli.whichrules import rules_of, tell_of
@@ -24,7 +24,7 @@ PATH = click.Path(path_type=Path)
 
 
 @click.command("explain")
-@click.option("-c", "--config", "file", type=PATH, help="Take the rules, the databases and the state of it.")
+@click.option("-c", "--config", "file", type=CONFIG_FILE, help="Take the rules, the databases and the state of it.")
 @click.option("--rules", "paths", multiple=True, type=PATH, help="Rule files or directories.")
 @click.option("--exceptions", "exceptions", multiple=True, type=PATH, help="Files of exceptions, likewise.")
 @state_options("Ask this state; agents may be running on it")

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from firstseen import config
-from firstseen.cli import EXIT_FAILED
+from firstseen.cli import CONFIG_FILE, EXIT_FAILED
 from firstseen.errors import InputError
 from firstseen.eventfiles import encode_object, event_files, read_events
 from firstseen.geoip import GeoIp, databases
@@ -18,7 +18,7 @@ FILE = click.Path(path_type=Path)
 
 
 @click.command("fields")
-@click.option("-c", "--config", "file", type=FILE, help="Take the databases of addresses that this file names.")
+@click.option("-c", "--config", "file", type=CONFIG_FILE, help="Take the databases of addresses that this file names.")
 @click.option("--city", type=FILE, help="A database of places, for source.geo.")
 @click.option("--asn", type=FILE, help="A database of networks, for source.as.")
 @click.option("--output", type=click.Choice(["json"]), default="json", show_default=True, help="One document a line.")

@@ -8,12 +8,12 @@ from pathlib import Path
 import click
 
 from firstseen import config
-from firstseen.cli import EXIT_FAILED
+from firstseen.cli import CONFIG_FILE, EXIT_FAILED
 from firstseen.cli.asking import StrangerError, ask
 
 
 @click.command("health")
-@click.option("-c", "--config", "file", required=True, type=click.Path(path_type=Path), help="The configuration file.")
+@click.option("-c", "--config", "file", required=True, type=CONFIG_FILE, help="The configuration file.")
 @click.option("--live", is_flag=True, help="Ask whether it lives (/livez), not whether it is ready (/readyz).")
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=5.0, show_default=True, help="Seconds to wait.")
 @click.pass_context

@@ -14,7 +14,7 @@ import click
 import msgspec
 from msgspec import Struct, field
 
-from firstseen.cli import EXIT_FAILED
+from firstseen.cli import CONFIG_FILE, EXIT_FAILED
 from firstseen.cli.pastlogs import moment_of, now_ms, time_of
 from firstseen.cli.whichrules import rules_of, tell_of
 from firstseen.config import Alerts
@@ -41,9 +41,7 @@ def _folder(ctx: click.Context, param: click.Parameter, text: str | None) -> Pat
 
 
 @click.command("replay")
-@click.option(
-    "-c", "--config", "file", type=click.Path(path_type=Path), help="Take rules, databases and settings from this."
-)
+@click.option("-c", "--config", "file", type=CONFIG_FILE, help="Take rules, databases and settings from this.")
 @click.option("--rules", "paths", multiple=True, type=click.Path(path_type=Path), help="Rule files or directories.")
 @click.option(
     "--exceptions", "exceptions", multiple=True, type=click.Path(path_type=Path), help="Files of exceptions, likewise."

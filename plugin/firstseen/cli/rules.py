@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from firstseen import config
-from firstseen.cli import EXIT_CONFIG, EXIT_FAILED, rulelist
+from firstseen.cli import CONFIG_FILE, EXIT_CONFIG, EXIT_FAILED, rulelist
 from firstseen.cli.whichstate import reader_of, state_options
 from firstseen.errors import Problem, RuleError
 from firstseen.geoip import GeoIp, databases
@@ -31,7 +31,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("-c", "--config", "file", type=click.Path(path_type=Path), help="Take what this file names.")
+@click.option("-c", "--config", "file", type=CONFIG_FILE, help="Take what this file names.")
 @click.option("--exceptions", "exceptions", multiple=True, type=click.Path(path_type=Path), help="Files of exceptions.")
 @state_options("Tell of the history of each rule in this state")
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
@@ -64,7 +64,7 @@ class _Outcome(Struct, frozen=True):
 
 
 @command.command("test")
-@click.option("-c", "--config", "file", type=click.Path(path_type=Path), help="Take the databases of addresses of it.")
+@click.option("-c", "--config", "file", type=CONFIG_FILE, help="Take the databases of addresses of it.")
 @click.option("--junit", type=click.Path(path_type=Path), help="Write the outcome here too, as JUnit XML.")
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True), metavar="PATH...")

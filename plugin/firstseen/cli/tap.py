@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from firstseen import config
+from firstseen.cli import CONFIG_FILE
 from firstseen.cli.asking import status
 from firstseen.cli.screen import has_colours
 from firstseen.cli.tapping import Chosen, Tapping
@@ -28,7 +29,7 @@ COLOURS = {"critical": "magenta", "high": "red", "medium": "yellow"}
 
 
 @click.command("tap")
-@click.option("-c", "--config", "file", required=True, type=click.Path(path_type=Path), help="The configuration file.")
+@click.option("-c", "--config", "file", required=True, type=CONFIG_FILE, help="The configuration file.")
 @click.option("--rule", "rules", multiple=True, help="Only of this rule: an id or a name, * for any text.")
 @click.option("--term", "terms", multiple=True, metavar="TEXT", help="Only with this in a term, or a pattern (*, ?).")
 @click.option("--all", "everything", is_flag=True, help="Also what is not for people: learning, shadow, degraded.")

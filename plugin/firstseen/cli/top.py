@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from firstseen import config
+from firstseen.cli import CONFIG_FILE
 from firstseen.cli.asking import status
 from firstseen.cli.cells import Line, Span, cut, rendered
 from firstseen.cli.picture import picture
@@ -24,7 +25,7 @@ MANY_ROWS = 10_000
 
 
 @click.command("top")
-@click.option("-c", "--config", "file", required=True, type=click.Path(path_type=Path), help="The configuration file.")
+@click.option("-c", "--config", "file", required=True, type=CONFIG_FILE, help="The configuration file.")
 @click.option("--once", is_flag=True, help="Print one picture, with everything in it, and end.")
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=2.0, show_default=True, help="Seconds to wait.")
 def command(file: Path, once: bool, timeout: float) -> None:

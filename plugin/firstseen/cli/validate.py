@@ -15,7 +15,7 @@ from msgspec.structs import asdict
 
 from firstseen import config
 from firstseen.changes import changes, last_known, running_now
-from firstseen.cli import EXIT_CONFIG
+from firstseen.cli import CONFIG_FILE, EXIT_CONFIG
 from firstseen.configuredrules import Notice, notices
 from firstseen.control import ask
 from firstseen.errors import ConfigError, Problem
@@ -27,7 +27,7 @@ from firstseen.states import configured, read_if_there
 
 
 @click.command("validate")
-@click.option("-c", "--config", "file", required=True, type=click.Path(path_type=Path), help="The configuration file.")
+@click.option("-c", "--config", "file", required=True, type=CONFIG_FILE, help="The configuration file.")
 @click.option("--changes", "wants_changes", is_flag=True, help="Tell what a reload would change, and change nothing.")
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_context

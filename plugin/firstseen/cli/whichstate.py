@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from firstseen import config
+from firstseen.cli import CONFIG_FILE
 from firstseen.states import OnDisk, Place, configured, named, read, read_if_there
 from firstseen.store.base import StateReader
 
@@ -33,7 +34,7 @@ def state_options(what: str) -> Callable[[_Function], _Function]:
 def placed(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options of a command on a state; it is called with the ``place`` that they name."""
 
-    @click.option("-c", "--config", "file", type=click.Path(path_type=Path), help="The state of this agent.")
+    @click.option("-c", "--config", "file", type=CONFIG_FILE, help="The state of this agent.")
     @state_options("The state that is there")
     @functools.wraps(function)
     def found(*arguments: Any, file: Path | None, state: str | None, prefix: str | None, **more: Any) -> Any:
