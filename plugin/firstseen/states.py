@@ -33,8 +33,6 @@ log = logging.getLogger(__name__)
 
 DEFAULT_MAP_SIZE = State().map_size.bytes
 DEFAULT_PREFIX = State().prefix
-SPARE = 1 << 24
-"""Bytes beyond a full map that forgetting may use: what is deleted is rewritten first."""
 
 
 class OnDisk(NamedTuple):
@@ -136,14 +134,14 @@ def read_if_there(place: Place) -> StateReader | None:
             return editor
 
 
-def edit(place: Place, *, spare: int = 0) -> StateEditor:
+def edit(place: Place) -> StateEditor:
     """Change the state, which is made where there is none. One on disk must not be in use, one that is shared may be.
 
-    ``spare`` is room that one on disk may take beyond the bound that it has. Raises `StoreError`.
+    Raises `StoreError`.
     """
     match place:
         case OnDisk(path):
-            return LmdbStore.open(path, _map_size(OnDisk(path)) + spare if spare else _map_size(place))
+            return LmdbStore.open(path, _map_size(place))
         case Shared():
             with ExitStack() as undo:
                 editor = _editor(place, undo)

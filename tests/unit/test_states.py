@@ -18,7 +18,6 @@ from firstseen.detect.new_terms import NewTermsLaw, Sighting
 from firstseen.errors import StoreError
 from firstseen.states import (
     DEFAULT_MAP_SIZE,
-    SPARE,
     OnDisk,
     Place,
     Shared,
@@ -122,7 +121,7 @@ def test_what_is_written_is_read(place: Place) -> None:
         assert list(reader.rules()) == [History(RULE, 5)]
         assert list(reader.entries()) == [ENTRY]
 
-    with closing(edit(place, spare=SPARE)) as editor:
+    with closing(edit(place)) as editor:
         editor.forget(RULE.key, [("ada",)])
         editor.forget_history(RULE.key)
         assert (list(editor.entries()), list(editor.rules())) == ([], [])
@@ -172,14 +171,14 @@ def test_a_server_that_is_not_there(opened: Callable[[Place], Any]) -> None:
 
 
 def test_a_map_is_as_large_as_it_is_said_to_be_or_as_it_is(tmp_path: Path) -> None:
-    def size(place: OnDisk, spare: int = 0) -> int:
-        with closing(edit(place, spare=spare)) as editor:
+    def size(place: OnDisk) -> int:
+        with closing(edit(place)) as editor:
             return editor.stats().map_size
 
     assert size(OnDisk(tmp_path / "new")) == DEFAULT_MAP_SIZE
     assert size(OnDisk(tmp_path / "state", 1 << 20)) == 1 << 20
     assert size(OnDisk(tmp_path / "state")) == 1 << 20
-    assert size(OnDisk(tmp_path / "state", 1 << 19), spare=4_096) == (1 << 20) + 4_096
+    assert size(OnDisk(tmp_path / "state", 1 << 19)) == 1 << 19
 
 
 def agent(folder: Path, server: RedisServer | None = None, prefix: bytes = b"", *more: str) -> config.Config:

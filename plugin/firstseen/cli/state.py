@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import click
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from firstseen.cli import EXIT_FAILED
 from firstseen.cli.whichstate import placed
@@ -20,7 +20,7 @@ from firstseen.control import ask
 from firstseen.kql.moments import moment_of
 from firstseen.notation import spelled
 from firstseen.record.instant import FIRST_MS, LAST_MS, iso
-from firstseen.states import SPARE, OnDisk, Place, Shared, edit, read
+from firstseen.states import OnDisk, Place, Shared, edit, read
 from firstseen.status.view.words import several
 from firstseen.store.base import Entry, History, Stats
 from firstseen.store.compaction import compact
@@ -46,7 +46,7 @@ def command() -> None:
 def stats(place: Place, output: str) -> None:
     """How large the state is and what is in it, rule by rule. Goes through all of it."""
     with closing(read(place)) as reader:
-        sizes = reader.stats()
+        sizes = _bounded(place, reader.stats())
         known = extents(reader)
         histories = list(reader.rules())
     newest = current(histories)
@@ -141,7 +141,7 @@ def forget(place: Place, rule: str | None, yes: bool, output: str, term: str | N
     if term is None and rule is None:
         raise click.UsageError("say what to forget: a term, or the rule of which all is to be forgotten")
     read(place).close()  # nothing is made where there is nothing to forget
-    with closing(edit(place, spare=SPARE)) as store:
+    with closing(edit(place)) as store:
         rules = {history.rule.key: history for history in store.rules()}
         keys = _rule_keys(rules, rule)
         selection = Selection(keys) if term is None else Selection.of_term(term, keys)
@@ -207,7 +207,7 @@ def compact_file(place: Place, output: str) -> None:
             f"{place} is on a server, which gives back by itself what is not used any more: "
             "MEMORY PURGE and BGREWRITEAOF are its own commands for that"
         )
-    sizes = ask(place.path, "compact", _Sizes) or compact(place.path)
+    sizes = ask(place.path, "compact", _Sizes) or compact(place.path, place.map_size)
     told = {"before": sizes.before, "after": sizes.after}
     click.echo(json.dumps(told) if output == "json" else f"{sizes.before} bytes, now {sizes.after}")
 
@@ -225,6 +225,13 @@ def _place_told(place: Place) -> dict[str, str]:
             return {"path": str(path)}
         case Shared(url, prefix):
             return {"path": str(url), "prefix": prefix}
+
+
+def _bounded(place: Place, sizes: Stats) -> Stats:
+    """A file remembers the largest bound that it was ever opened with; the configuration may know of a smaller one."""
+    if isinstance(place, Shared) or place.map_size is None:
+        return sizes
+    return replace(sizes, map_size=max(min(sizes.map_size, place.map_size), sizes.file_bytes))
 
 
 def _sizes_told(place: Place, sizes: Stats) -> str:

@@ -48,9 +48,10 @@ class Sizes(NamedTuple):
     after: int
 
 
-def compact(path: Path) -> Sizes:
+def compact(path: Path, map_size: int | None = None) -> Sizes:
     """Compact the state in the folder ``path``; a crash at any point leaves the old database or the new one, whole.
 
+    Bounded by ``map_size`` bytes from then on, where that is less than before, or by the size that the file had.
     The disk has to have room for both. Who reads the old database meanwhile reads it to its end. Raises `StoreError`
     where there is no state, where another process owns it, or where it cannot be read or written.
     """
@@ -62,7 +63,10 @@ def compact(path: Path) -> Sizes:
             settle(path)
             before = (path / DATA / FILE).stat().st_size if (path / DATA / FILE).exists() else 0
             with read_only(path) as old:
-                copy(old, dict(zip(TABLE_NAMES, open_tables(path, old), strict=True)), path)
+                bound = old.info()["map_size"]
+                if map_size is not None:
+                    bound = max(min(bound, map_size), before)
+                copy(old, bound, dict(zip(TABLE_NAMES, open_tables(path, old), strict=True)), path)
             exchange(path)
             shutil.rmtree(path / OLD)
         except lmdb.Error as error:
@@ -74,11 +78,14 @@ def compact(path: Path) -> Sizes:
 
 def copy(
     old: lmdb.Environment,
+    map_size: int,
     tables: Mapping[bytes, _Database],
     path: Path,
     gives_up: Callable[[], bool] = lambda: False,
 ) -> None:
     """Write the database anew into the folder ``NEW`` of the state's folder, durably; nobody writes it meanwhile.
+
+    ``map_size`` bounds the new one, in bytes.
 
     Raises `CommitError` where it ``gives_up`` half way; then nothing of it is left.
 
@@ -88,7 +95,7 @@ def copy(
     with ExitStack() as undo:
         (path / NEW).mkdir(mode=0o700)
         undo.callback(shutil.rmtree, path / NEW)
-        with environment(path / NEW, old.info()["map_size"], durable=False) as new:
+        with environment(path / NEW, map_size, durable=False) as new:
             for name, table in tables.items():
                 target, form = new.open_db(name), repacked if name == TERMS else _as_it_is
                 for batch in _batches(old, table, form):

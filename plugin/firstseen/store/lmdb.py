@@ -52,6 +52,9 @@ from firstseen.store.writer import CommitError, NoRoomError, Writer
 _MARK = b"mark/"
 """Before the names of marks in the table ``meta``."""
 
+SPARE = 1 << 24
+"""Bytes by which a full map is made larger to forget something in it."""
+
 MOST_RECENT = 8_192
 """Terms beyond which what was written last is not kept in memory, some half a kilobyte each."""
 
@@ -191,12 +194,15 @@ class LmdbStore(Tables):
         self._change(TERMS, {key: pack_memory(entry.memory, entry.terms) for key, entry in terms.items()})
 
     def forget(self, rule_key: bytes, terms: Sequence[Sequence[TermValue]]) -> None:
-        """Remember these no longer, durably, in one transaction. For a state in which nothing is claimed."""
-        self._change(TERMS, {state_key(rule_key, each): None for each in terms})
+        """Remember these no longer, durably, in one transaction. For a state in which nothing is claimed.
+
+        Where the map is full it is made larger for that: what is deleted is written anew first.
+        """
+        self._delete(TERMS, [state_key(rule_key, each) for each in terms])
 
     def forget_history(self, rule_key: bytes) -> None:
         """Let a history begin anew when its rule is loaded next. What is remembered under it stays: see `forget`."""
-        self._change(RULES, {rule_key: None})
+        self._delete(RULES, [rule_key])
 
     def claim(self, rule: RuleState, terms: tuple[TermValue, ...], occurrence: Occurrence, law: Law[Any]) -> Claim:
         """See `Store.claim`."""
@@ -299,7 +305,7 @@ class LmdbStore(Tables):
         file = self._path / DATA / FILE
         try:
             before = file.stat().st_size
-            copy(self._env, self._tables, self._path, lambda: not self._open)
+            copy(self._env, self._env.info()["map_size"], self._tables, self._path, lambda: not self._open)
             self._anew(self._map_size, lambda: exchange(self._path))
             shutil.rmtree(self._path / OLD)
             return Sizes(before, file.stat().st_size)
@@ -354,6 +360,15 @@ class LmdbStore(Tables):
         """Write these in the writing thread, and wait until they are durable."""
         if values:
             self._writer.run(lambda: self._put((table, values))).result()
+
+    def _delete(self, table: bytes, keys: Sequence[bytes]) -> None:
+        while True:
+            try:
+                self._change(table, dict.fromkeys(keys))
+            except NoRoomError:  # not before: LMDB notes in the file the largest bound that it was ever written with
+                self.resize(self._map_size + SPARE).result()
+            else:
+                return
 
     def _merged(self, key: bytes, one: Memory, other: Memory) -> Memory:
         try:

@@ -302,18 +302,47 @@ def test_forget_nothing(state: Options) -> None:
     assert run("forget", *state).exit_code == 2
 
 
-def test_forget_finds_room_in_a_full_state(folder: Path) -> None:
+def test_forget_leaves_the_bound_as_it_is(folder: Path) -> None:
+    named = filled(OnDisk(folder, MAP_SIZE))
+    of_json("forget", BOB, "--yes", *named)
+    assert of_json("stats", *named)["map_size"] == MAP_SIZE
+
+
+def fill_up(folder: Path) -> int:
+    """How many terms it took to fill a state of 256 KiB, or one more."""
     store = LmdbStore.open(folder, 1 << 18, durable=False)
     store.register([RULE], 0)
     number = 0
     while store.problem is None:
-        claimed = store.claim(RULE, (f"{number:0200}",), Occurrence(1, "e"), NewTermsLaw(1))
+        claimed = store.claim(RULE, (f"{number:0200}", number % 2), Occurrence(1, "e"), NewTermsLaw(1))
         store.confirm([claimed]).exception(60)
         number += 1
     store.close()
+    return number
+
+
+def test_forget_finds_room_in_a_full_state(folder: Path) -> None:
+    number = fill_up(folder)
 
     named = options(OnDisk(folder))
     assert of_json("forget", "--rule", RULE.key.hex(), "--yes", *named)["forgotten"] >= number - 1
+
+
+def test_the_bound_of_a_full_state_is_the_configured_one_when_room_was_made(folder: Path, tmp_path: Path) -> None:
+    """To forget something in it took a larger map, which the file remembers until it is written anew."""
+    fill_up(folder)
+    config = tmp_path / "firstseen.toml"
+    config.write_text(f'[state]\npath = "{folder}"\nmap_size = "256KiB"\n')
+
+    of_json("forget", "1", "--yes", "-c", config)
+
+    told = of_json("stats", "-c", config)
+    assert told["map_size"] == max(1 << 18, told["file_bytes"]) < 1 << 19
+    assert of_json("stats", *options(OnDisk(folder)))["map_size"] > 1 << 24
+    of_json("compact", "-c", config)
+    for named in (["-c", str(config)], options(OnDisk(folder))):
+        told = of_json("stats", *named)
+        assert told["file_bytes"] <= told["map_size"] < 1 << 19
 
 
 def test_two_states_merge_in_either_order(new_place: Callable[[], Place], tmp_path: Path) -> None:

@@ -114,11 +114,16 @@ def test_something_else_is_left_alone(tmp_path: Path) -> None:
     assert {file.name for file in tmp_path.iterdir()} == {"lmdb", "lock"}
 
 
-def test_the_bound_stays(path: Path) -> None:
-    compact(path)
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [(None, MAP_SIZE), (2 * MAP_SIZE, MAP_SIZE), (MAP_SIZE // 2, MAP_SIZE // 2), (4_096, None)],
+)
+def test_the_bound_stays_where_it_is_not_to_be_smaller(path: Path, asked: int | None, given: int | None) -> None:
+    """And what fitted before fits."""
+    before, _ = compact(path, asked)
 
     reader = LmdbReader.open(path)
-    assert reader.stats().map_size == MAP_SIZE
+    assert reader.stats().map_size == (given or before)
     reader.close()
 
 
