@@ -20,6 +20,9 @@ _LOOPBACK: Mapping[int, IPv4Address | IPv6Address] = {4: ip_address("127.0.0.1")
 
 _LISTENING_EVERYWHERE: Mapping[int, IPv4Address | IPv6Address] = {4: IPv4Address(0), 6: IPv6Address(0)}
 
+SMALLEST_MAP = Size("256KiB")
+"""Less has no room for the histories of some hundred rules, which are written at the start."""
+
 Fault = tuple[Sequence[str], str]
 """The names of settings, the one to be changed first, and what is wrong between them."""
 
@@ -103,6 +106,8 @@ def _output(taken: Output) -> Iterator[Fault]:
 
 
 def _state(state: State) -> Iterator[Fault]:
+    if 0 < state.map_size.bytes < SMALLEST_MAP.bytes:
+        yield ["state.map_size"], f"must be at least {SMALLEST_MAP}"
     yield from _one_secret("state.password", state.password, state.password_file)
     yield from _one_secret("state.sentinel.password", state.sentinel.password, state.sentinel.password_file)
     if state.url is None:

@@ -8,7 +8,7 @@ from firstseen.config.checks import faults
 from firstseen.config.secret import Secret, SecretFile
 from firstseen.config.sections import Config
 from firstseen.config.state import State, StateSentinel, StateTls
-from firstseen.notation import Duration
+from firstseen.notation import Duration, Size
 from firstseen.stateurl import StateUrl
 
 PLAIN, TLS = StateUrl("redis://h"), StateUrl("rediss://h")
@@ -48,6 +48,7 @@ def test_a_certificate_has_its_key(half: str) -> None:
             "has no use: state.url does not name Sentinels",
         ),
         (State(url=PLAIN, lease=Duration("999ms")), "lease", "must be at least 1s"),
+        (State(map_size=Size("255KiB")), "map_size", "must be at least 256KiB"),
     ],
 )
 def test_what_does_not_go_together(state: State, name: str, what: str) -> None:
