@@ -108,6 +108,8 @@ def mismatch(kind: Any, value: object) -> str:
     table = table_of(item_of(kind) or kind)
     secretive = table is not None and not table.SHORTHAND
     told = (isinstance(value, str) and value and not secretive) or (type(value) is int and bare(kind) is int)
+    if value == "" and in_words(kind) == "a string":
+        return "expected a string that is not empty"
     got = json.dumps(value) if told else kind_of_value(value)
     if isinstance(value, list) and value and item_of(kind) is not None:
         odd = next(each for each in value if not isinstance(each, str) or not each)

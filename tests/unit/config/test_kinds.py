@@ -57,6 +57,10 @@ def test_mismatches(kind, value, got):
     assert mismatch(kind, value) == f"expected {in_words(kind)}, got {got}"
 
 
+def test_what_is_missing_is_no_kind_of_its_own():
+    assert mismatch(str, "") == "expected a string that is not empty"
+
+
 @pytest.mark.parametrize(
     ("value", "toml"),
     [
