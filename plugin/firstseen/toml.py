@@ -96,10 +96,10 @@ def read(path: Path) -> bytes:
 def parse(raw: bytes, file: str) -> Document:
     """The document in ``raw``, called ``file`` in messages; raises `TomlError`."""
     try:
-        text = raw.decode("utf-8").replace("\r\n", "\n")
+        text = raw.decode("utf-8-sig").replace("\r\n", "\n")
         return Document(file, raw, text, tomli.loads(text))
     except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
+        line = error.object.count(b"\n", 0, error.start) + 1  # without a byte order mark
         raise TomlError(Problem(file, line, "not UTF-8, as TOML has to be")) from error
     except tomli.TOMLDecodeError as error:
         raise TomlError(Problem(file, error.lineno, f"{_uncapitalised(error.msg)} (column {error.colno})")) from error

@@ -1,3 +1,4 @@
+import codecs
 import datetime
 import os
 
@@ -80,6 +81,16 @@ LINES = {
 def test_line_of(path, newline):
     document = toml.parse(TEXT.replace("\n", newline).encode(), "x.toml")
     assert document.line_of(*path) == LINES[path]
+
+
+def test_a_byte_order_mark_is_passed_over():
+    """As Windows writes it before UTF-8."""
+    document = toml.parse(codecs.BOM_UTF8 + b"one = 1\ntwo = 2\n", "here.toml")
+    assert (document.data, document.line_of("two")) == ({"one": 1, "two": 2}, 2)
+    with pytest.raises(TomlError, match=r"here.toml:1: .*\(column 4\)"):
+        toml.parse(codecs.BOM_UTF8 + b"[[a]\n", "here.toml")
+    with pytest.raises(TomlError, match=r"here\.toml:2: not UTF-8"):
+        toml.parse(codecs.BOM_UTF8 + b"#\n\xff", "here.toml")
 
 
 def test_a_document_keeps_what_it_was_read_from(tmp_path):
