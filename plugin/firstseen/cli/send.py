@@ -11,6 +11,7 @@ from fluent.sender import EventTime, FluentSender
 from firstseen.errors import FirstseenError, InputError
 from firstseen.eventfiles import Event, event_files, read_events
 from firstseen.record.view import views
+from firstseen.status.view.words import several
 
 TIMEOUT_S = 10.0
 
@@ -42,10 +43,10 @@ def command(target: str, tag: str, files: tuple[str, ...]) -> None:
         except (UnicodeEncodeError, OverflowError, ValueError) as error:
             raise InputError(f"{event.source}: event {event.number} cannot be carried by msgpack: {error}") from None
         if not taken:
-            raise FirstseenError(f"{target} took {sent} events, then no more: {sender.last_error}")
+            raise FirstseenError(f"{target} took {several(sent, 'event')}, then no more: {sender.last_error}")
         sent += 1
     sender.close()
-    click.echo(f"{sent} events sent to {target} with tag {tag}", err=True)
+    click.echo(f"{several(sent, 'event')} sent to {target} with tag {tag}", err=True)
 
 
 def _events(files: tuple[str, ...]) -> Iterator[Event]:

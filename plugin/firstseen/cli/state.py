@@ -60,7 +60,7 @@ def stats(place: Place, output: str) -> None:
         whole = {**asdict(sizes), "used": used, "oldest": _moment(oldest), "rules": rules}
         click.echo(json.dumps({**_place_told(place), **whole}, indent=2))
         return
-    click.echo(f"{place}: {sizes.entries} terms, oldest {_moment(oldest) or 'none'}")
+    click.echo(f"{place}: {several(sizes.entries, 'term')}, oldest {_moment(oldest) or 'none'}")
     click.echo(_sizes_told(place, sizes))
     for rule in rules:
         old = "" if rule["history"] == "current" else "  (old: the rule has changed since)"
@@ -147,7 +147,7 @@ def forget(place: Place, rule: str | None, yes: bool, output: str, term: str | N
         selection = Selection(keys) if term is None else Selection.of_term(term, keys)
         count = sum(1 for _ in selection.entries(store))
         if count and not yes:
-            click.confirm(f"forget {count} {'term' if count == 1 else 'terms'}?", abort=True, err=True)
+            click.confirm(f"forget {several(count, 'term')}?", abort=True, err=True)
         for rule_key, batch in _batches(selection.entries(store)):
             store.forget(rule_key, [entry.terms for entry in batch])
         for key in () if term is not None or keys is None else keys:
@@ -179,14 +179,16 @@ def import_lines(place: Place, output: str, source: BinaryIO) -> None:
     must not be running, unless its state is shared.
     """
     counts = {"rules": 0, "terms": 0}
+    lines = read_lines(source, getattr(source, "name", "-"))
+    batch = list(itertools.islice(lines, BATCH))  # before a state is begun for what is none
     with closing(edit(place)) as store:
-        lines = read_lines(source, getattr(source, "name", "-"))
-        while batch := list(itertools.islice(lines, BATCH)):
+        while batch:
             histories = [each for each in batch if isinstance(each, History)]
             entries = [each for each in batch if isinstance(each, Entry)]
             store.absorb(histories, entries)
             counts["rules"] += len(histories)
             counts["terms"] += len(entries)
+            batch = list(itertools.islice(lines, BATCH))
     merged = f"{several(counts['terms'], 'term')} of {several(counts['rules'], 'rule')} merged"
     click.echo(json.dumps(counts) if output == "json" else merged)
 

@@ -27,6 +27,16 @@ def test_every_event_is_sent_with_its_own_time(tmp_path: Path) -> None:
     assert [entry.time_ns // 1_000_000_000 for entry in sink.entries] == [1_789_977_600 + number for number in range(3)]
 
 
+def test_one_event(tmp_path: Path) -> None:
+    file = tmp_path / "log.json"
+    file.write_text("{}")
+
+    with Sink() as sink:
+        result = CliRunner().invoke(main, ["send", "--to", sink.address, str(file)])
+
+    assert "1 event sent to" in result.stderr
+
+
 def test_nobody_there(tmp_path: Path) -> None:
     file = tmp_path / "log.json"
     file.write_text("{}")

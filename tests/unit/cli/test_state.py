@@ -128,8 +128,13 @@ def test_stats_of_an_empty_state(place: Place) -> None:
     named = fill(place, histories=[History(RULE, 0)])
 
     assert of_json("stats", *named)["oldest"] is None
-    assert "oldest none" in run("stats", *named).stdout
+    assert "0 terms, oldest none" in run("stats", *named).stdout
     assert "last seen never" in run("stats", *named).stdout
+
+
+def test_stats_of_one_term(folder: Path) -> None:
+    named = fill(OnDisk(folder, MAP_SIZE), sighting(RULE, ADA, 1), histories=[History(RULE, 0)])
+    assert ": 1 term, oldest" in run("stats", *named).stdout
 
 
 def test_how_much_of_its_map_a_state_on_disk_uses(folder: Path) -> None:
@@ -403,6 +408,12 @@ def test_import_of_something_else(state: Options) -> None:
     assert "1: no line of an exported state: it has to begin with" in result.stderr
 
 
+@pytest.mark.parametrize("answer", ["", "{}\n", '{"form": "firstseen-state", "version": 1}\n{}\n'])
+def test_import_of_something_else_begins_no_state(folder: Path, answer: str) -> None:
+    assert run("import", "-", "--state", folder, answer=answer).exit_code == 1
+    assert not folder.exists()
+
+
 def test_compact(folder: Path) -> None:
     place = OnDisk(folder, MAP_SIZE)
     told = of_json("compact", *filled(place))
@@ -510,7 +521,9 @@ def test_where_there_is_no_state_on_a_server(redis_server: RedisServer, command:
 
 @pytest.mark.parametrize("command", [*EMPTY, ["import", "-"]])
 def test_where_there_is_no_server(command: list[str]) -> None:
-    result = run(*command, "--state", f"redis://127.0.0.1:{free_port()}", answer='{"form": "firstseen-state"}')
+    result = run(
+        *command, "--state", f"redis://127.0.0.1:{free_port()}", answer='{"form": "firstseen-state", "version": 1}'
+    )
 
     assert result.exit_code == 1
     assert re.search(r"firstseen: the state at redis://127.0.0.1:\d+ cannot be reached: .*refused", result.stderr)
