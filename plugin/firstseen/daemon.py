@@ -30,16 +30,18 @@ from firstseen.configuredrules import tell_of
 from firstseen.control import Answer, Asked, Control
 from firstseen.copies import Copies
 from firstseen.engine import Engine
-from firstseen.errors import FirstseenError, StoreError
+from firstseen.errors import FirstseenError, ProtocolError, StoreError
 from firstseen.forward.buffers import Pool
+from firstseen.forward.conversion import converting
 from firstseen.forward.handshake import ClientHandshake, ClientKeys, ServerHandshake, ServerKeys
+from firstseen.forward.outgoing import Frame
 from firstseen.forward.repeats import Repeats
 from firstseen.forward.shapes import Shaper
 from firstseen.logforward import LogForward
-from firstseen.logs import event, set_up, sum_up
+from firstseen.logs import complain, event, set_up, sum_up
 from firstseen.metrics import Counts, Durations, Reloads
 from firstseen.net.clients import Clients
-from firstseen.net.downstream import Target, first_version, unchanged
+from firstseen.net.downstream import Target
 from firstseen.net.forwarder import Forwarder
 from firstseen.net.lane import Backoff
 from firstseen.net.listener import Listener
@@ -58,6 +60,7 @@ from firstseen.states import open_state
 from firstseen.status.latest import Latest
 from firstseen.status.observer import Agency
 from firstseen.status.service import StatusService
+from firstseen.steps import Steps
 from firstseen.stopping import Signals, Stopped
 from firstseen.store.base import SharedStore
 from firstseen.upkeep import Upkeep
@@ -295,7 +298,6 @@ def _pipeline(config: Config, engine: Engine, counts: Counts, latest: Latest, sh
         mode_of=mode_of,
         shared=shared,
         on_labels=latest.add if config.http.listen is not None else None,
-        v1=any(server.entries == "v1" for server in (*output.servers, *output.standby)),
     )
 
 
@@ -349,6 +351,14 @@ def _forwarder(config: Config, tls: ssl.SSLContext | None, counts: Counts) -> Fo
         keys = ClientKeys(output.key, config.input.self_hostname, output.username, output.secret)
         handshake = functools.partial(ClientHandshake, keys, os.urandom)
 
+    def as_fluentd_reads_it(frame: Frame) -> Steps[Frame]:
+        try:
+            return (yield from converting(frame, config.input.max_decompressed.bytes))
+        except ProtocolError as error:  # only what passes uninspected is not known to be readable
+            same = (frame.tag, error.reason)
+            complain(log, logging.WARNING, "frame_not_converted", same, tag=frame.tag, reason=error.reason)
+            return frame
+
     def target(server: Server) -> Target:
         return Target(
             server.address,
@@ -358,7 +368,7 @@ def _forwarder(config: Config, tls: ssl.SSLContext | None, counts: Counts) -> Fo
             handshake=handshake,
             tls=tls if server.address.tls else None,
             server_name=output.tls.server_name,
-            form=first_version if server.entries == "v1" else unchanged,
+            form=as_fluentd_reads_it if server.entries == "v1" else None,
         )
 
     return Forwarder(

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from firstseen.candidates import Candidate, Candidates, span_of
 from firstseen.detect.keys import digest_of
@@ -23,7 +22,6 @@ from firstseen.engine import Engine
 from firstseen.errors import ProtocolError, RecordError, StoreError
 from firstseen.forward.compression import algorithm
 from firstseen.forward.content import Content, reading
-from firstseen.forward.conversion import converting
 from firstseen.forward.messages import Chunk, Mode
 from firstseen.forward.outgoing import Frame
 from firstseen.forward.shapes import Edit, Shaper
@@ -75,8 +73,7 @@ class Pipeline:
 
     ``key`` is where labels go in a record, ``mode_of`` says how the records under a tag are read, None for not at all.
     Where the engine's state is ``shared``, what a chunk will claim is reserved there first.
-    ``on_labels`` is told of the labels of each record that gets some, and when the record came. With ``v1`` there is a
-    server that reads no metadata: what it gets is made here, in steps, and once for all attempts.
+    ``on_labels`` is told of the labels of each record that gets some, and when the record came.
     """
 
     def __init__(
@@ -90,7 +87,6 @@ class Pipeline:
         mode_of: Callable[[str], ViewMode | None],
         shared: SharedStore | None = None,
         on_labels: Callable[[Sequence[Mapping[str, Any]], int], None] | None = None,
-        v1: bool = False,
     ) -> None:
         self._engine = engine
         self._shaper = shaper
@@ -100,7 +96,6 @@ class Pipeline:
         self._mode_of = mode_of
         self._shared = shared
         self._on_labels = on_labels
-        self._v1 = v1
         self._candidates = Candidates()
 
     def process(self, chunk: Chunk, now_ms: int) -> Outcome:
@@ -113,10 +108,6 @@ class Pipeline:
 
     def steps(self, chunk: Chunk, now_ms: int) -> WaitingSteps[Outcome]:
         """The same in steps: a chunk of the size of a log file, or one that means harm, may take seconds."""
-        outcome = yield from self._passing(chunk, now_ms)
-        return (yield from self._converted(outcome)) if self._v1 else outcome
-
-    def _passing(self, chunk: Chunk, now_ms: int) -> WaitingSteps[Outcome]:
         mode = self._mode_of(chunk.tag)
         if chunk.options.signal or (mode is None and self._may_pass_unread(chunk)):
             return Outcome((self._shaper.as_it_came(chunk),), (), chunk.count, 0)
@@ -198,24 +189,6 @@ class Pipeline:
         if edits or not content.travels:  # else it leaves as it came, and what was inflated is not needed any more
             held += content.held
         return Outcome(frames, claims, content.records, held, _first_ms(content))
-
-    def _converted(self, outcome: Outcome) -> Steps[Outcome]:
-        """With what servers that read no metadata get of each frame."""
-        frames: list[Frame] = []
-        held = outcome.held
-        for frame in outcome.frames:
-            v1 = yield from self._read_by_v1(frame)
-            frames.append(frame if v1 is frame else replace(frame, v1=v1))
-            held += 0 if v1 is frame else v1.size
-        return replace(outcome, frames=frames, held=held)
-
-    def _read_by_v1(self, frame: Frame) -> Steps[Frame]:
-        try:
-            return (yield from converting(frame, self._max_decompressed))
-        except ProtocolError as error:  # only what passes uninspected is not known to be readable
-            same = (frame.tag, error.reason)
-            complain(log, logging.WARNING, "frame_not_converted", same, tag=frame.tag, reason=error.reason)
-            return frame
 
     def _may_pass_unread(self, chunk: Chunk) -> bool:
         """Compressed entries have to be read in any case: peers lose parts of some, and acknowledge the whole."""

@@ -41,7 +41,6 @@ class Bench:
         max_frame: int = 1 << 22,
         modes: Mapping[str, Mode | None] = MappingProxyType({}),
         rest: str = "",
-        v1: bool = False,
     ) -> None:
         self.counts = Counts()
         self.store = LmdbStore.open(path, 1 << 24, durable=False)
@@ -54,7 +53,6 @@ class Bench:
             key="alerts",
             max_decompressed=1 << 20,
             mode_of=lambda tag: modes.get(tag, "auto"),
-            v1=v1,
         )
 
     def process(self, frame: bytes, now_ms: int = NOW_MS) -> Outcome:
@@ -414,23 +412,6 @@ def test_what_the_frames_hold_beside_the_chunk_is_told(bench: Bench) -> None:
     assert bench.process(compressed("gzip", blob(OTHER))).held == 0
     assert bench.process(compressed("gzip", blob(OTHER), blob(OTHER))).held == 2 * len(blob(OTHER))
     assert bench.process(forward(call(ADA, "e-1"))).held > 500
-
-
-@pytest.mark.parametrize("mode", ["auto", None])
-def test_a_server_that_reads_no_metadata_has_frames_of_its_own(tmp_path: Path, mode: Mode | None) -> None:
-    bench = Bench(tmp_path / "state", modes={"app": mode}, v1=True)
-    with_metadata = [[[TIME, {"k": 1}], OTHER], [[TIME, {}], OTHER]]
-    outcome = bench.process(msgpack.packb(["app", with_metadata, {"chunk": "c-1"}]))
-    (frame,) = outcome.frames
-    assert frame.v1 is not None
-    assert decoded(frame)[1] == [[[TIME, {"k": 1}], OTHER], [[TIME, {}], OTHER]]
-    assert decoded(frame.v1) == ["app", [[TIME, OTHER]] * 2, {"chunk": "c-1"}]
-    assert (frame.chunk, frame.v1.chunk) == ("c-1", "c-1")
-    assert outcome.held == frame.v1.size
-
-    same = bench.process(forward(OTHER))
-    assert ([frame.v1 for frame in same.frames], same.held) == ([None], 0)
-    bench.store.close()
 
 
 def test_an_event_without_an_id_is_known_by_its_bytes(bench: Bench) -> None:

@@ -24,15 +24,13 @@ MAX_CHUNK_ID = 256
 class Frame(Struct, frozen=True):
     """``pieces`` make one frame when written one behind the other; ``chunk`` is the id that its ack must carry.
 
-    ``chunk`` is None where no ack is expected. The id stays the same for every attempt to deliver the frame. ``v1`` is
-    the frame for servers that read less (`firstseen.forward.conversion.as_v1`), where it is another one.
+    ``chunk`` is None where no ack is expected. The id stays the same for every attempt to deliver the frame.
     """
 
     tag: str
     pieces: tuple[Buffer, ...]
     size: int
     chunk: str | None
-    v1: Frame | None = None
 
 
 class Body(Struct, frozen=True):

@@ -15,6 +15,7 @@ from firstseen.forward.handshake import ClientHandshake
 from firstseen.forward.outgoing import Frame
 from firstseen.net import dialer
 from firstseen.net.delivery import Parcel
+from firstseen.net.forming import Form
 from firstseen.notation import Endpoint
 
 MOST_BUFFERED = 1 << 20
@@ -31,22 +32,13 @@ MOST_PIECES = 256
 million of them waiting the loop's `writelines` fails for good with EINVAL."""
 
 
-def unchanged(frame: Frame) -> Frame:
-    """What most servers read: the frame as it is."""
-    return frame
-
-
-def first_version(frame: Frame) -> Frame:
-    """What servers read that take no metadata."""
-    return frame if frame.v1 is None else frame.v1
-
-
 class Target(Struct, frozen=True):
     """Where to, and how.
 
     ``ack_timeout_s`` is how long an ack may take once its frame is on its way, ``max_age_s`` how long a connection is
     used (0: for ever). ``handshake`` makes the client's end of one where the server wants a shared key, ``form`` turns
-    a frame into one that this server reads, ``server_name`` stands in for the host name in TLS.
+    a frame into one that this server reads where it does not read all, ``server_name`` stands in for the host name in
+    TLS.
     """
 
     endpoint: Endpoint
@@ -57,7 +49,7 @@ class Target(Struct, frozen=True):
     handshake: Callable[[], ClientHandshake] | None = None
     tls: ssl.SSLContext | None = None
     server_name: str | None = None
-    form: Callable[[Frame], Frame] = unchanged
+    form: Form | None = None
 
     def __str__(self) -> str:
         return str(self.endpoint)
@@ -188,9 +180,11 @@ class Downstream(asyncio.Protocol):
         """Whether the server has to read before more is sent: what it does not read, nobody else can take."""
         return self._transport is not None and self._transport.get_write_buffer_size() >= MOST_BUFFERED
 
-    def send(self, parcel: Parcel) -> None:
-        """Write its frame; it is settled by its ack, or by being written where there are no acks."""
-        frame = self._target.form(parcel.frame)
+    def send(self, parcel: Parcel, frame: Frame) -> None:
+        """Write its frame, in the form that this server reads.
+
+        It is settled by its ack, or by being written where there are no acks.
+        """
         self._queued += frame.size
         is_oldest = not len(self._unsettled)
         self._unsettled.add(_Sent(parcel, self._queued), frame.chunk)

@@ -18,6 +18,7 @@ from firstseen.errors import ProtocolError
 from firstseen.logs import complain
 from firstseen.net.delivery import Parcel
 from firstseen.net.downstream import Downstream, Target, connect
+from firstseen.net.forming import Forming
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +88,7 @@ class Lane:
         self._retiring = False
         self._flushing = False
         self._queue: deque[Parcel] = deque()
+        self._forming = Forming(target.form, self._flush)
 
     @property
     def is_open(self) -> bool:
@@ -197,11 +199,17 @@ class Lane:
         try:
             window = sys.maxsize if self.trusted and not connection.single else 1
             while self._queue and not self._retiring and len(connection) < window and not connection.is_full:
-                parcel = self._queue.popleft()
+                parcel = self._queue[0]
                 if parcel.delivery.over:
+                    self._queue.popleft()
                     self._owner.settled(parcel)
-                else:
-                    connection.send(parcel)
+                    continue
+                frame = self._forming.of(parcel)
+                if frame is None:
+                    break
+                self._queue.popleft()
+                self._forming.forget()
+                connection.send(parcel, frame)
         finally:
             self._flushing = False
 
@@ -223,6 +231,7 @@ class Lane:
     def _give_back(self, unsettled: Sequence[Parcel], *, suspect: bool, reason: str) -> None:
         parcels = [*unsettled, *self._queue]
         self._queue.clear()
+        self._forming.forget()
         if parcels:
             self._owner.given_back(parcels, len(unsettled), suspect, reason)
         self._owner.changed()

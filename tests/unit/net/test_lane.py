@@ -2,6 +2,7 @@ import asyncio
 import json
 import logging
 import sys
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from io import StringIO
 from typing import Any
@@ -16,6 +17,7 @@ from firstseen.net.downstream import MOST_BUFFERED, Target
 from firstseen.net.lane import STEADY_S, Backoff, Lane
 from firstseen.notation import Endpoint
 from firstseen.sparing import Sparing
+from firstseen.steps import Steps
 from support.loopback import Conversation, downstream
 
 TIMEOUT_S = 10
@@ -80,7 +82,8 @@ def test_what_a_server_does_not_read_stays_in_the_lane_as_it_came() -> None:
         go = asyncio.Event()
         formed = []
 
-        def form(frame: Frame) -> Frame:
+        def form(frame: Frame) -> Steps[Frame]:
+            yield
             formed.append(frame.chunk)
             return frame
 
@@ -133,6 +136,43 @@ def test_what_waited_for_a_server_without_acks_goes_however_much_it_is() -> None
 
         async with downstream(script) as port:
             target = Target(Endpoint(f"127.0.0.1:{port}"), False, TIMEOUT_S)
+            await with_lane(target, Backoff(lambda: 0.0, first_s=0.001), test)
+
+    asyncio.run(main())
+
+
+def test_what_takes_long_to_be_formed_keeps_its_place_and_nobody_waiting() -> None:
+    async def main() -> None:
+        served = 0
+
+        def form(frame: Frame) -> Steps[Frame]:
+            before = served
+            while frame.chunk == "long" and served < before + 5:
+                time.sleep(0.02)
+                yield
+            return frame
+
+        async def others() -> None:
+            nonlocal served
+            while True:
+                await asyncio.sleep(0)
+                served += 1
+
+        async def script(peer: Conversation, _: int) -> None:
+            while True:
+                await peer.ack(await peer.frame())
+
+        async def test(lane: Lane, owner: Owner) -> None:
+            await owner.until(lambda: lane.is_open)
+            serving = asyncio.create_task(others())
+            for name in ("long", "short"):
+                lane.put(parcel(name, 10))
+            assert lane.load == 2
+            await owner.until(lambda: owner.delivered == ["long", "short"])
+            serving.cancel()
+
+        async with downstream(script) as port:
+            target = Target(Endpoint(f"127.0.0.1:{port}"), True, TIMEOUT_S, form=form)
             await with_lane(target, Backoff(lambda: 0.0, first_s=0.001), test)
 
     asyncio.run(main())
