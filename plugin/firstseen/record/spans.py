@@ -33,7 +33,17 @@ MAX_CONTAINERS = 200_000
 """Maps and arrays in a record up to which it is looked at."""
 
 SMALL_RECORD = 1 << 16
-"""Bytes up to which a record cannot take much memory or time, whatever is in it."""
+"""Bytes up to which a record cannot take much memory, whatever is in it."""
+
+SHORT_RECORD = 1 << 14
+"""Bytes up to which it cannot take much time either.
+
+Numbers hash to what anybody can work out. A map with a chain of numbers that collide, and one more that comes again and
+again, is walked along the chain each time: seconds for a hundred kilobytes, a minute for seven.
+"""
+
+MOST_NUMBERED = 1_000
+"""Pairs of a map up to which its keys may be something else than texts."""
 
 
 class Span(NamedTuple):
@@ -79,13 +89,15 @@ def entry_time_ms(data: Buffer, span: Span) -> int | None:
 def decode_record(data: Buffer, span: Span) -> dict[Any, Any]:
     """The record as Python values: text with odd bytes kept by surrogateescape, and the last of duplicate keys.
 
-    Pairs whose key cannot be one (a map, an array) are left out. Raises `RecordError` for a record of more than
-    `MAX_RECORD` bytes or `MAX_CONTAINERS` maps and arrays; everything else is decoded whatever is in it.
+    Pairs whose key cannot be one (a map, an array) are left out, and so are those without a text for a key in maps of
+    more than `MOST_NUMBERED` pairs, where the record is not short. Raises `RecordError` for a record of more than
+    `MAX_RECORD` bytes or `MAX_CONTAINERS` maps and arrays, and for one beyond `SMALL_RECORD` with such keys; everything
+    else is decoded whatever is in it.
     """
     raw = memoryview(data)[span.record : span.stop]
     if len(raw) > MAX_RECORD:
         raise RecordError(f"a record of {len(raw)} bytes; more than {MAX_RECORD} are not looked at")
-    if len(raw) <= SMALL_RECORD:
+    if len(raw) <= SHORT_RECORD:
         try:
             record: dict[Any, Any] = _decode(raw)  # in half the time
         except (ValueError, RecursionError):  # text that is no UTF-8, a time that is none, a key that cannot be one
@@ -94,11 +106,12 @@ def decode_record(data: Buffer, span: Span) -> dict[Any, Any]:
             return record
     counting = {} if len(raw) <= SMALL_RECORD else _counting_hooks()
     try:
-        record = msgpack.unpackb(raw, unicode_errors="surrogateescape", strict_map_key=False, **counting)
+        record = msgpack.unpackb(raw, unicode_errors="surrogateescape", strict_map_key=True, **counting)
     except (TypeError, ValueError, OverflowError):
-        # An unhashable key or a timestamp that is none: msgpack gives up on the whole, so it is taken apart by hand.
+        # A key that is no text, a timestamp that is none: msgpack gives up on the whole, so it is taken apart by hand.
         if len(raw) > SMALL_RECORD:
-            raise RecordError(f"a record of {len(raw)} bytes with a key or a time that is none") from None
+            reason = f"a record of {len(raw)} bytes with a key that is no text, or a time that is none"
+            raise RecordError(reason) from None
         record, _ = _read_map(raw, 0, 0)
     return record
 
@@ -145,10 +158,11 @@ def _read_array(raw: Buffer, at: int, depth: int) -> tuple[list[Any], int]:
 
 def _read_map(raw: Buffer, at: int, depth: int) -> tuple[dict[Any, Any], int]:
     _, count, at = head_at(raw, at, len(raw))
+    allowed = (str, bytes) if count > MOST_NUMBERED else (str, bytes, int, float, type(None))
     pairs = {}
     for _ in range(count):
         key, at = _read(raw, at, depth + 1)
         value, at = _read(raw, at, depth + 1)
-        if not isinstance(key, (dict, list)):
+        if isinstance(key, allowed):
             pairs[key] = value
     return pairs, at

@@ -12,6 +12,9 @@ from firstseen.record.spans import (
     MAX_CONTAINERS,
     MAX_DECODED_DEPTH,
     MAX_RECORD,
+    MOST_NUMBERED,
+    SHORT_RECORD,
+    SMALL_RECORD,
     Span,
     decode_record,
     entry_span,
@@ -163,6 +166,24 @@ def test_what_follows_something_too_deep_is_read():
 def test_what_would_take_too_much_is_refused(raw):
     with pytest.raises(RecordError):
         record_of(raw)
+
+
+@pytest.mark.parametrize(
+    ("size", "numbers", "kept"),
+    [(0, 2 * MOST_NUMBERED, True), (SHORT_RECORD, MOST_NUMBERED - 1, True), (SHORT_RECORD, MOST_NUMBERED, False)],
+    ids=["a short record", "a small map", "a larger one"],
+)
+def test_keys_that_are_numbers_are_kept_where_they_cannot_be_many(size, numbers, kept):
+    """They hash to what senders can work out: each of many that collide is looked for along all others."""
+    of_numbers = dict.fromkeys(range(numbers), 0)
+    record = record_of(msgpack.packb({"filler": "x" * size, "map": {"text": 1, **of_numbers}}))
+
+    assert record["map"] == ({"text": 1, **of_numbers} if kept else {"text": 1})
+
+
+def test_keys_that_are_numbers_are_not_looked_at_in_a_large_record():
+    with pytest.raises(RecordError, match="a key that is no text"):
+        record_of(msgpack.packb({"filler": "x" * SMALL_RECORD, 1: 2}))
 
 
 def test_a_large_record_is_decoded_like_a_small_one():
