@@ -153,7 +153,11 @@ class Writer:
         ahead = [changes]
         while ahead:
             part = ahead.pop()
-            problem = self._attempt(part)
+            try:
+                problem = self._attempt(part)
+            except BaseException:
+                resolve(outcomes)  # these are durable, and nobody else knows of them any more
+                raise
             if problem is None:
                 with self._work:
                     outcomes += self._ledger.committed(part)

@@ -27,6 +27,7 @@ class Disk:
         self.at_the_gate = threading.Semaphore(0)
         self.fault: BaseException | None = None
         self.room = 1_000
+        self.breaks_after: int | None = None
 
     def write(self, changes: Sequence[Change]) -> None:
         self.at_the_gate.release()
@@ -35,6 +36,8 @@ class Disk:
             raise self.fault
         if len(changes) > self.room:
             raise NoRoomError("too much at once")
+        if len(self.transactions) == self.breaks_after:
+            raise StoreError("the state is damaged")
         self.transactions.append([str(change.terms[0]) for change in changes])
 
 
@@ -326,3 +329,16 @@ def made_patient():
     made = Bench(told.append)
     yield made, told
     made.writer.close()
+
+
+def test_what_was_written_before_it_breaks_is_told_of():
+    bench = Bench(trouble=lambda _: None)
+    bench.disk.room, bench.disk.breaks_after = 1, 1
+    with bench.lock:
+        claims = [bench.ledger.claim(RULE, (term,), Occurrence(100, "e1"), NewTermsLaw(10)) for term in "xy"]
+        first, second = (bench.ledger.confirm([claim]) for claim in claims)
+        bench.writer.wake()
+    first.result(LONG)
+    with pytest.raises(StoreError, match="damaged"):
+        second.result(LONG)
+    assert bench.disk.transactions == [["x"]]
