@@ -205,6 +205,9 @@ class _Words(Kind):
         compare, lowered = _COMPARE[op], bound.lower()
         return _some_word(lambda word: compare(word, lowered))
 
+    def indexed(self, value: Scalar) -> Scalar | None:
+        return text_of(value)
+
 
 class _Internet(Kind):
     """Addresses. An operand may be a network, and then means the addresses in it."""
@@ -310,6 +313,9 @@ class _Dates(Kind):
 
     def is_relative(self, text: str) -> bool:
         return is_relative(text)
+
+    def indexed(self, value: Scalar) -> Scalar | None:
+        return indexed_moment(value)
 
 
 def _never(value: Scalar) -> bool:

@@ -64,9 +64,9 @@ def test_among_several_a_rejected_one_matches_nothing():
         ("long", [443, "443", 443.0, "443.7", "x", True, 2**80], [443] * 4),
         ("float", [1, "1", 1.5, "x", True], [1.0, 1.0, 1.5]),
         ("boolean", [True, "true", "false", "True", 1], [True, True, False]),
-        ("date", ["2026-01-01"], ["2026-01-01"]),
+        ("date", ["2026-01-01", "2026-01-01T00:00:00.000Z", 1767225600000, "x"], [1767225600000] * 3),
         ("unknown", [1, "1", True], [1, "1", True]),
-        ("text", ["A b"], ["A b"]),
+        ("text", ["A b", 5, "5"], ["A b", "5", "5"]),
     ],
 )
 def test_what_a_field_holds_is_the_same_for_all_spellings_of_a_value(es_type, values, held):
