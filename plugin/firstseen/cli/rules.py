@@ -87,7 +87,10 @@ def test_rules(ctx: click.Context, file: Path | None, junit: Path | None, output
             problems += error.problems
     failed = sum(bool(outcome.mismatches) for outcome in outcomes)
     if junit is not None:
-        junit.write_bytes(_junit(outcomes, problems))
+        try:
+            junit.write_bytes(_junit(outcomes, problems))
+        except OSError as error:
+            raise click.FileError(str(junit), f"it cannot be written: {error.strerror}") from error
     if output == "json":
         click.echo(json.dumps(_as_json(outcomes, problems), indent=2))
     else:
