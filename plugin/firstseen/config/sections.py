@@ -48,8 +48,8 @@ class Input(Section, frozen=True, kw_only=True):
     frame_timeout: Annotated[
         Duration,
         Meta(
-            description="How long a message, a handshake or a TLS negotiation that has begun may stand still before"
-            " its connection is closed."
+            description="How long a message, a handshake or a TLS negotiation that has begun may stand still, and how"
+            " long acknowledgements may not be read, before the connection is closed."
         ),
     ] = Duration("30s")
     idle_timeout: Annotated[

@@ -13,6 +13,7 @@ from firstseen.forward.buffers import Pool
 from firstseen.forward.handshake import ServerHandshake
 from firstseen.forward.server import Receiver
 from firstseen.logs import event
+from firstseen.net import tcpsocket
 from firstseen.net.peers import Peer
 from firstseen.net.ticket import Ticket
 
@@ -184,9 +185,10 @@ class Connection(asyncio.BufferedProtocol):
         self.abort()
 
     def _gone(self) -> int:
-        """Bytes of acks that are with the kernel, or further."""
-        waiting = 0 if self._transport is None else self._transport.get_write_buffer_size()
-        return self._replied - waiting
+        """Bytes of acks that the client's end has."""
+        if self._transport is None:
+            return self._replied
+        return self._replied - self._transport.get_write_buffer_size() - tcpsocket.unsent(self._transport)
 
     def eof_received(self) -> bool:
         """The client will send no more, but may still wait for acks; not so under TLS, which ends as a whole."""

@@ -1,10 +1,13 @@
-"""TCP sockets to listen on, one for each address of a host."""
+"""TCP sockets to listen on, one for each address of a host; and what the kernel knows of a connection."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import socket
+import termios
+from array import array
 
 KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
 """TCP's own probes, in seconds: they end connections whose peer is gone without a word, and no other."""
@@ -12,6 +15,19 @@ KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_
 
 NOT_HERE = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 """Errors of an address that a resolver knows and this system has not, as ``::1`` where there is no IPv6."""
+
+
+def unsent(transport: asyncio.BaseTransport) -> int:
+    """Bytes that the kernel holds for the other end, which has no room for them; 0 where it does not tell.
+
+    What a transport is rid of is not with its peer yet, and the kernel takes the next only when a good part is gone.
+    """
+    held = array("i", (0,))
+    try:
+        fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, held)
+    except OSError:
+        return 0
+    return held[0]
 
 
 async def bind(host: str, port: int) -> list[socket.socket]:

@@ -208,6 +208,24 @@ def test_who_reads_its_acks_late_is_waited_for() -> None:
     run(test)
 
 
+def test_who_reads_its_acks_slowly_is_waited_for() -> None:
+    """The kernel takes the next of ours only when a good part of what it holds is gone."""
+
+    async def test() -> None:
+        async with listening(1 << 26, frame_timeout_s=0.5) as (_, desk, port):
+            client = await deaf(port, b"".join(map(message, MANY_ACKS)))
+            await desk.has(len(MANY_ACKS))
+            for ticket in desk.tickets:
+                ticket.settle(safe=True)
+            for _ in range(40):
+                await asyncio.get_running_loop().sock_recv(client, 1 << 13)
+                await asyncio.sleep(0.05)
+            assert desk.refused == 0
+            client.close()
+
+    run(test)
+
+
 @pytest.mark.parametrize("stands", ["pause_writing", "finish"])
 def test_who_does_not_go_on_keeps_nobody_waiting_for_memory(monkeypatch: pytest.MonkeyPatch, stands: str) -> None:
     connections: list[Connection] = []
