@@ -13,5 +13,11 @@ class Timer(Protocol):
         """Let it not happen; without effect where it has."""
 
 
+SECOND_LOOK_S = 0.05
+"""Seconds after which it is looked once more whether what is overdue has come, before anybody loses its connection.
+
+A process that was stopped, as with the machine that it runs on, finds its timers over before it has read what came.
+"""
+
 CallLater = Callable[[float, Callable[[], None]], Timer]
 """Takes seconds, and what to call then: the ``call_later`` of a loop."""

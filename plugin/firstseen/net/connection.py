@@ -16,6 +16,7 @@ from firstseen.logs import event
 from firstseen.net import tcpsocket
 from firstseen.net.peers import Peer
 from firstseen.net.ticket import Ticket
+from firstseen.timers import SECOND_LOOK_S
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +86,7 @@ class Connection(asyncio.BufferedProtocol):
         self._ended = False
         self._choking: asyncio.TimerHandle | None = None
         self._replied = self._read_by_peer = 0
+        self._overdue = False
         self._reading = False
         self._turn: asyncio.Handle | None = None
         self._watch: asyncio.TimerHandle | None = None
@@ -319,7 +321,11 @@ class Connection(asyncio.BufferedProtocol):
         since_s = self._began_s if self._must_hurry() else self._progress_s
         left_s = since_s + limit_s - self._loop.time()
         if left_s > 0 or not self._reading or self._tickets:
+            self._overdue = False
             self._watch = self._loop.call_later(max(left_s, limit_s / 2), self._check_progress)
+        elif not self._overdue:
+            self._overdue = True
+            self._watch = self._loop.call_later(SECOND_LOOK_S, self._check_progress)
         elif self._handshake is not None:
             self._refuse(ProtocolError(f"no handshake within {limit_s:g}s (input.frame_timeout)"))
         elif self._receiver.inside_frame:

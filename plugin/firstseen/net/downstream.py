@@ -17,6 +17,7 @@ from firstseen.net import dialer
 from firstseen.net.delivery import Parcel
 from firstseen.net.forming import Form
 from firstseen.notation import Endpoint
+from firstseen.timers import SECOND_LOOK_S
 
 MOST_BUFFERED = 1 << 20
 """Bytes that wait for a server to read; what is behind them stays in its lane, as it came, and can take another."""
@@ -143,6 +144,7 @@ class Downstream(asyncio.Protocol):
         self._queued = 0
         self._carried = 0
         self._progress_s = 0.0
+        self._overdue = False
         self._timer: asyncio.TimerHandle | None = None
         self._heard = False
         self._doubtful_until_s = loop.time() + target.connect_timeout_s
@@ -284,6 +286,7 @@ class Downstream(asyncio.Protocol):
         oldest = self._unsettled.oldest()
         self._carried = 0 if oldest is None else min(self._handed_over(), oldest.end)
         self._progress_s = self._loop.time()
+        self._overdue = False
 
     def _check_progress(self) -> None:
         """Give the connection up when the oldest frame made no progress for as long as an ack may take.
@@ -298,10 +301,13 @@ class Downstream(asyncio.Protocol):
         if min(self._handed_over(), oldest.end) != self._carried:
             self._note_progress()
         left_s = self._progress_s + self._target.ack_timeout_s - self._loop.time()
-        if left_s <= 0:
-            self._fail(f"no ack within {self._target.ack_timeout_s:g}s")
-        else:
+        if left_s > 0:
             self._timer = self._loop.call_later(left_s, self._check_progress)
+        elif not self._overdue:
+            self._overdue = True
+            self._timer = self._loop.call_later(SECOND_LOOK_S, self._check_progress)
+        else:
+            self._fail(f"no ack within {self._target.ack_timeout_s:g}s")
 
     def _fail(self, reason: str) -> None:
         self._reason = reason

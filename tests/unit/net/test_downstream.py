@@ -6,7 +6,8 @@ import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from unittest.mock import Mock
 
 import msgpack
 import pytest
@@ -297,6 +298,54 @@ def test_no_progress_for_as_long_as_an_ack_may_take() -> None:
                 "that the bytes went at once is no progress later"
             )
             assert (settled.parcels, connection.take_unsettled()) == (sent[:1], sent[1:])
+
+    run(test)
+
+
+class Standing:
+    """A loop that stands still but for what is done by hand."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.due: list[tuple[float, Callable[[], None]]] = []
+
+    def time(self) -> float:
+        return self.now_s
+
+    def call_later(self, delay_s: float, call: Callable[[], None]) -> None:
+        self.due.append((self.now_s + delay_s, call))
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return asyncio.get_running_loop().create_future()
+
+    def go_on(self, now_s: float) -> None:
+        """The timers that are over by then, as a loop runs them that stood still until then."""
+        self.now_s = now_s
+        over, self.due = (
+            [call for at_s, call in self.due if at_s <= now_s],
+            [each for each in self.due if each[0] > now_s],
+        )
+        for call in over:
+            call()
+
+
+@pytest.mark.parametrize("came", [True, False])
+def test_an_ack_that_came_while_the_process_stood_still_is_read_before_it_is_missed(came: bool) -> None:
+    async def test() -> None:
+        loop, transport, settled = Standing(), Mock(spec=asyncio.Transport), Settled()
+        transport.get_write_buffer_size.return_value = 0
+        transport.is_closing.return_value = False
+        connection = Downstream(target(0, ack_timeout_s=2), settled, cast(asyncio.AbstractEventLoop, loop))
+        connection.connection_made(transport)
+        sent = parcel()
+        connection.send(sent, sent.frame)
+        loop.go_on(3_600)
+        assert not transport.abort.called
+        if came:
+            connection.data_received(msgpack.packb({"ack": "one"}))
+            assert settled.parcels == [sent]
+        loop.go_on(3_601)
+        assert transport.abort.called is not came
 
     run(test)
 
