@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from firstseen.backfill.gathering import Span
 from firstseen.backfill.reading import DONE, Part, Task
 from firstseen.detect.keys import encode_terms
 from firstseen.eventfiles import event_files
+from firstseen.notation import Duration
 from firstseen.rules.rule import NewTerms
 from firstseen.rules.ruleset import RuleSet
 from firstseen.store.base import RuleState
@@ -37,29 +38,46 @@ _SLACK_MS = 3_600_000
 _FOREVER = 1 << 62
 
 
-class Bounds(NamedTuple):
-    """The span of time that the user asks for, in milliseconds since the epoch; None leaves it to the rules."""
+Bound: TypeAlias = int | Duration | None
+"""An end of a span of time: milliseconds since the epoch, or how long before now; None leaves it to the rules."""
 
-    since: int | None = None
-    until: int | None = None
+
+class Bounds(NamedTuple):
+    """The span of time that the user asks for, as it was asked for."""
+
+    since: Bound = None
+    until: Bound = None
+
+    def is_empty(self, now_ms: int) -> bool:
+        """Whether no moment lies in it."""
+        since, until = _moment(self.since, now_ms), _moment(self.until, now_ms)
+        return since is not None and until is not None and since >= until
 
     def spans(self, rules: RuleSet, now_ms: int) -> dict[str, Span]:
         """By the rules' ids, what is looked at for each: by default its history window, up to ``now_ms``.
 
         Of what was last seen before that, no alert of the rule depends on.
         """
-        until = _FOREVER if self.until is None else self.until
+        since, until = _moment(self.since, now_ms), _moment(self.until, now_ms)
         windows = {rule.id: rule.kind.window_ms for rule in rules.rules if isinstance(rule.kind, NewTerms)}
         return {
-            rule_id: Span(now_ms - window_ms if self.since is None else self.since, until)
+            rule_id: Span(now_ms - window_ms if since is None else since, _FOREVER if until is None else until)
             for rule_id, window_ms in windows.items()
         }
 
 
+def _moment(bound: Bound, now_ms: int) -> int | None:
+    return now_ms - bound.ms if isinstance(bound, Duration) else bound
+
+
 def purpose(states: Iterable[RuleState], bounds: Bounds) -> bytes:
-    """What files are read for: the histories of which rules, from when to when."""
+    """What files are read for: the histories of which rules, from when to when.
+
+    How long ago is kept as that, not as the moment that it means now: the same command has the same purpose later.
+    """
     keys = sorted(state.key for state in states)
-    return b"".join(keys) + encode_terms((bounds.since, bounds.until))
+    ends = (f"{bound.ms}ms ago" if isinstance(bound, Duration) else bound for bound in bounds)
+    return b"".join(keys) + encode_terms(ends)
 
 
 class Plan(NamedTuple):

@@ -18,7 +18,7 @@ import msgspec
 from firstseen.backfill.crew import Crew
 from firstseen.backfill.filling import Filling, Outcome, position_in
 from firstseen.backfill.reading import Reader, Report, Task, Totals
-from firstseen.backfill.tasks import Bounds, Plan, plan, purpose
+from firstseen.backfill.tasks import Bound, Bounds, Plan, plan, purpose
 from firstseen.cli import CONFIG_FILE, EXIT_FAILED
 from firstseen.cli.pastlogs import now_ms
 from firstseen.cli.whichrules import rules_of, tell_of
@@ -32,12 +32,12 @@ from firstseen.states import Shared, edit
 from firstseen.status.view.words import number, several
 
 
-def _moment(ctx: click.Context, param: click.Parameter, text: str | None) -> int | None:
-    """A date, a time, or how long ago, in milliseconds since the epoch."""
+def _bound(ctx: click.Context, param: click.Parameter, text: str | None) -> Bound:
+    """A date or a time, in milliseconds since the epoch, or how long ago."""
     if text is None:
         return None
     try:
-        return now_ms() - Duration(text).ms
+        return Duration(text)
     except ValueError:
         moment = parse_ms(text)
     if moment is None:
@@ -52,8 +52,8 @@ def _moment(ctx: click.Context, param: click.Parameter, text: str | None) -> int
     "--exceptions", "exceptions", multiple=True, type=click.Path(path_type=Path), help="Files of exceptions, likewise."
 )
 @state_options("The state to fill")
-@click.option("--since", callback=_moment, metavar="WHEN", help="From then on, instead of each rule's history window.")
-@click.option("--until", callback=_moment, metavar="WHEN", help="Up to then. A date, a time, or how long ago: 30d.")
+@click.option("--since", callback=_bound, metavar="WHEN", help="From then on, instead of each rule's history window.")
+@click.option("--until", callback=_bound, metavar="WHEN", help="Up to then. A date, a time, or how long ago: 30d.")
 @click.option("--jobs", type=click.IntRange(min=1), default=None, help="Processes that read.  [default: one a core]")
 @click.option("--restart", is_flag=True, help="Read all files, also those that were read before.")
 @click.option(
@@ -68,8 +68,8 @@ def command(
     exceptions: tuple[Path, ...],
     state: str | None,
     prefix: str | None,
-    since: int | None,
-    until: int | None,
+    since: Bound,
+    until: Bound,
     jobs: int | None,
     restart: bool,
     output: str,
@@ -81,6 +81,9 @@ def command(
     it is run again. The agent must not be running, unless its state is shared.
     """
     started = time.monotonic()
+    bounds = Bounds(since, until)
+    if bounds.is_empty(now_ms()):
+        raise click.UsageError("--since is not before --until: there is no time between them")
     place = place_of(file, state, prefix)
     if place is None or (file is None and not paths):
         raise click.UsageError("say which rules and which state: with -c, or with --rules and --state")
@@ -89,7 +92,6 @@ def command(
     new_terms = RuleSet([rule for rule in meant.rules.rules if isinstance(rule.kind, NewTerms)])
     if not new_terms.rules:
         raise FirstseenError("none of the rules that run looks for what is new: there is nothing to remember for them")
-    bounds = Bounds(since, until)
     spans = bounds.spans(new_terms, now_ms())
     reader = Reader(new_terms, spans, meant.geoip)
     with ExitStack() as stack:

@@ -6,7 +6,9 @@ import pytest
 from firstseen.backfill.gathering import Span
 from firstseen.backfill.reading import DONE, Part
 from firstseen.backfill.tasks import Bounds, Plan, plan, purpose
+from firstseen.detect.keys import encode_terms
 from firstseen.errors import InputError
+from firstseen.notation import Duration
 from firstseen.store.base import RuleState
 from support.rulebook import rule_set, rule_text
 
@@ -25,6 +27,24 @@ def test_by_default_a_rule_looks_back_over_its_history_window() -> None:
 
     assert Bounds().spans(rules, NOW)[rule.id].since == NOW - 10 * DAY_MS
     assert Bounds(5, 9).spans(rules, NOW) == {rule.id: Span(5, 9)}
+    assert Bounds(Duration("2d"), Duration("1d")).spans(rules, NOW) == {rule.id: Span(NOW - 2 * DAY_MS, NOW - DAY_MS)}
+
+
+@pytest.mark.parametrize(
+    ("bounds", "empty"),
+    [
+        (Bounds(), False),
+        (Bounds(9), False),
+        (Bounds(8, 9), False),
+        (Bounds(9, 9), True),
+        (Bounds(Duration("2d"), Duration("1d")), False),
+        (Bounds(Duration("1d"), Duration("2d")), True),
+        (Bounds(NOW, Duration("1d")), True),
+        (Bounds(Duration("1d"), NOW), False),
+    ],
+)
+def test_a_span_that_ends_before_it_begins_is_empty(bounds: Bounds, empty: bool) -> None:
+    assert bounds.is_empty(NOW) == empty
 
 
 def test_files_are_read_for_rules_and_a_span() -> None:
@@ -35,10 +55,14 @@ def test_files_are_read_for_rules_and_a_span() -> None:
         purpose([RULE, other], Bounds()),
         purpose([RULE], Bounds(1)),
         purpose([RULE], Bounds(None, 1)),
+        purpose([RULE], Bounds(Duration("1ms"))),
+        purpose([RULE], Bounds(None, Duration("1ms"))),
     ]
 
     assert len(set(purposes)) == len(purposes)
     assert purpose([RULE, other], Bounds()) == purpose([other, RULE], Bounds())
+    assert purpose([RULE], Bounds(Duration("30d"))) == purpose([RULE], Bounds(Duration("720h")))
+    assert purpose([RULE], Bounds(5, 9)) == RULE.key + encode_terms((5, 9)), "as it is in states that are there"
 
 
 def test_what_was_read_is_not_read_again_and_what_was_begun_goes_on(tmp_path: Path) -> None:

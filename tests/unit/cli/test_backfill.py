@@ -126,6 +126,16 @@ def test_files_are_read_once_unless_they_are_to_be_read_again(tmp_path: Path, co
     assert remembered(tmp_path / "state")[ADA].count == 2, "who reads them again counts them again"
 
 
+@pytest.mark.parametrize("option", ["--since", "--until"])
+def test_how_long_ago_is_the_same_a_while_later(tmp_path: Path, config: Path, option: str) -> None:
+    file = write(tmp_path / "e.json", call(ADA, "e-1", "2024-05-24T08:00:00Z"))
+    ago = {"--since": "36500d", "--until": "1d"}[option]
+
+    results = [told(backfill("-c", config, "--output", "json", option, ago, file)) for _ in range(2)]
+
+    assert [(each["files"], each["files_known"]) for each in results] == [(1, 0), (0, 1)]
+
+
 def test_by_default_only_the_history_window_is_looked_at(tmp_path: Path, config: Path) -> None:
     old = write(tmp_path / "e.json", call(ADA, "e-1", "2020-05-24T08:00:00Z"))
 
@@ -257,6 +267,11 @@ def test_a_signal_stops_it_with_what_it_has(tmp_path: Path, config: Path, monkey
         (["--rules", "nowhere", "--state", "{folder}/s", "file.json"], 78, "nowhere"),
         (["-c", "{folder}/firstseen.toml", "file.json"], 1, "file.json: there is no such file"),
         (["-c", "{folder}/firstseen.toml", "--until", "soon", "file.json"], 2, "'soon' is no 2026-05-24"),
+        (
+            ["-c", "{folder}/firstseen.toml", "--since", "1d", "--until", "30d", "file.json"],
+            2,
+            "--since is not before --until",
+        ),
         (["-c", "{folder}/firstseen.toml"], 2, "FILE"),
     ],
 )
