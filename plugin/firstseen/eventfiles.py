@@ -27,6 +27,7 @@ from msgspec import Struct
 
 from firstseen.detect.keys import digest_of
 from firstseen.errors import InputError
+from firstseen.record.view import parse_int
 
 SUFFIXES = (".json", ".ndjson", ".jsonl", ".log")
 """Names (also with ``.gz`` behind) that are taken from a directory; a file that is named is read whatever its name."""
@@ -47,8 +48,11 @@ class Event(Struct, frozen=True):
     number: int
 
     def decode(self) -> dict[str, Any]:
-        """The event as Python values."""
-        return decode_object(self.raw)
+        """The event as Python values. Raises `InputError`, with its place, where it cannot be had as such."""
+        try:
+            return decode_object(self.raw)
+        except ValueError as error:
+            raise InputError(f"{self.source}: event {self.number} cannot be read: {error}") from None
 
     def digest(self) -> str:
         """What stands for the event where it has no id."""
@@ -80,7 +84,8 @@ class _Envelope(msgspec.Struct):
 _envelope = msgspec.json.Decoder(_Envelope).decode
 _hit = msgspec.json.Decoder(_Hit).decode
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_scan = json.JSONDecoder().raw_decode
+_whole = msgspec.json.Decoder(msgspec.Raw).decode
+_lenient = json.JSONDecoder(parse_int=parse_int)
 
 
 def decode_object(raw: bytes) -> dict[str, Any]:
@@ -92,7 +97,9 @@ def decode_object(raw: bytes) -> dict[str, Any]:
         value = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
         # Integers beyond 64 bits, NaN: the standard library reads what is valid enough for most writers.
-        value = json.loads(raw.decode("utf-8", "surrogateescape"))
+        value = _lenient.decode(raw.decode("utf-8", "surrogateescape"))
+    except RecursionError:  # how deep is too deep hangs on who asks: what was read may be it all the same
+        raise ValueError("it is nested too deep") from None
     if not isinstance(value, dict):
         raise ValueError("it is no object")  # noqa: TRY004  # the caller's input is wrong, not its type
     return value
@@ -317,7 +324,7 @@ def _enveloped(text: bytes) -> Sequence[bytes | msgspec.Raw]:
     try:
         envelope = _envelope(text)
     except msgspec.ValidationError:
-        return [text]
+        return _itself(text)  # what is not as in an envelope may be no JSON behind it
     except msgspec.DecodeError:
         return _leniently(text)
     if envelope.records is not msgspec.UNSET:
@@ -329,10 +336,18 @@ def _enveloped(text: bytes) -> Sequence[bytes | msgspec.Raw]:
     return [text]
 
 
+def _itself(text: bytes) -> Sequence[bytes]:
+    try:
+        _whole(text)
+    except msgspec.DecodeError:
+        return _leniently(text)
+    return [text]
+
+
 def _leniently(text: bytes) -> Sequence[bytes]:
     """The same for what only the standard library takes, NaN and half a surrogate pair: log files, or an event."""
     content = text.decode("utf-8", "surrogateescape")
-    if isinstance(json.loads(content), dict):
+    if isinstance(_lenient.decode(content), dict):
         items = [content[item] for item in _items(content)]
         named = dict(zip(map(json.loads, items[::2]), items[1::2], strict=True))
         records = named.get("Records", "")
@@ -348,7 +363,7 @@ def _items(content: str) -> Iterator[slice]:
         at = _past_blanks(content, at + 1)  # behind what opens it, or parts the items
         if content[at] in "]}":
             return
-        _, stop = _scan(content, at)
+        _, stop = _lenient.raw_decode(content, at)
         yield slice(at, stop)
         at = _past_blanks(content, stop)
 

@@ -3,6 +3,7 @@ import errno
 import gzip
 import io
 import json
+import math
 import os
 import re
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from threading import Thread
 import pytest
 
 from firstseen.errors import InputError
-from firstseen.eventfiles import decode_object, encode_object, event_files, events_in, read_events, texts_in
+from firstseen.eventfiles import Event, decode_object, encode_object, event_files, events_in, read_events, texts_in
 
 A = {"eventName": "A", "n": 1.0}
 B = {"eventName": "B"}
@@ -270,6 +271,27 @@ def test_a_named_pipe_is_read_where_it_is_named_and_left_alone_in_a_directory(tm
 
 def test_numbers_beyond_64_bits_are_numbers() -> None:
     assert decode_object(b'{"n":123456789012345678901234567890}') == {"n": 123456789012345678901234567890}
+
+
+@pytest.mark.parametrize("more", [b"", b',"m":NaN'], ids=["decoded", "decoded leniently"])
+def test_numbers_longer_than_python_reads_are_beyond_all_numbers(more: bytes) -> None:
+    text = b'{"n":-' + b"9" * 5_000 + more + b"}"
+
+    assert list(events_in(b'{"Records":[' + text + b"]}", "it")) == [text]
+    assert decode_object(text)["n"] == -math.inf
+
+
+def test_an_event_that_cannot_be_decoded_is_told_of_with_its_place() -> None:
+    with pytest.raises(InputError, match=r"^log\.json: event 7 cannot be read: it is nested too deep$"):
+        Event(b'{"a":' + b"[" * 9_999 + b"]" * 9_999 + b"}", "log.json", 7).decode()
+
+
+@pytest.mark.parametrize(
+    "text", [b'{"Records":{"a":"b"}]}', b'{"Records":[7,x]}', b'{"_source":1,"_index":2,"hits":"\\q"}']
+)
+def test_what_is_no_envelope_and_no_json_either_is_told_of(text: bytes) -> None:
+    with pytest.raises(InputError, match=r"^it: this is no JSON"):
+        list(events_in(text, "it"))
 
 
 @pytest.mark.parametrize("text", [b'{"a":1.5}', b'{"n":123456789012345678901234567890}', b'{"half":"\\ud800"}'])

@@ -16,6 +16,7 @@ from firstseen.engine import Engine
 from firstseen.errors import InputError
 from firstseen.eventfiles import Texts, decode_object, name_of, one_line, opened
 from firstseen.metrics import Counts
+from firstseen.notation import spelled
 from firstseen.record.enrichment import UNENRICHED, Enrichment
 from firstseen.rules.actions import Group, Hit
 from firstseen.rules.alike import Asked
@@ -34,6 +35,9 @@ REPORT_TERMS = 5_000
 
 SCANNED = 4_096
 """Events that are scanned at a time: what is found in them is held in memory."""
+
+_SHOWN = 200
+"""Bytes of an event that tell which one is meant."""
 
 
 class Part(NamedTuple):
@@ -94,6 +98,7 @@ class Reader:
         self._engine = Engine(rules, self._gatherer, self._counts, lambda: 0, enrichment)
         self._report = Report()
         self._earlier: Earlier = {}
+        self._name = ""  # of what is read
 
     @property
     def rules(self) -> Sequence[RuleState]:
@@ -114,7 +119,8 @@ class Reader:
     def _read(self, part: Part) -> Iterator[Report]:
         with opened(part.file) as (content, stored):
             place, at = 0, part.start
-            for block in read_blocks(content, name_of(part.file), part.start):
+            self._name = name_of(part.file)
+            for block in read_blocks(content, self._name, part.start):
                 self.look_at(block.events)
                 totals = self._report.totals
                 totals.content += block.stop - at
@@ -160,7 +166,14 @@ class Reader:
             glanced = self._engine.recall.glance(event, asked, None, self._earlier, json=True)
             if not glanced.rules:
                 return
-        record, moment = decode_object(event), Moment(arrival=None, entry=UNDATED)
+        try:
+            record = decode_object(event)
+        except ValueError as error:
+            # The events before it may be gathered already, so the file is read on: else they would be read twice.
+            begins = spelled(event[:_SHOWN].decode(errors="backslashreplace"))
+            self._report.unreadable.append(f"{self._name}: an event is passed over: {error}; it begins with {begins}")
+            return
+        moment = Moment(arrival=None, entry=UNDATED)
         self._engine.inspect(record, moment, _digest(event), "auto", glanced, self._earlier)
 
     def _reported(self) -> Report:

@@ -266,10 +266,11 @@ def _decoded(text: str) -> object:
 
 def _decoded_leniently(text: str) -> object:
     try:
-        return json.loads(text, parse_int=_parse_int)
+        return json.loads(text, parse_int=parse_int)
     except (ValueError, RecursionError):
         return None
 
 
-def _parse_int(digits: str) -> int | float:
+def parse_int(digits: str) -> int | float:
+    """The number that ``digits`` write in JSON: one that is too long for Python to read is beyond a double as well."""
     return int(digits) if len(digits) <= _LONGEST_INT else float(digits)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from firstseen import eventfiles
 from firstseen.backfill import blocks, reading
 from firstseen.backfill.gathering import Span
 from firstseen.backfill.reading import DONE, Part, Reader, Report, Totals
@@ -175,5 +176,34 @@ def test_bytes_that_are_no_utf8_keep_nothing_from_being_found(tmp_path: Path) ->
     path.write_bytes("\n".join(lines).encode().replace(b"bad?", b"bad\xe9"))
 
     (report,) = reader().read([Part(str(path), b"one")])
+
+    assert (terms(report), report.unreadable) == ([ADA, BOB], [])
+
+
+def test_an_event_that_cannot_be_decoded_is_told_of_and_the_others_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decode(raw: bytes) -> dict[str, Any]:
+        if b"e-2" in raw:
+            raise ValueError("it is nested too deep")  # as it may be for who asks from further down
+        return eventfiles.decode_object(raw)
+
+    monkeypatch.setattr(reading, "decode_object", decode)
+    file = write(tmp_path / "1", call(ADA, "e-1"), call(ADA, "e-2"), call(BOB, "e-3"))
+
+    (report,) = reader("event.action: *").read([Part(str(file), b"one")])
+
+    assert (terms(report), report.marks) == ([ADA, BOB], {b"one": DONE})
+    (said,) = report.unreadable
+    assert said.startswith(f"{file}: an event is passed over: it is nested too deep; it begins with ")
+    assert ADA in said
+
+
+def test_an_integer_of_any_length_stops_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "1"
+    event = json.dumps(call(ADA, "e-1"))[:-1] + ',"requestParameters":{"n":' + "9" * 5_000 + "}}"
+    file.write_text(event + "\n" + json.dumps(call(BOB, "e-2")))
+
+    (report,) = reader("event.action: *").read([Part(str(file), b"one")])
 
     assert (terms(report), report.unreadable) == ([ADA, BOB], [])
