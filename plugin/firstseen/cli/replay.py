@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import tempfile
 from collections import Counter
@@ -74,14 +75,14 @@ def command(
     rules = meant.rules
     key = (Alerts() if meant.settings is None else meant.settings.alerts).key
     summary = _Summary()
+    named = list(event_files(files))  # all names are looked at before anything is printed
     with ExitStack() as stack:
         engine_state = _open_state(stack, state)
-        counts = Counts()
+        counts = summary.counts
         engine = Engine(rules, engine_state, counts, now_ms, meant.geoip, meant.policy)
         replay = _Replay(engine, rules, engine_state, key, everything, summary)
-        events = summary.read(files)
+        events = summary.read(named)
         replay.run(events if as_given else _by_time(events))
-        summary.counts = counts
     click.echo(summary.as_json() if output == "json" else summary.as_text(), err=True)
     ctx.exit(EXIT_FAILED if summary.unreadable else 0)
 
@@ -96,8 +97,9 @@ def _open_state(stack: ExitStack, path: Path | None) -> LmdbStore:
 
 
 def _by_time(events: Iterable[Event]) -> Iterator[Event]:
-    """Sorted by event time; events without one come first, events of one instant as they were given."""
-    dated = [(time_of(event.decode()) or 0, number, event) for number, event in enumerate(events)]
+    """Sorted by event time, events of one instant as they were given; those without a time come last, as of now."""
+    times = ((time_of(event.decode()), event) for event in events)
+    dated = [(math.inf if time is None else time, number, event) for number, (time, event) in enumerate(times)]
     dated.sort(key=lambda item: item[:2])
     return (event for _, _, event in dated)
 
@@ -108,12 +110,13 @@ class _Summary(Struct):
     counts: Counts = field(default_factory=Counts)
     files: int = 0
     events: int = 0
+    undated: int = 0
     unreadable: list[str] = field(default_factory=list)
     by_rule: Counter[str] = field(default_factory=Counter)
 
     def read(self, files: Sequence[str]) -> Iterator[Event]:
         """Every event of every file; a file that cannot be read is told of, and the others are read."""
-        for file in event_files(files):
+        for file in files:
             self.files += 1
             try:
                 for event in read_events(file):
@@ -133,6 +136,7 @@ class _Summary(Struct):
                 "alerts": counts.alerts,
                 "suppressed": counts.suppressed,
                 "learning": counts.learning,
+                "undated": self.undated,
                 "alerts_by_rule": dict(self.by_rule),
                 "unreadable": self.unreadable,
             }
@@ -148,6 +152,8 @@ class _Summary(Struct):
         if counts.learning:
             lines[0] += f", {counts.learning} learnt"
         lines += [f"{number:>7}  {name}" for name, number in self.by_rule.most_common()]
+        if self.undated:
+            lines.append(f"{several(self.undated, 'match', 'matches')} without a time, taken as of now")
         if self.unreadable:
             lines.append(f"{several(len(self.unreadable), 'file')} could not be read to the end")
         return "\n".join(lines)
@@ -165,25 +171,39 @@ class _Replay:
         self._key = key
         self._everything = everything
         self._summary = summary
+        self._counts = summary.counts
 
     def run(self, events: Iterable[Event]) -> None:
-        out = sys.stdout.buffer
+        """Whatever ends it, what was printed until then is remembered."""
         claims: list[Any] = []
-        for event in events:
-            record: dict[str, Any] = {}
-            labels: Sequence[Mapping[str, Any]] = ()
-            if self._scanner.always or self._scanner.hits(event.raw, 0, len(event.raw)):
-                record = event.decode()
-                inspection = self._engine.inspect(record, moment_of(record), event.digest)
-                claims += inspection.claims
-                labels = inspection.labels
-            if labels or self._everything:
-                out.write(self._labelled(event.raw, record, labels) + b"\n")
-            self._summary.by_rule.update(label["rule"]["name"] for label in labels if _is_alert(label))
-            if len(claims) >= BATCH:
-                self._store.confirm(claims).result()
-                claims.clear()
-        out.flush()
+        try:
+            for event in events:
+                claims += self._take(event)
+                if len(claims) >= BATCH:
+                    self._confirm(claims)
+                    claims = []
+        finally:
+            self._confirm(claims)
+
+    def _take(self, event: Event) -> Sequence[Any]:
+        """Print the event if it is to be, and give what it claims."""
+        record: dict[str, Any] = {}
+        labels: Sequence[Mapping[str, Any]] = ()
+        claims: Sequence[Any] = ()
+        if self._scanner.always or self._scanner.hits(event.raw, 0, len(event.raw)):
+            record = event.decode()
+            matches = self._counts.matches
+            inspection = self._engine.inspect(record, moment_of(record), event.digest)
+            claims, labels = inspection.claims, inspection.labels
+            if self._counts.matches > matches and time_of(record) is None:
+                self._summary.undated += self._counts.matches - matches
+        if labels or self._everything:
+            sys.stdout.buffer.write(self._labelled(event.raw, record, labels) + b"\n")
+        self._summary.by_rule.update(label["rule"]["name"] for label in labels if _is_alert(label))
+        return claims
+
+    def _confirm(self, claims: Sequence[Any]) -> None:
+        sys.stdout.buffer.flush()  # else it might be remembered what nobody saw
         self._store.confirm(claims).result()
 
     def _labelled(self, raw: bytes, record: dict[str, Any], labels: Sequence[Mapping[str, Any]]) -> bytes:

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -6,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from firstseen.cli import main
+from firstseen.eventfiles import Event, read_events
 from support.mmdb import asn_database
 from support.rulebook import rule_text
 
@@ -100,8 +102,8 @@ def test_all_prints_every_event(tmp_path: Path, rule: str) -> None:
 
     lines = replay("--rules", rule, "--all", file).stdout.splitlines()
 
-    assert lines[0] == '{"a": 1, "eventID": "x"}'
-    assert "alerts" in json.loads(lines[1])
+    assert "alerts" in json.loads(lines[0])
+    assert lines[1:] == ['{"a": 1, "eventID": "x"}'], "it has no time"
 
 
 def test_a_state_remembers_between_runs(tmp_path: Path, rule: str) -> None:
@@ -109,6 +111,47 @@ def test_a_state_remembers_between_runs(tmp_path: Path, rule: str) -> None:
     arguments = ["--rules", rule, "--state", str(tmp_path / "state"), file]
 
     assert [printed(replay(*arguments)), printed(replay(*arguments))] == [["e-1"], []]
+
+
+def test_events_without_a_time_come_last_and_silence_none(tmp_path: Path, rule: str) -> None:
+    undated = call(ADA, "undated")
+    del undated["eventTime"]
+    other = {**call(BOB, "other"), "eventTime": "yesterday"}
+    file = write(tmp_path / "events.json", undated, call(ADA, "dated", "2020-09-21T08:00:00Z"), other)
+
+    result = replay("--rules", rule, file)
+    summary = json.loads(replay("--rules", rule, "--output", "json", file).stderr)
+
+    assert printed(result)[0] == "dated"
+    assert set(printed(result)) == {"dated", "undated", "other"}
+    assert "2 matches without a time, taken as of now" in result.stderr
+    assert summary["undated"] == 2
+
+
+def test_all_names_are_looked_at_before_anything_is_printed(tmp_path: Path, rule: str) -> None:
+    file, state = write(tmp_path / "events.json", call(ADA, "e-1")), tmp_path / "state"
+
+    result = replay("--rules", rule, "--as-given", "--state", str(state), file, "nowhere.json")
+
+    assert (result.exit_code, result.stdout, state.exists()) == (1, "", False)
+    assert "nowhere.json: there is no such file" in result.stderr
+
+
+def test_what_was_printed_is_remembered_whatever_ends_it(
+    tmp_path: Path, rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(tmp_path / "events.json", call(ADA, "e-1"), call(BOB, "e-2"))
+    arguments = ["--rules", rule, "--as-given", "--state", str(tmp_path / "state"), file]
+
+    def interrupted(name: str) -> Iterator[Event]:
+        yield next(read_events(name))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("firstseen.cli.replay.read_events", interrupted)
+    broken_off = replay(*arguments)
+    monkeypatch.undo()
+
+    assert [printed(broken_off), printed(replay(*arguments))] == [["e-1"], ["e-2"]]
 
 
 def test_a_replay_keeps_its_state_on_disk(tmp_path: Path, rule: str) -> None:
@@ -150,6 +193,7 @@ def test_the_summary_as_json(tmp_path: Path, rule: str) -> None:
         "alerts": 1,
         "suppressed": 0,
         "learning": 0,
+        "undated": 0,
         "alerts_by_rule": {"A rule for tests": 1},
         "unreadable": [],
     }
