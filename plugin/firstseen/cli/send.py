@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import click
 from fluent.sender import EventTime, FluentSender
 
 from firstseen.errors import FirstseenError, InputError
 from firstseen.eventfiles import Event, event_files, read_events
+from firstseen.notation import Address
 from firstseen.record.view import views
 from firstseen.status.view.words import several
 
 TIMEOUT_S = 10.0
+
+_LAST_S = (1 << 32) - 1
 
 
 @click.command("send")
@@ -25,28 +30,40 @@ def command(target: str, tag: str, files: tuple[str, ...]) -> None:
 
     The protocol's simplest mode has no acks: what is reported as sent was taken by the connection.
     """
-    host, _, port = target.rpartition(":")
-    if not host or not port.isdigit():
-        raise click.BadParameter("write HOST:PORT, such as 127.0.0.1:24225", param_hint="--to")
+    try:
+        address = Address(target)
+    except ValueError as error:
+        what = f"{error}: write HOST:PORT, such as 127.0.0.1:24225"
+        raise click.BadParameter(what, param_hint="--to") from None
+    with ExitStack() as stack:
+        sent = _send(address, tag, files, stack)
+    click.echo(f"{several(sent, 'event')} sent to {target} with tag {tag}", err=True)
+
+
+def _send(address: Address, tag: str, files: tuple[str, ...], stack: ExitStack) -> int:
+    """Send the events and tell how many; the connection is the stack's."""
     sender = FluentSender(
         tag,
-        host=host.strip("[]"),
-        port=int(port),
+        host=address.host,
+        port=address.port,
         timeout=TIMEOUT_S,
         nanosecond_precision=True,
         forward_packet_error=False,
     )
     sent = 0
     for event in _events(files):
+        moment, record = _time(event), event.decode()
+        if not sent:
+            sender.socket = stack.enter_context(_connected(address))  # its own would be of IPv4 only
         try:
-            taken = sender.emit_with_time(None, _time(event), event.decode())
+            taken = sender.emit_with_time(None, moment, record)
         except (UnicodeEncodeError, OverflowError, ValueError) as error:
             raise InputError(f"{event.source}: event {event.number} cannot be carried by msgpack: {error}") from None
         if not taken:
-            raise FirstseenError(f"{target} took {several(sent, 'event')}, then no more: {sender.last_error}")
+            raise FirstseenError(f"{address} took {several(sent, 'event')}, then no more: {sender.last_error}")
         sent += 1
     sender.close()
-    click.echo(f"{several(sent, 'event')} sent to {target} with tag {tag}", err=True)
+    return sent
 
 
 def _events(files: tuple[str, ...]) -> Iterator[Event]:
@@ -54,7 +71,22 @@ def _events(files: tuple[str, ...]) -> Iterator[Event]:
         yield from read_events(file)
 
 
+def _connected(address: Address) -> socket.socket:
+    try:
+        connection = socket.create_connection((address.host, address.port), TIMEOUT_S)
+    except OSError as error:
+        raise FirstseenError(f"{address} took 0 events, then no more: {error}") from error
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
 def _time(event: Event) -> EventTime:
     times = (view.timestamp_ms for view in views(event.decode()))
     first = next((moment for moment in times if moment is not None), None)
-    return EventTime(time.time() if first is None else first / 1000)
+    seconds, ms = divmod(time.time_ns() // 1_000_000 if first is None else first, 1_000)
+    if not 0 <= seconds <= _LAST_S:
+        raise InputError(
+            f"{event.source}: event {event.number} is of a time that Forward cannot carry: "
+            "it counts seconds in 32 bits, from 1970 to 2106"
+        )
+    return EventTime(seconds, ms * 1_000_000)
