@@ -12,8 +12,6 @@ from __future__ import annotations
 import codecs
 import io
 import json
-import os
-import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -28,9 +26,6 @@ from msgspec import Struct
 from firstseen.detect.keys import digest_of
 from firstseen.errors import InputError
 from firstseen.record.view import parse_int
-
-SUFFIXES = (".json", ".ndjson", ".jsonl", ".log")
-"""Names (also with ``.gz`` behind) that are taken from a directory; a file that is named is read whatever its name."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -111,45 +106,6 @@ def encode_object(value: object) -> bytes:
         return msgspec.json.encode(value)
     except (UnicodeEncodeError, OverflowError):  # half a surrogate pair, an integer beyond 64 bits
         return json.dumps(value, separators=(",", ":")).encode()
-
-
-def event_files(arguments: Sequence[str]) -> Iterator[str]:
-    """The files that are meant: directories walked in order of names, ``-`` for standard input. Raises `InputError`.
-
-    What is named is given whatever it is, also a named pipe; of directories only files are. A directory below them that
-    cannot be read, and a link that leads nowhere, are given too, so that whoever opens them is told what is wrong.
-    """
-    for argument in arguments:
-        path = Path(argument)
-        try:
-            is_directory = argument != "-" and stat.S_ISDIR(path.stat().st_mode)
-        except (FileNotFoundError, NotADirectoryError):
-            raise InputError(f"{argument}: there is no such file or directory") from None
-        except OSError as error:
-            raise InputError(f"{argument}: {error.strerror}") from error
-        if is_directory:
-            yield from map(str, sorted(_below(path)))
-        else:
-            yield argument
-
-
-def _below(directory: Path) -> Iterator[Path]:
-    unreadable: list[Path] = []
-    for folder, _, names in os.walk(directory, onerror=lambda error: unreadable.append(Path(error.filename))):
-        yield from (path for name in names if _is_event_file(path := Path(folder, name)) and not _is_none(path))
-    yield from unreadable
-
-
-def _is_none(path: Path) -> bool:
-    """Whether it is no file, and none is missed: an editor's lock is a hidden link that leads nowhere."""
-    try:
-        return not stat.S_ISREG(path.stat().st_mode)
-    except OSError:
-        return path.name.startswith(".")
-
-
-def _is_event_file(path: Path) -> bool:
-    return path.name.removesuffix(".gz").endswith(SUFFIXES)
 
 
 def read_events(file: str) -> Iterator[Event]:

@@ -1,19 +1,16 @@
 import codecs
-import errno
 import gzip
 import io
 import json
 import math
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
 from firstseen.errors import InputError
-from firstseen.eventfiles import Event, decode_object, encode_object, event_files, events_in, read_events, texts_in
+from firstseen.eventfiles import Event, decode_object, encode_object, events_in, read_events, texts_in
 
 A = {"eventName": "A", "n": 1.0}
 B = {"eventName": "B"}
@@ -202,71 +199,6 @@ def test_the_lines_before_a_broken_one_are_read(tmp_path: Path) -> None:
         found.extend(event.number for event in read_events(str(path)))
 
     assert found == [1, 2]
-
-
-def test_directories_are_walked_in_order_of_names(tmp_path: Path) -> None:
-    for name in ("b/2.json.gz", "b/1.ndjson", "a.json", "LICENSE", "b/notes.txt"):
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text("{}")
-
-    files = [Path(file).relative_to(tmp_path).as_posix() for file in event_files([str(tmp_path), "-"][:1])]
-
-    assert files == ["a.json", "b/1.ndjson", "b/2.json.gz"]
-
-
-@pytest.mark.parametrize("name", ["nowhere.json", f"{__file__}/below.json"])
-def test_a_file_that_is_missing_is_an_error(name: str) -> None:
-    with pytest.raises(InputError, match="no such file"):
-        list(event_files([name]))
-
-
-def test_a_file_whose_name_cannot_be_one_is_an_error() -> None:
-    with pytest.raises(InputError, match=": File name too long"):
-        list(event_files(["x" * 999]))
-
-
-def test_a_link_that_leads_nowhere_is_given_for_its_reader_to_tell_of(tmp_path: Path) -> None:
-    link = tmp_path / "events.json"
-    for path in (link, tmp_path / "README", tmp_path / ".#events.json"):
-        path.symlink_to(tmp_path / "nowhere")
-
-    assert list(event_files([str(tmp_path)])) == [str(link)]
-    with pytest.raises(InputError, match=re.escape(str(link))):
-        raws(link)
-
-
-def test_a_directory_that_cannot_be_read_is_given_for_its_reader_to_tell_of(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    closed = tmp_path / "b"
-    closed.mkdir()
-    for name in ("a.json", "c.json"):
-        (tmp_path / name).write_text("{}")
-    scandir = os.scandir
-
-    def refused(path: str) -> object:
-        if str(path) == str(closed):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", refused)
-
-    assert [Path(file).name for file in event_files([str(tmp_path)])] == ["a.json", "b", "c.json"]
-    with pytest.raises(InputError, match=re.escape(str(closed))):
-        raws(closed)
-
-
-def test_a_named_pipe_is_read_where_it_is_named_and_left_alone_in_a_directory(tmp_path: Path) -> None:
-    pipe = tmp_path / "events.json"
-    os.mkfifo(pipe)
-
-    assert list(event_files([str(tmp_path)])) == []
-    (file,) = event_files([str(pipe)])
-    writer = Thread(target=pipe.write_bytes, args=(gzip.compress(b'{"eventName":"A"}'),), daemon=True)
-    writer.start()
-    assert [event.raw for event in read_events(file)] == [b'{"eventName":"A"}']
-    writer.join()
 
 
 def test_numbers_beyond_64_bits_are_numbers() -> None:

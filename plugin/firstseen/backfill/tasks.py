@@ -17,7 +17,8 @@ from typing import NamedTuple, TypeAlias
 from firstseen.backfill.gathering import Span
 from firstseen.backfill.reading import DONE, Part, Task
 from firstseen.detect.keys import encode_terms
-from firstseen.eventfiles import event_files
+from firstseen.errors import InputError
+from firstseen.eventfolders import SUFFIXES, event_files
 from firstseen.notation import Duration
 from firstseen.rules.rule import NewTerms
 from firstseen.rules.ruleset import RuleSet
@@ -111,18 +112,23 @@ def plan(
 ) -> Plan:
     """What is to be read of the files that ``arguments`` name, for the purpose ``wanted``.
 
-    ``position_of`` tells how far a file was read, by its mark: None for not at all. Raises `InputError` for a name that
-    is none of a file; what lies below a directory and cannot be read is a part, whose reader is told.
+    ``position_of`` tells how far a file was read, by its mark: None for not at all. A file that has several names is
+    meant once. Raises `InputError` for a name that is none of a file, and where there is no file at all; what lies
+    below a directory and cannot be read is a part, whose reader is told.
     """
     earliest = min((span.since for span in spans.values()), default=0)
     parts: list[tuple[Part, int]] = []
     known = older = 0
+    marks: set[bytes] = set()
     for file in dict.fromkeys(event_files(arguments)):
         found = _identity(file, wanted)
         if found is None:
             parts.append((Part(file), 0))
             continue
         size, mark = found
+        if mark in marks:
+            continue
+        marks.add(mark)
         position = position_of(mark)
         if position == DONE:
             known += 1
@@ -130,6 +136,12 @@ def plan(
             older += 1
         else:
             parts.append((Part(file, mark, position or 0), size))
+    if not parts and not marks:
+        endings = ", ".join(SUFFIXES)
+        raise InputError(
+            f"{', '.join(arguments)}: there is nothing to read: no file below has a name that ends "
+            f"with {endings}, or with .gz behind that"
+        )
     return Plan(parts, known, older)
 
 

@@ -14,7 +14,8 @@ from firstseen.cli.pastlogs import moment_of, now_ms
 from firstseen.cli.whichrules import rules_of, tell_of
 from firstseen.cli.whichstate import reader_of, state_options
 from firstseen.errors import InputError
-from firstseen.eventfiles import encode_object, event_files, read_events
+from firstseen.eventfiles import encode_object, read_events
+from firstseen.eventfolders import event_files
 from firstseen.explanation import Explainer
 from firstseen.rules.exceptions import names
 from firstseen.rules.rule import Rule

@@ -10,7 +10,8 @@ import click
 from firstseen import config
 from firstseen.cli import CONFIG_FILE, EXIT_FAILED
 from firstseen.errors import InputError
-from firstseen.eventfiles import encode_object, event_files, read_events
+from firstseen.eventfiles import encode_object, read_events
+from firstseen.eventfolders import event_files
 from firstseen.geoip import GeoIp, databases
 from firstseen.record.view import views
 

@@ -22,7 +22,8 @@ from firstseen.config import Alerts
 from firstseen.detect.label import Standing
 from firstseen.engine import Engine
 from firstseen.errors import InputError
-from firstseen.eventfiles import Event, encode_object, event_files, read_events
+from firstseen.eventfiles import Event, encode_object, read_events
+from firstseen.eventfolders import event_files
 from firstseen.metrics import Counts
 from firstseen.record.splice import place_of_labels
 from firstseen.rules.ruleset import RuleSet

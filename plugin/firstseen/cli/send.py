@@ -11,7 +11,8 @@ import click
 from fluent.sender import EventTime, FluentSender
 
 from firstseen.errors import FirstseenError, InputError
-from firstseen.eventfiles import Event, event_files, read_events
+from firstseen.eventfiles import Event, read_events
+from firstseen.eventfolders import event_files
 from firstseen.notation import Address
 from firstseen.record.view import views
 from firstseen.status.view.words import several

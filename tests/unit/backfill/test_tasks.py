@@ -107,6 +107,27 @@ def test_a_file_that_is_named_twice_is_read_once(tmp_path: Path) -> None:
     assert len(plan([str(path), str(tmp_path)], b"p", {}, nothing_known).parts) == 1
 
 
+def test_a_file_that_has_several_names_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.json").write_text("{}")
+    (tmp_path / "b.json").symlink_to("a.json")
+    (tmp_path / "c").symlink_to(".")
+    monkeypatch.chdir(tmp_path)
+    names = ["a.json", "./a.json", str(tmp_path), "b.json", "c/a.json"]
+
+    found = plan(names, b"p", {}, nothing_known)
+    later = plan(names, b"p", {}, lambda mark: DONE)
+
+    assert [part.file for part, _ in found.parts] == ["a.json"]
+    assert (later.parts, later.known) == ([], 1)
+
+
+def test_where_there_is_no_file_at_all_that_is_told(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("{}")
+
+    with pytest.raises(InputError, match=rf"^{tmp_path}: there is nothing to read"):
+        plan([str(tmp_path)], b"p", {}, nothing_known)
+
+
 @pytest.mark.parametrize(
     ("name", "older"),
     [

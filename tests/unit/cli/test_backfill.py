@@ -406,9 +406,10 @@ def test_a_link_that_leads_nowhere_is_told_of_and_the_rest_is_read(tmp_path: Pat
     assert "1 match: 1 new term, 1 remembered in all" in result.stdout
 
 
-def test_an_empty_directory_is_fine_and_no_file(tmp_path: Path, config: Path) -> None:
+def test_an_empty_directory_is_told_of(tmp_path: Path, config: Path) -> None:
     (tmp_path / "logs").mkdir()
 
     result = backfill("-c", config, tmp_path / "logs")
 
-    assert (result.exit_code, "0 events in 0 files" in result.stdout) == (0, True)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"firstseen: {tmp_path / 'logs'}: there is nothing to read")
