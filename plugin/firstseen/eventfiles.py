@@ -260,18 +260,24 @@ def _objects(found: Iterable[bytes | msgspec.Raw], place: str) -> Iterator[bytes
         yield raw
 
 
-def _elements(text: bytes) -> list[msgspec.Raw]:
+def _elements(text: bytes) -> Sequence[bytes | msgspec.Raw]:
     """An array's elements; documents of Elasticsearch without their envelopes."""
-    elements = _raw_list(text)
+    elements: Sequence[bytes | msgspec.Raw]
+    try:
+        elements = _raw_list(text)
+    except msgspec.DecodeError:
+        content = text.decode("utf-8", "surrogateescape")
+        _lenient.decode(content)
+        elements = _pieces(content)
     if b'"_source"' not in text:
         return elements
     return [_document_of(element) for element in elements]
 
 
-def _document_of(element: msgspec.Raw) -> msgspec.Raw:
+def _document_of(element: bytes | msgspec.Raw) -> bytes | msgspec.Raw:
     try:
         return _hit(element).source
-    except msgspec.ValidationError:
+    except msgspec.DecodeError:
         return element
 
 
@@ -308,8 +314,12 @@ def _leniently(text: bytes) -> Sequence[bytes]:
         named = dict(zip(map(json.loads, items[::2]), items[1::2], strict=True))
         records = named.get("Records", "")
         if records.startswith("["):
-            return [records[item].encode("utf-8", "surrogateescape") for item in _items(records)]
+            return _pieces(records)
     return [text]
+
+
+def _pieces(array: str) -> Sequence[bytes]:
+    return [array[item].encode("utf-8", "surrogateescape") for item in _items(array)]
 
 
 def _items(content: str) -> Iterator[slice]:

@@ -84,6 +84,8 @@ def test_records_that_only_the_standard_library_takes_are_events_of_their_own(tm
         (b'{"Records":[', b",", b"]}"),
         (b'{ "x" : {"Records":[]} , "\\u0052ecords"\n:\t[ ', b"\r\n , ", b' ]\n, "y":[] }\n'),
         (b'{"Records":[{}],"Records":[', b", ", b"]}"),
+        (b"[", b",", b"]"),
+        (b" [ ", b" ,\n", b"\n]\n"),
     ):
         text = head + between.join(events) + tail
         path.write_bytes(text)
@@ -97,12 +99,27 @@ def test_one_object_that_only_the_standard_library_takes_is_one_event(text: byte
     assert list(events_in(text, "it")) == [text]
 
 
+def test_documents_beside_one_that_only_the_standard_library_takes_come_without_their_envelopes() -> None:
+    text = b'[{"_index":"i","_source":{"a":1}},{"n":NaN}]'
+
+    assert list(events_in(text, "it")) == [b'{"a":1}', b'{"n":NaN}']
+
+
 def test_a_log_file_that_only_the_standard_library_takes_may_be_empty() -> None:
     assert list(events_in(b'{"Records":[ ],"n":NaN}', "it")) == []
 
 
 @pytest.mark.parametrize(
-    "text", [b'{"Records":[{"n":NaN},7]}', b'{"Records":[{"n":NaN}', b"NaN", b'{\0"\0n\0"\0:\x001\0}\0']
+    "text",
+    [
+        b'[{"n":NaN},7]',
+        b'[{"n":NaN}',
+        b'[{"n":NaN}] {}',
+        b'{"Records":[{"n":NaN},7]}',
+        b'{"Records":[{"n":NaN}',
+        b"NaN",
+        b'{\0"\0n\0"\0:\x001\0}\0',
+    ],
 )
 def test_what_is_no_event_is_none_for_the_standard_library_either(text: bytes) -> None:
     with pytest.raises(InputError, match=r"^it: "):
