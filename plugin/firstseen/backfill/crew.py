@@ -12,6 +12,7 @@ import signal
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkProcess
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
@@ -21,6 +22,9 @@ from firstseen.errors import FirstseenError
 PATIENCE_S = 0.2
 """After this long without a report, `Crew.reports` gives None, so that its caller can see to other things."""
 
+MOST = 512
+"""Processes of a crew, at most: each takes files of this process, of which a thousand are commonly allowed."""
+
 _OVER = None
 """What a worker sends behind the last report of a task."""
 
@@ -29,21 +33,37 @@ Pair: TypeAlias = "tuple[Pipe, Pipe]"
 
 
 class WorkerError(FirstseenError):
-    """A process that read files has ended before its time, or failed."""
+    """A process that reads files could not be started, has ended before its time, or failed."""
 
 
 class Crew:
-    """``count`` processes, each of which does tasks by ``read``; as a context manager they are gone at the end."""
+    """``count`` processes, at most `MOST`, each of which does tasks by ``read``.
+
+    As a context manager they are gone at the end. Raises `WorkerError` where they cannot be started.
+    """
 
     def __init__(self, count: int, read: Callable[[Task], Iterator[Report]]) -> None:
         context = multiprocessing.get_context("fork")
-        pairs: list[Pair] = [context.Pipe() for _ in range(count)]
-        self._ours = [ours for ours, _ in pairs]
-        self._workers = [context.Process(target=_serve, args=(read, pairs, own), daemon=True) for own in range(count)]
-        for worker in self._workers:
-            worker.start()
-        for _, theirs in pairs:
-            theirs.close()
+        self._ours: list[Pipe] = []
+        self._workers: list[ForkProcess] = []
+        pairs: list[Pair] = []
+        try:
+            for _ in range(count):
+                pairs.append(context.Pipe())
+                self._ours.append(pairs[-1][0])
+            for own in range(count):
+                worker = context.Process(target=_serve, args=(read, pairs, own), daemon=True)
+                worker.start()
+                self._workers.append(worker)
+        except OSError as error:
+            self.close()
+            raise WorkerError(
+                f"{count} processes that read files cannot be started: {error.strerror}; "
+                "run the command with fewer --jobs"
+            ) from error
+        finally:
+            for _, theirs in pairs:
+                theirs.close()
 
     def reports(self, tasks: Iterable[Task]) -> Iterator[Report | None]:
         """The reports on all tasks, as they come; None now and then. Raises `WorkerError`."""
@@ -86,8 +106,9 @@ class Crew:
         """End the processes, whatever they are at."""
         for worker in self._workers:
             worker.kill()
-        for worker, ours in zip(self._workers, self._ours, strict=True):
+        for worker in self._workers:
             worker.join()
+        for ours in self._ours:
             ours.close()
 
     def __enter__(self) -> Self:

@@ -15,7 +15,7 @@ from types import FrameType
 import click
 import msgspec
 
-from firstseen.backfill.crew import Crew
+from firstseen.backfill.crew import MOST, Crew
 from firstseen.backfill.filling import Filling, Outcome, position_in
 from firstseen.backfill.reading import Reader, Report, Task, Totals
 from firstseen.backfill.tasks import Bound, Bounds, Plan, plan, purpose
@@ -54,7 +54,7 @@ def _bound(ctx: click.Context, param: click.Parameter, text: str | None) -> Boun
 @state_options("The state to fill")
 @click.option("--since", callback=_bound, metavar="WHEN", help="From then on, instead of each rule's history window.")
 @click.option("--until", callback=_bound, metavar="WHEN", help="Up to then. A date, a time, or how long ago: 30d.")
-@click.option("--jobs", type=click.IntRange(min=1), default=None, help="Processes that read.  [default: one a core]")
+@click.option("--jobs", type=click.IntRange(1, MOST), default=None, help="Processes that read.  [default: one a core]")
 @click.option("--restart", is_flag=True, help="Read all files, also those that were read before.")
 @click.option(
     "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of the summary."
@@ -96,7 +96,7 @@ def command(
     reader = Reader(new_terms, spans, meant.geoip)
     with ExitStack() as stack:
         stopped = stack.enter_context(_stopping())
-        count = len(os.sched_getaffinity(0)) if jobs is None else jobs
+        count = min(len(os.sched_getaffinity(0)), MOST) if jobs is None else jobs
         crew = stack.enter_context(Crew(count, reader.read)) if count > 1 else None
         store = edit(place)
         stack.callback(store.close)

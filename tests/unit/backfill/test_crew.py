@@ -1,4 +1,6 @@
+import multiprocessing
 import os
+import resource
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,3 +63,26 @@ def test_a_worker_that_fails_is_told_of() -> None:
 def test_a_worker_that_dies_is_told_of() -> None:
     with Crew(2, read) as crew, pytest.raises(WorkerError, match=r"ended with signal 9; .* fewer --jobs"):
         list(crew.reports([[Part("dies")]]))
+
+
+@pytest.mark.parametrize("pipes", [2, 1], ids=["not even pipes", "no process"])
+def test_processes_that_cannot_be_started_are_told_of_and_none_is_left(pipes: int) -> None:
+    def is_open(number: int) -> bool:
+        try:
+            os.fstat(number)
+        except OSError:
+            return False
+        return True
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = [number for number in range(4_096) if is_open(number)]
+    most = max(files) + 9
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    try:
+        with pytest.raises(WorkerError, match=r"cannot be started: Too many open files; .* fewer --jobs"):
+            Crew((most - len(files)) * pipes // 2, read)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert [number for number in range(max(files) + 100) if is_open(number)] == files
+    assert multiprocessing.active_children() == []

@@ -272,6 +272,7 @@ def test_a_signal_stops_it_with_what_it_has(tmp_path: Path, config: Path, monkey
             2,
             "--since is not before --until",
         ),
+        (["-c", "{folder}/firstseen.toml", "--jobs", "9999999", "file.json"], 2, "1<=x<=512"),
         (["-c", "{folder}/firstseen.toml"], 2, "FILE"),
     ],
 )
