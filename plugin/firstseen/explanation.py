@@ -23,7 +23,7 @@ from firstseen.model import TermValue, Verdict
 from firstseen.record.enrichment import Enrichment
 from firstseen.record.fields import field_type
 from firstseen.record.instant import iso
-from firstseen.record.view import View, unavailable, views
+from firstseen.record.view import Mode, View, unavailable, views
 from firstseen.rules.requirements import mentioned
 from firstseen.rules.rule import EveryMatch, ExceptionItem, Rule
 from firstseen.rules.scanner import ESCAPE
@@ -147,17 +147,28 @@ class Explanation(Struct, frozen=True):
 
 
 class Explainer:
-    """Explains what ``rules`` say of events, with the exceptions that hold at ``now_ms``; ``state`` may be missing."""
+    """Explains what ``rules`` say of events, with the exceptions that hold at ``now_ms``; ``state`` may be missing.
 
-    def __init__(self, rules: Sequence[Rule], state: StateReader | None, enrichment: Enrichment, now_ms: int) -> None:
+    Events are read as ``mode`` says.
+    """
+
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        state: StateReader | None,
+        enrichment: Enrichment,
+        now_ms: int,
+        mode: Mode = "auto",
+    ) -> None:
         self._state = state
         self._enrichment = enrichment
+        self._mode = mode
         self._began = {} if state is None else {history.key: began for history, began in state.rules()}
         self._rules = [_Traced(rule, now_ms) for rule in rules]
 
     def explain(self, event: Event, moment: Moment) -> Iterator[Explanation]:
         """Each event that ``event`` holds. Raises `StoreError`, and `ValueError` where it is no JSON."""
-        for number, view in enumerate(views(event.decode(), enrichment=self._enrichment)):
+        for number, view in enumerate(views(event.decode(), self._mode, self._enrichment)):
             identity = identity_of(view, number, event.digest)
             rules = tuple(self._explained(rule, event.raw, view, moment, identity) for rule in self._rules)
             own = view.timestamp_ms

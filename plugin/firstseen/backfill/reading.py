@@ -18,6 +18,7 @@ from firstseen.eventfiles import Texts, decode_object, name_of, one_line, opened
 from firstseen.metrics import Counts
 from firstseen.notation import spelled
 from firstseen.record.enrichment import UNENRICHED, Enrichment
+from firstseen.record.view import Mode
 from firstseen.rules.actions import Group, Hit
 from firstseen.rules.alike import Asked
 from firstseen.rules.ruleset import RuleSet
@@ -89,12 +90,18 @@ class Report(Struct):
 
 
 class Reader:
-    """Takes events through ``rules``, each of which looks for first sightings within its span of time."""
+    """Takes events through ``rules``, each of which looks for first sightings within its span of time.
 
-    def __init__(self, rules: RuleSet, spans: Mapping[str, Span], enrichment: Enrichment = UNENRICHED) -> None:
+    Events are read as ``mode`` says.
+    """
+
+    def __init__(
+        self, rules: RuleSet, spans: Mapping[str, Span], enrichment: Enrichment = UNENRICHED, mode: Mode = "auto"
+    ) -> None:
         self._gatherer = Gatherer(spans)
         self._counts = Counts()
         self._rules = rules
+        self._mode = mode
         self._engine = Engine(rules, self._gatherer, self._counts, lambda: 0, enrichment)
         self._report = Report()
         self._earlier: Earlier = {}
@@ -162,7 +169,7 @@ class Reader:
     def _inspect(self, event: bytes, asked: Asked | None) -> None:
         self._report.totals.candidates += 1
         glanced = UNSEEN
-        if asked is not None:
+        if asked is not None and self._mode != "ecs":
             glanced = self._engine.recall.glance(event, asked, None, self._earlier, json=True)
             if not glanced.rules:
                 return
@@ -174,7 +181,7 @@ class Reader:
             self._report.unreadable.append(f"{self._name}: an event is passed over: {error}; it begins with {begins}")
             return
         moment = Moment(arrival=None, entry=UNDATED)
-        self._engine.inspect(record, moment, _digest(event), "auto", glanced, self._earlier)
+        self._engine.inspect(record, moment, _digest(event), self._mode, glanced, self._earlier)
 
     def _reported(self) -> Report:
         """What there is to report; from here on anew."""

@@ -20,6 +20,7 @@ from firstseen.detect.keys import encode_terms
 from firstseen.errors import InputError
 from firstseen.eventfolders import SUFFIXES, event_files
 from firstseen.notation import Duration
+from firstseen.record.view import Mode
 from firstseen.rules.rule import NewTerms
 from firstseen.rules.ruleset import RuleSet
 from firstseen.store.base import RuleState
@@ -71,14 +72,14 @@ def _moment(bound: Bound, now_ms: int) -> int | None:
     return now_ms - bound.ms if isinstance(bound, Duration) else bound
 
 
-def purpose(states: Iterable[RuleState], bounds: Bounds) -> bytes:
-    """What files are read for: the histories of which rules, from when to when.
+def purpose(states: Iterable[RuleState], bounds: Bounds, mode: Mode = "auto") -> bytes:
+    """What files are read for: the histories of which rules, from when to when, and how their events are read.
 
     How long ago is kept as that, not as the moment that it means now: the same command has the same purpose later.
     """
     keys = sorted(state.key for state in states)
     ends = (f"{bound.ms}ms ago" if isinstance(bound, Duration) else bound for bound in bounds)
-    return b"".join(keys) + encode_terms(ends)
+    return b"".join(keys) + encode_terms((*ends, *(() if mode == "auto" else (mode,))))
 
 
 class Plan(NamedTuple):

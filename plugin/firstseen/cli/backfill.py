@@ -93,7 +93,7 @@ def command(
     if not new_terms.rules:
         raise FirstseenError("none of the rules that run looks for what is new: there is nothing to remember for them")
     spans = bounds.spans(new_terms, now_ms())
-    reader = Reader(new_terms, spans, meant.geoip)
+    reader = Reader(new_terms, spans, meant.geoip, meant.mode)
     with ExitStack() as stack:
         stopped = stack.enter_context(_stopping())
         count = min(len(os.sched_getaffinity(0)), MOST) if jobs is None else jobs
@@ -101,7 +101,7 @@ def command(
         store = edit(place)
         stack.callback(store.close)
         store.register(reader.rules, now_ms())
-        wanted = purpose(reader.rules, bounds)
+        wanted = purpose(reader.rules, bounds, meant.mode)
         found = plan(files, wanted, spans, lambda mark: None if restart else position_in(store, mark))
         progress = stack.enter_context(_progress(found))
         filling = Filling(store, stopped, progress, is_shared=isinstance(place, Shared))

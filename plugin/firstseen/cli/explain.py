@@ -53,11 +53,11 @@ def command(
     chosen = _chosen(meant.rules, wanted)
     failed = False
     with reader_of(file, state, prefix) as reader:
-        explainer = Explainer(chosen, reader, meant.geoip, now_ms())
+        explainer = Explainer(chosen, reader, meant.geoip, now_ms(), meant.mode)
         for name in event_files(files):
             try:
                 for event in read_events(name):
-                    for explanation in explainer.explain(event, moment_of(event.decode())):
+                    for explanation in explainer.explain(event, moment_of(event.decode(), meant.mode)):
                         if output == "json":
                             click.echo(encode_object(explanation.as_json()))
                         else:

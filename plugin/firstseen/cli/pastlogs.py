@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from firstseen.detect.matches import Moment
-from firstseen.record.view import views
+from firstseen.record.view import Mode, views
 
 
 def now_ms() -> int:
@@ -15,13 +15,13 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def time_of(record: Mapping[str, Any]) -> int | None:
-    """When the event of ``record`` happened, by its own account."""
-    times = [view.ingested_ms if view.ingested_ms is not None else view.timestamp_ms for view in views(record)]
+def time_of(record: Mapping[str, Any], mode: Mode = "auto") -> int | None:
+    """When the event of ``record``, read as ``mode`` says, happened, by its own account."""
+    times = [view.ingested_ms if view.ingested_ms is not None else view.timestamp_ms for view in views(record, mode)]
     return next((moment for moment in times if moment is not None), None)
 
 
-def moment_of(record: Mapping[str, Any]) -> Moment:
-    """The clocks of an event out of a file: its own, and now where it has none."""
-    own = time_of(record)
+def moment_of(record: Mapping[str, Any], mode: Mode = "auto") -> Moment:
+    """The clocks of an event out of a file, read as ``mode`` says: its own, and now where it has none."""
+    own = time_of(record, mode)
     return Moment(arrival=None, entry=now_ms() if own is None else own)

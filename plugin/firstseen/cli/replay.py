@@ -17,7 +17,7 @@ from msgspec import Struct, field
 
 from firstseen.cli import CONFIG_FILE, EXIT_FAILED
 from firstseen.cli.pastlogs import moment_of, now_ms, time_of
-from firstseen.cli.whichrules import rules_of, tell_of
+from firstseen.cli.whichrules import Meant, rules_of, tell_of
 from firstseen.config import Alerts
 from firstseen.detect.label import Standing
 from firstseen.engine import Engine
@@ -26,7 +26,7 @@ from firstseen.eventfiles import Event, encode_object, read_events
 from firstseen.eventfolders import event_files
 from firstseen.metrics import Counts
 from firstseen.record.splice import place_of_labels
-from firstseen.rules.ruleset import RuleSet
+from firstseen.record.view import Mode
 from firstseen.states import DEFAULT_MAP_SIZE
 from firstseen.status.view.words import several
 from firstseen.store.lmdb import LmdbStore
@@ -81,9 +81,9 @@ def command(
         engine_state = _open_state(stack, state)
         counts = summary.counts
         engine = Engine(rules, engine_state, counts, now_ms, meant.geoip, meant.policy)
-        replay = _Replay(engine, rules, engine_state, key, everything, summary)
+        replay = _Replay(engine, meant, engine_state, key, everything, summary)
         events = summary.read(named)
-        replay.run(events if as_given else _by_time(events))
+        replay.run(events if as_given else _by_time(events, meant.mode))
     click.echo(summary.as_json() if output == "json" else summary.as_text(), err=True)
     ctx.exit(EXIT_FAILED if summary.unreadable else 0)
 
@@ -97,9 +97,9 @@ def _open_state(stack: ExitStack, path: Path | None) -> LmdbStore:
     return store
 
 
-def _by_time(events: Iterable[Event]) -> Iterator[Event]:
+def _by_time(events: Iterable[Event], mode: Mode) -> Iterator[Event]:
     """Sorted by event time, events of one instant as they were given; those without a time come last, as of now."""
-    times = ((time_of(event.decode()), event) for event in events)
+    times = ((time_of(event.decode(), mode), event) for event in events)
     dated = [(math.inf if time is None else time, number, event) for number, (time, event) in enumerate(times)]
     dated.sort(key=lambda item: item[:2])
     return (event for _, _, event in dated)
@@ -164,10 +164,11 @@ class _Replay:
     """Takes events through the engine and prints what comes of them."""
 
     def __init__(
-        self, engine: Engine, rules: RuleSet, store: LmdbStore, key: str, everything: bool, summary: _Summary
+        self, engine: Engine, meant: Meant, store: LmdbStore, key: str, everything: bool, summary: _Summary
     ) -> None:
         self._engine = engine
-        self._scanner = rules.scanner
+        self._scanner = meant.rules.scanner
+        self._mode = meant.mode
         self._store = store
         self._key = key
         self._everything = everything
@@ -194,9 +195,9 @@ class _Replay:
         if self._scanner.always or self._scanner.hits(event.raw, 0, len(event.raw)):
             record = event.decode()
             matches = self._counts.matches
-            inspection = self._engine.inspect(record, moment_of(record), event.digest)
+            inspection = self._engine.inspect(record, moment_of(record, self._mode), event.digest, self._mode)
             claims, labels = inspection.claims, inspection.labels
-            if self._counts.matches > matches and time_of(record) is None:
+            if self._counts.matches > matches and time_of(record, self._mode) is None:
                 self._summary.undated += self._counts.matches - matches
         if labels or self._everything:
             sys.stdout.buffer.write(self._labelled(event.raw, record, labels) + b"\n")

@@ -14,6 +14,7 @@ from firstseen.config import Config
 from firstseen.configuredrules import Notice, configured_policy, configured_rules, notices
 from firstseen.geoip import GeoIp, databases
 from firstseen.notation import spelled
+from firstseen.record.view import Mode
 from firstseen.rules.ruleset import RuleSet
 from firstseen.running import Policy
 
@@ -35,6 +36,11 @@ class Meant(Struct, frozen=True):
     def policy(self) -> Policy:
         """What the configuration says of how alerts are meant."""
         return configured_policy(self.settings)
+
+    @property
+    def mode(self) -> Mode:
+        """How the configuration has events read that are of no tag."""
+        return "auto" if self.settings is None else self.settings.sources.view_of_files
 
     @property
     def held_against(self) -> Config | None:

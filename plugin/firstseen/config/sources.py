@@ -36,6 +36,14 @@ class Sources(Struct, frozen=True, kw_only=True):
         """How records under ``tag`` are read; patterns are read as in Fluent Bit's Match."""
         return next((view for pattern, view in self.views if fits(pattern, tag)), "auto")
 
+    @property
+    def view_of_files(self) -> Literal["auto", "cloudtrail", "ecs"]:
+        """How events out of files are read, which have no tag: as "*" says; who names files wants them to be read."""
+        for pattern, view in self.views:
+            if pattern == "*":
+                return "auto" if view == "none" else view
+        return "auto"
+
     def remembering(self) -> Callable[[str], View]:
         """What `view` says, which recalls it of the tags that came last."""
         recalled = functools.lru_cache(MOST_TAGS)(self.view)

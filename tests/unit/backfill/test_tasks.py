@@ -47,7 +47,7 @@ def test_a_span_that_ends_before_it_begins_is_empty(bounds: Bounds, empty: bool)
     assert bounds.is_empty(NOW) == empty
 
 
-def test_files_are_read_for_rules_and_a_span() -> None:
+def test_files_are_read_for_rules_and_a_span_in_one_way() -> None:
     other = RuleState(b"87654321", "r-2", "Another")
     purposes = [
         purpose([RULE], Bounds()),
@@ -57,6 +57,8 @@ def test_files_are_read_for_rules_and_a_span() -> None:
         purpose([RULE], Bounds(None, 1)),
         purpose([RULE], Bounds(Duration("1ms"))),
         purpose([RULE], Bounds(None, Duration("1ms"))),
+        purpose([RULE], Bounds(), "ecs"),
+        purpose([RULE], Bounds(), "cloudtrail"),
     ]
 
     assert len(set(purposes)) == len(purposes)

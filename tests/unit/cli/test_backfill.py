@@ -108,6 +108,26 @@ def test_documents_of_elasticsearch_are_read_by_the_time_of_their_arrival(tmp_pa
     }
 
 
+def test_events_are_read_as_the_configuration_says_of_all_tags(tmp_path: Path, config: Path) -> None:
+    file = write(
+        tmp_path / "e.json",
+        {
+            "eventSource": "sts.amazonaws.com",
+            "eventName": "Else",
+            "@timestamp": "2026-09-22T08:00:00Z",
+            "event": {"provider": "sts.amazonaws.com", "action": "GetCallerIdentity", "id": "e-1"},
+            "aws": {"cloudtrail": {"user_identity": {"arn": ADA}}},
+        },
+    )
+
+    auto = told(backfill("-c", config, "--output", "json", file))
+    config.write_text(config.read_text() + '[sources]\n"aws.*" = "cloudtrail"\n"*" = "ecs"\n')
+    ecs = told(backfill("-c", config, "--output", "json", file))
+
+    assert (auto["matches"], ecs["matches"]) == (0, 1)
+    assert remembered(tmp_path / "state") == {ADA: Sighting(T8, T8, 1, "e-1", "e-1")}
+
+
 def test_standard_input_is_read(tmp_path: Path, config: Path) -> None:
     arguments = ["backfill", "--since", "2026-01-01", "-c", str(config), "-"]
 

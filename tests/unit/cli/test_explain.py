@@ -165,3 +165,22 @@ def test_the_example_in_the_documents_is_what_comes(tmp_path: Path, monkeypatch:
     (example,) = re.findall(r"```\n\$ firstseen explain .*?\n(.*?)```", page, re.DOTALL)
     began = re.compile(r"history since \S+")
     assert began.sub("", told.rstrip()) == began.sub("", example.rstrip())
+
+
+def test_events_are_read_as_the_configuration_says_of_all_tags(folder: Path) -> None:
+    document = {
+        "eventSource": "sts.amazonaws.com",
+        "eventName": "Else",
+        "@timestamp": "2026-09-22T08:00:00Z",
+        "event": {"provider": "sts.amazonaws.com", "action": "GetCallerIdentity", "id": "e-1"},
+        "aws": {"cloudtrail": {"user_identity": {"arn": ADA}}},
+    }
+    (folder / "event.json").write_text(json.dumps(document))
+    config = folder / "firstseen.toml"
+    config.write_text('[rules]\npaths = ["rules"]\n[state]\npath = "state"\n[sources]\n"*" = "ecs"\n')
+
+    configured = run("explain", "-c", config, folder / "event.json", "--output", "json")
+    plain = run("explain", "--rules", folder / "rules", folder / "event.json", "--output", "json")
+
+    assert set(outcomes(configured).values()) == {"alert"}
+    assert set(outcomes(plain).values()) == {"no match"}

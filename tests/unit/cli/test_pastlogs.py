@@ -16,3 +16,15 @@ def test_an_event_without_a_time_happens_now() -> None:
     before_ms = now_ms()
 
     assert before_ms <= moment_of({"event": {"action": "Look"}}).entry <= time.time_ns() // 1_000_000
+
+
+def test_the_clock_is_the_one_of_how_the_event_is_read() -> None:
+    record = {
+        "eventSource": "s",
+        "eventName": "n",
+        "eventTime": "1970-01-01T00:00:01Z",
+        "@timestamp": "1970-01-01T00:00:02Z",
+    }
+
+    assert [time_of(record), time_of(record, "ecs")] == [1_000, 2_000]
+    assert moment_of(record, "ecs").entry == 2_000

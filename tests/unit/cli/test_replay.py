@@ -284,3 +284,23 @@ def test_a_key_that_is_taken_is_left_alone_as_the_agent_leaves_it(tmp_path: Path
     assert lines[0].startswith(json.dumps(taken)[:-1]), "its own text goes before the label"
     assert (first["alerts"], [label["status"] for label in first["alerts_"]]) == ("mine", ["open"])
     assert (second["alerts"][0], len(second["alerts"])) == ({"of": "another"}, 2)
+
+
+def test_events_are_read_as_the_configuration_says_of_all_tags(tmp_path: Path, rule: str) -> None:
+    document: dict[str, Any] = {
+        "eventSource": "sts.amazonaws.com",
+        "eventName": "Else",
+        "@timestamp": "2026-09-22T08:00:00Z",
+        "event": {"provider": "sts.amazonaws.com", "action": "GetCallerIdentity", "id": "e-1"},
+        "aws": {"cloudtrail": {"user_identity": {"arn": ADA}}},
+    }
+    late = {**document, "@timestamp": "2026-09-22T09:00:00Z", "event": {**document["event"], "id": "e-2"}}
+    config, file = tmp_path / "firstseen.toml", write(tmp_path / "e.json", late, document)
+
+    config.write_text('[rules]\npaths = ["rule.toml"]\n')
+    auto = replay("-c", str(config), file)
+    config.write_text('[rules]\npaths = ["rule.toml"]\n[sources]\n"aws.*" = "cloudtrail"\n"*" = "ecs"\n')
+    ecs = replay("-c", str(config), file)
+
+    assert auto.stdout == ""
+    assert [json.loads(line)["event"]["id"] for line in ecs.stdout.splitlines()] == ["e-1"]

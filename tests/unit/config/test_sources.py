@@ -16,6 +16,13 @@ def test_the_first_that_fits_counts():
     assert Sources(views=()).view("anything") == "auto"
 
 
+def test_files_have_no_tag_and_are_read_as_all_others_are():
+    assert Sources().view_of_files == "auto"
+    assert Sources(views=(("aws.*", "cloudtrail"), ("*", "ecs"), ("*", "auto"))).view_of_files == "ecs"
+    assert Sources(views=(("aws.*", "cloudtrail"),)).view_of_files == "auto"
+    assert Sources(views=(("aws.*", "ecs"), ("*", "none"))).view_of_files == "auto", "who names files wants them read"
+
+
 def test_what_is_recalled_is_what_is_said():
     sources = Sources(views=(("aws.*", "cloudtrail"), ("*x", "none")))
     recalled = sources.remembering()
