@@ -167,7 +167,7 @@ class Explainer:
         self._rules = [_Traced(rule, now_ms) for rule in rules]
 
     def explain(self, event: Event, moment: Moment) -> Iterator[Explanation]:
-        """Each event that ``event`` holds. Raises `StoreError`, and `ValueError` where it is no JSON."""
+        """Each event that ``event`` holds. Raises `StoreError`, and `InputError` where it cannot be decoded."""
         for number, view in enumerate(views(event.decode(), self._mode, self._enrichment)):
             identity = identity_of(view, number, event.digest)
             rules = tuple(self._explained(rule, event.raw, view, moment, identity) for rule in self._rules)
