@@ -78,8 +78,21 @@ def test_an_address_that_is_not_here() -> None:
         bound("192.0.2.1")
 
 
+def taken_on_one_address_only() -> socket.socket:
+    """Of ::1, a port that 127.0.0.1 has free: there ends of old connections may have it."""
+    while True:
+        taken = socket.create_server(("::1", 0), family=socket.AF_INET6)
+        with socket.socket() as other:
+            try:
+                other.bind(("127.0.0.1", taken.getsockname()[1]))
+            except OSError:
+                taken.close()
+            else:
+                return taken
+
+
 def test_a_port_that_is_taken_closes_what_was_bound_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("::1", 0), family=socket.AF_INET6) as taken:
+    with taken_on_one_address_only() as taken:
         port = taken.getsockname()[1]
         monkeypatch.setattr(socket, "getaddrinfo", found(V4, V6))
         with pytest.raises(OSError, match="in use"):
