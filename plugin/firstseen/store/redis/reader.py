@@ -1,8 +1,9 @@
 """A state in Redis or Valkey, as it can be looked at: by agents that write it, and by commands beside them.
 
 Under the prefix lie ``schema``, the version of all that; ``rules``, a hash of histories by the key of each in
-hexadecimal; ``t:`` and a key (`firstseen.detect.keys.state_key`) for each term, see `firstseen.store.redis.hashes`; and
-``mark:`` and a name for each file that was read.
+hexadecimal, and beside it their era (`firstseen.store.redis.lasting`); ``t:`` and a key
+(`firstseen.detect.keys.state_key`) for each term, see `firstseen.store.redis.hashes`; and ``mark:`` and a name for each
+file that was read.
 """
 
 from __future__ import annotations

@@ -32,8 +32,9 @@ from firstseen.store.ledger import Change, Ledger, Outcome, resolve
 from firstseen.store.redis.ask import Ask, Asking
 from firstseen.store.redis.courier import Courier, Round
 from firstseen.store.redis.hashes import fields_of, raw
+from firstseen.store.redis.lasting import Lasting
 from firstseen.store.redis.link import CLAIM, FREE, NOTE, REMEMBER, Link, Part
-from firstseen.store.redis.merging import Merging, exchange, new_token
+from firstseen.store.redis.merging import exchange, new_token
 from firstseen.store.redis.owner import Owner
 from firstseen.store.redis.pins import Cache, Met, Pins
 from firstseen.store.sweep import kept_ms
@@ -52,7 +53,7 @@ def _silent(_: StoreError | None) -> None:
     """Nobody wants to know."""
 
 
-class RedisStore(Merging):
+class RedisStore(Lasting):
     """One agent's part in the shared state, by its own name; both are let go of at the end.
 
     `claim`, `extend`, `confirm` and `release` are for one thread, `register` and what reads for any. The courier is a
@@ -82,7 +83,7 @@ class RedisStore(Merging):
         self._failed: StoreError | None = None
         self.on_done: Callable[[Entry], None] | None = None
         """Is told of what this agent remembers, holding a lock."""
-        self._courier = Courier(link, self._lock, self._gather, self._given_up, trouble)
+        self._courier = Courier(self, self._lock, self._gather, self._given_up, trouble)
 
     def reservation(self) -> Asking:
         """See `SharedStore.reservation`."""

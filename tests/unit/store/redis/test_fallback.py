@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from firstseen.detect.keys import state_key
 from firstseen.detect.law import Occurrence
 from firstseen.detect.new_terms import NewTermsLaw, Sighting
 from firstseen.errors import StoreError
@@ -267,3 +269,22 @@ def test_a_copy_without_room_for_going_on_alone_is_told_of(bench: Bench, monkeyp
     bench.server.start()
     asked.result(LONG)
     until(lambda: bench.told[-1] is None)
+
+
+def test_a_server_that_comes_back_empty_is_told_when_the_histories_began(bench: Bench) -> None:
+    store = bench.agent()
+    assert remember(store, "x", "e1") is Verdict.NEW
+    bench.server.kill()
+    assert remember(store, "y", "e2") is Verdict.NEW
+    for file in (bench.folder / "server").iterdir():
+        shutil.rmtree(file) if file.is_dir() else file.unlink()
+
+    bench.server.start()
+    until(lambda: not store.is_alone)
+
+    other = bench.shared()
+    assert [history.since_ms for history in other.rules()] == [1]
+    other.close()
+    left = bench.server.call("PTTL", bench.prefix + b"t:" + state_key(RULE.key, ("y",)))
+    assert isinstance(left, int)
+    assert left > 0, "without its history nobody would know when the term is over"

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from redis.crc import key_slot
+
+from firstseen.detect.law import Occurrence
+from firstseen.detect.new_terms import NewTermsLaw, Sighting
+from firstseen.errors import StoreError
+from firstseen.store.base import Entry, History, RuleState, Wanted
+from firstseen.store.redis.merging import Merging
+from firstseen.store.redis.store import RedisStore
+from firstseen.store.sweep import kept_ms
+from support.redis import Fleet, RedisServer, claim_all
+
+pytestmark = pytest.mark.redis
+
+LONG = 60
+RULE, OTHER = RuleState(b"8 bytes.", "rule", "Rule", 10_000), RuleState(b"8 others", "other", "Other", 10_000)
+LAW = NewTermsLaw(10_000)
+
+
+class Bench(Fleet):
+    """Agents on a server that may lose what it holds."""
+
+    def __init__(self, server: RedisServer, folder: Path) -> None:
+        super().__init__(server, folder)
+        self.redis = server
+
+    def lose(self) -> None:
+        """All of it, and no connection breaks."""
+        keys = self.held()
+        assert self.redis.call("DEL", *keys) == len(keys)
+
+    def held(self) -> list[bytes]:
+        found = self.redis.call("KEYS", self.prefix + b"*")
+        assert isinstance(found, list)
+        return found
+
+    def begun(self) -> dict[bytes, int]:
+        """When the histories on the server began, as one finds them who looks there."""
+        with closing(Merging(self.redis.link(), self.prefix)) as reader:
+            reader.check()
+            return {history.rule.key: history.since_ms for history in reader.rules()}
+
+
+@pytest.fixture
+def bench(redis_server: RedisServer, tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(redis_server, tmp_path)
+    yield made
+    made.close()
+
+
+def remember(store: RedisStore, term: str) -> None:
+    store.confirm(claim_all(store, [Wanted(RULE, (term,), Occurrence(100, term), LAW)])).result(LONG)
+
+
+def test_a_server_that_comes_back_empty_gets_the_histories_with_the_first_term(bench: Bench) -> None:
+    agent = bench.agent()
+    agent.register([RULE, OTHER], 7)
+    remember(agent, "ada")
+    bench.lose()
+    with pytest.raises(StoreError, match="there is no state yet"):
+        bench.begun()
+
+    remember(agent, "bob")
+
+    assert bench.begun() == {RULE.key: 7, OTHER.key: 7}
+
+
+def test_a_reload_begins_nothing_anew_that_was_lost(bench: Bench) -> None:
+    agent = bench.agent()
+    agent.register([RULE], 7)
+    bench.lose()
+
+    assert agent.register([RULE, OTHER], 1_000) == [7, 1_000]
+    assert bench.begun() == {RULE.key: 7, OTHER.key: 1_000}
+
+
+def test_whoever_enters_them_first_the_earliest_beginning_stays(bench: Bench) -> None:
+    early, late = bench.agent("a"), bench.agent("b")
+    early.register([RULE, OTHER], 7)
+    late.register([RULE], 8)
+    bench.lose()
+    bench.agent("c").register([RULE], 1_000)  # begins anew: it has seen nothing before
+
+    remember(early, "ada")
+    assert bench.begun() == {RULE.key: 7, OTHER.key: 7}
+    remember(late, "bob")
+    assert bench.begun() == {RULE.key: 7, OTHER.key: 7}
+    assert late.register([RULE], 2_000) == [7]
+
+
+def test_what_somebody_brought_meanwhile_and_began_earlier_stays(bench: Bench) -> None:
+    agent = bench.agent()
+    agent.register([RULE], 7)
+    bench.lose()
+    with closing(Merging(bench.redis.link(), bench.prefix)) as brought:
+        brought.begin()
+        brought.absorb([History(RULE, 3)], [])
+
+    remember(agent, "ada")
+
+    assert bench.begun() == {RULE.key: 3}
+
+
+def test_a_history_that_was_forgotten_is_not_entered_again(bench: Bench) -> None:
+    agent = bench.agent()
+    agent.register([RULE, OTHER], 7)
+    agent.forget_history(RULE.key)
+
+    remember(agent, "ada")
+
+    assert bench.begun() == {OTHER.key: 7}
+    assert agent.register([RULE], 1_000) == [1_000]
+
+
+def test_what_is_merged_into_an_empty_server_expires_there(bench: Bench) -> None:
+    agent = bench.agent()
+    agent.register([RULE], 7)
+    bench.lose()
+
+    agent.absorb([], [Entry(RULE.key, ("ada",), Sighting(1, 1, 1, "e", "e"))])
+
+    (term,) = [key for key in bench.held() if key.startswith(bench.prefix + b"t:")]
+    left = bench.redis.call("PTTL", term)
+    assert isinstance(left, int)
+    assert 0 < left <= kept_ms(10_000)
+
+
+def test_commands_are_answered_in_order_also_where_the_histories_were_lost(bench: Bench) -> None:
+    agent = bench.agent()
+    agent.register([RULE], 7)
+    bench.lose()
+    key = bench.prefix + b"word"
+
+    assert agent.together([("HSET", key, b"f", b"a"), ("HGET", key, b"f")]) == [1, b"a"]
+    assert agent.together([]) == []
+
+
+def test_the_era_lies_with_the_histories_and_under_the_prefix(bench: Bench) -> None:
+    bench.agent().register([RULE], 7)
+
+    (era,) = [key for key in bench.held() if key.startswith(bench.prefix + b"era")]
+
+    assert key_slot(era) == key_slot(bench.prefix + b"rules")
