@@ -196,7 +196,7 @@ async def _serve(
         forwarding = tasks.create_task(forwarder.run())
         stack.callback(forwarding.cancel)
         if pruning is not None:
-            pruner = Pruner(pruning, counts, _now_ms, loop.call_later, loop.call_soon_threadsafe)
+            pruner = Pruner(pruning, counts, _now_ms, loop.time, loop.call_later, loop.call_soon_threadsafe)
             pruner.start()
             stack.callback(pruner.stop)
         upkeep = None if on_disk is None else Upkeep(config.state.map_size, on_disk)

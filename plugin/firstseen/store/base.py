@@ -245,6 +245,13 @@ class Pruning(Protocol):
         """The latest sighting written since the state was opened: the clock of what comes in; None before the first."""
 
     @property
+    def reached_ms(self) -> int | None:
+        """The latest time by which a round of `prune` ended, ever, or at which the state was made; None if not known.
+
+        Raises `StoreError`.
+        """
+
+    @property
     def swept(self) -> Swept:
         """What `prune` has done since the state was opened."""
 

@@ -46,7 +46,7 @@ from firstseen.store.ledger import Change, Ledger, resolve
 from firstseen.store.lock import OwnerLock
 from firstseen.store.merge import merged, merged_history, together
 from firstseen.store.sweep import KEYS_AT_ONCE, Sweep
-from firstseen.store.tables import Tables
+from firstseen.store.tables import REACHED, Tables
 from firstseen.store.writer import CommitError, NoRoomError, Writer
 
 _MARK = b"mark/"
@@ -157,7 +157,9 @@ class LmdbStore(Tables):
                 if known != history:  # new, or with another name or reach
                     changed[rule.key] = pack_history(history)
                 histories.append(history)
-        self._change(RULES, changed)
+        begun = {REACHED: b"%d" % now_ms} if changed and self.reached_ms is None else {}
+        if changed:
+            self._writer.run(lambda: self._put((RULES, changed), (META, begun))).result()
         return [history.since_ms for history in histories]
 
     def prune(self, now_ms: int) -> Future[None]:
@@ -352,9 +354,8 @@ class LmdbStore(Tables):
             self._put((TERMS, dict.fromkeys(gone)))
         if sweep.passed(page, gone):
             with self._forgetting:
-                ended = sweep.ended(now_ms)
-                if ended:
-                    self._put((RULES, dict.fromkeys(ended)))
+                reached = b"%d" % max(now_ms, self.reached_ms or now_ms)
+                self._put((RULES, dict.fromkeys(sweep.ended(now_ms))), (META, {REACHED: reached}))
 
     def _change(self, table: bytes, values: Mapping[bytes, bytes | None]) -> None:
         """Write these in the writing thread, and wait until they are durable."""

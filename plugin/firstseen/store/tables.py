@@ -21,7 +21,10 @@ from firstseen.errors import StoreError
 from firstseen.model import TermValue
 from firstseen.store.base import Entry, History, Memory, Stats
 from firstseen.store.codec import unpack_memory
-from firstseen.store.disk import RULES, TABLE_NAMES, TERMS, explanation, history_at, open_tables, unreadable
+from firstseen.store.disk import META, RULES, TABLE_NAMES, TERMS, explanation, history_at, open_tables, unreadable
+
+REACHED = b"reached"
+"""In the table ``meta``: see `Tables.reached_ms`, in decimal."""
 
 _META_PAGES = 2
 _PAGE_OF_ENTRIES = 1_000
@@ -52,6 +55,15 @@ class Tables:
             if holding in raw:
                 memory, terms = self._decoded(key, raw)
                 yield Entry(key[:RULE_KEY_SIZE], terms, memory)
+
+    @property
+    def reached_ms(self) -> int | None:
+        """See `firstseen.store.base.Pruning.reached_ms`."""
+        raw = self._raw(REACHED, META)
+        try:
+            return None if raw is None else int(raw)
+        except ValueError as error:
+            raise unreadable(self._path, REACHED, error) from error
 
     def rules(self) -> Iterator[History]:
         """See `StateReader.rules`."""

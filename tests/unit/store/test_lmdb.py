@@ -162,7 +162,7 @@ class TestMigration:
         assert claim(store, "x", "e2").verdict is Verdict.KNOWN
         assert store.register([RuleState(RULE.key, "rule", "Rule", 10)], 99) == [7]
         store.close()
-        assert raw(path, b"meta") == {b"schema": b"3"}
+        assert raw(path, b"meta") == {b"schema": b"3", b"reached": b"99"}
         assert msgpack.unpackb(raw(path, b"rules")[RULE.key])["reach_ms"] == 10
 
     def test_what_the_second_version_remembered_is_remembered(self, path):

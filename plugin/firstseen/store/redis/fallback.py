@@ -179,9 +179,14 @@ class Fallback:
 
     @property
     def newest_ms(self) -> int | None:
-        """See `Pruning.newest_ms`, of the copy, as the next two are: the servers forget by themselves."""
+        """See `Pruning.newest_ms`, of the copy, as the next three are: the servers forget by themselves."""
         known = (self.copy.newest_ms, self._copying.newest_ms)
         return max((each for each in known if each is not None), default=None)
+
+    @property
+    def reached_ms(self) -> int | None:
+        """See `Pruning.reached_ms`."""
+        return self.copy.reached_ms
 
     @property
     def swept(self) -> Swept:
