@@ -27,6 +27,9 @@ from firstseen.detect.keys import digest_of
 from firstseen.errors import InputError
 from firstseen.record.view import parse_int
 
+MAX_DOCUMENT = 128 << 20
+"""Bytes of the largest document, or line, that is read: it is held in memory some three times."""
+
 _GZIP_MAGIC = b"\x1f\x8b"
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _LOG_FILE = b'{"Records":['
@@ -108,12 +111,23 @@ def encode_object(value: object) -> bytes:
         return json.dumps(value, separators=(",", ":")).encode()
 
 
-def read_events(file: str) -> Iterator[Event]:
-    """The events in one file (or in standard input), in order; raises `InputError` with the place of what is wrong."""
+def read_events(file: str, *, most: int = MAX_DOCUMENT) -> Iterator[Event]:
+    """The events in one file (or in standard input), in order; raises `InputError` with the place of what is wrong.
+
+    So it does for a document, or a line, of more than ``most`` bytes.
+    """
     name = name_of(file)
     with opened(file) as (stream, _):
-        for number, raw in enumerate(_events(stream, name), 1):
+        for number, raw in enumerate(_events(stream, name, most), 1):
             yield Event(one_line(raw), name, number)
+
+
+def too_large(what: str, most: int) -> InputError:
+    """What is told of ``what`` that has more than ``most`` bytes."""
+    return InputError(
+        f"{what} of more than {most >> 20} MiB, which would take too much memory: "
+        "put each event on a line of its own, with `jq -c '.[]'` for an array, `jq -c '.Records[]'` for a log file"
+    )
 
 
 def name_of(file: str) -> str:
@@ -162,14 +176,30 @@ def _pass_over_mark(stream: IO[bytes], file: str) -> None:
         stream.read(len(head))
 
 
-def _events(stream: IO[bytes], name: str) -> Iterator[bytes]:
+def _events(stream: IO[bytes], name: str, most: int) -> Iterator[bytes]:
     """Lines if the first line is an object and another follows; else one document."""
-    first = _next_line(stream)
+
+    def line_at(place: str) -> bytes:
+        line = stream.readline(most + 1)
+        if len(line) > most:
+            raise too_large(f"{place}: a line or a document", most)
+        return line
+
+    def next_line() -> bytes:
+        line = line_at(name)
+        while line and not line.strip():
+            line = line_at(name)
+        return line
+
+    first = next_line()
     if not first.strip():
         return
-    second = _next_line(stream) if _is_object(first) else b""
+    second = next_line() if _is_object(first) else b""
     if not second:
-        yield from _document(first + stream.read(), name, None)
+        text = first + stream.read(most + 1 - len(first))
+        if len(text) > most:
+            raise too_large(f"{name}: a document", most)
+        yield from _document(text, name, None)
         return
     yield from _document(first, name, 1)
     number = 1
@@ -178,14 +208,7 @@ def _events(stream: IO[bytes], name: str) -> Iterator[bytes]:
         number += 1
         if line.strip():
             yield from _document(line, name, number)
-        line = stream.readline()
-
-
-def _next_line(stream: IO[bytes]) -> bytes:
-    line = stream.readline()
-    while line and not line.strip():
-        line = stream.readline()
-    return line
+        line = line_at(f"{name}:{number + 1}")
 
 
 def _is_object(text: bytes) -> bool:

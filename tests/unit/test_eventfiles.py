@@ -296,3 +296,22 @@ def test_bytes_that_are_no_utf8_are_kept() -> None:
     raw = b'{"a":"bad\xe9","b":1}'
     assert decode_object(raw) == {"a": "bad\udce9", "b": 1}
     assert json.loads(encode_object(decode_object(raw))) == {"a": "bad\udce9", "b": 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        (b'{"a": "' + b"x" * 100 + b'"}', ": a line or a document"),
+        (b" " * 200 + b"{}", ": a line or a document"),
+        (b'[\n{"a": "' + b"x" * 90 + b'"}\n]', ": a document"),
+        (b'{"a": 1}\n{"b": 2}\n{"c": "' + b"x" * 100 + b'"}\n', ":3: a line or a document"),
+    ],
+    ids=["a line", "blanks", "a document", "a later line"],
+)
+def test_what_would_take_too_much_memory_is_told_of(tmp_path: Path, content: bytes, place: str) -> None:
+    """A few kilobytes of gzip may be gigabytes of text."""
+    path = tmp_path / "events.json.gz"
+    path.write_bytes(gzip.compress(content))
+    with pytest.raises(InputError, match=re.escape(f"{path}{place} of more than 0 MiB")):
+        list(read_events(str(path), most=100))
+    assert len(list(read_events(str(path)))) in (1, 3)

@@ -12,13 +12,10 @@ from typing import IO, NamedTuple
 import msgspec
 
 from firstseen.errors import InputError
-from firstseen.eventfiles import Texts, events_in, in_lines, texts_in
+from firstseen.eventfiles import MAX_DOCUMENT, Texts, events_in, in_lines, texts_in, too_large
 
 BLOCK = 4 << 20
 """Bytes that are read at a time."""
-
-MAX_DOCUMENT = 128 << 20
-"""Bytes of the largest document, or line, that is read: it is held in memory some three times."""
 
 
 class Block(NamedTuple):
@@ -48,7 +45,7 @@ class _Blocks:
         text, ended = self._more(b"")
         while not ended and b"\n" not in text.lstrip():  # blank lines
             if len(text) > self._most:
-                raise self._too_large(f"{self._name}: a blank space")
+                raise too_large(f"{self._name}: a blank space", self._most)
             text, ended = self._more(text)
         if start or _begins_with_an_object(text):
             yield from self._lines(text, ended, start)
@@ -75,7 +72,7 @@ class _Blocks:
             if not part or b"\n" in part:
                 return b"".join(parts), not part
             if size > self._most:
-                raise self._too_large(f"{self._name}:{self._number + 1}: a line")
+                raise too_large(f"{self._name}:{self._number + 1}: a line", self._most)
 
     def _document(self, text: bytes, ended: bool) -> Iterator[Block]:
         parts = [text]
@@ -84,7 +81,7 @@ class _Blocks:
             parts.append(part)
             size += len(part)
             if size > self._most:
-                raise self._too_large(f"{self._name}: a JSON document")
+                raise too_large(f"{self._name}: a JSON document", self._most)
         whole = b"".join(parts)
         if whole.strip():
             yield Block(texts_in(whole, self._name), size)
@@ -107,12 +104,6 @@ class _Blocks:
             yield Block(in_lines(events), stop)
             at = stop
             text, ended = (b"", True) if ended else self._more(text[cut:])
-
-    def _too_large(self, what: str) -> InputError:
-        return InputError(
-            f"{what} of more than {self._most >> 20} MiB, which would take too much memory: "
-            "put each event on a line of its own, with `jq -c '.[]'` for an array, `jq -c '.Records[]'` for a log file"
-        )
 
 
 def _split(text: bytes) -> list[bytes]:
