@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import shutil
 import signal
 import subprocess
 from collections import Counter
@@ -126,14 +125,15 @@ def test_compacting_while_records_flow_costs_none(tmp_path: Path) -> None:
     assert (totals["alerts"], totals["records_rejected"]) == (CHUNKS * PER_CHUNK, 0)
 
 
-def test_nothing_is_acked_where_the_state_was_taken_away(tmp_path: Path) -> None:
+@pytest.mark.parametrize("taken", [".", "lmdb"])
+def test_nothing_is_acked_where_the_state_was_taken_away(tmp_path: Path, taken: str) -> None:
     """It is as lost as one that was never written: after a restart, nobody would know who was seen."""
     with Sink() as sink:
         config = configure(tmp_path, sink.address, extra='input: drain_timeout = "1s"')
         with AgentProcess(config) as agent, Source(agent.port) as client:
             client.send(frame("1", call("arn:aws:iam::111122223333:user/ada", "e-1")))
             assert client.ack() == "1"
-            shutil.rmtree(next(tmp_path.glob("*.state")))
+            (next(tmp_path.glob("*.state")) / taken).resolve().rename(tmp_path / "away")
             client.send(frame("2", call("arn:aws:iam::111122223333:user/bob", "e-2")))
             assert "was taken away" in agent.wait_for("state_not_written")["reason"]
             assert not agent.stop()["drained"]

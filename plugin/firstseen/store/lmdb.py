@@ -32,19 +32,16 @@ from firstseen.store.disk import (
     OLD,
     RULES,
     TERMS,
-    environment,
     explanation,
     history_at,
-    is_full,
-    is_passing,
     make_folder,
     read_only,
     settle,
-    writable,
 )
 from firstseen.store.ledger import Change, Ledger, resolve
 from firstseen.store.lock import OwnerLock
 from firstseen.store.merge import merged, merged_history, together
+from firstseen.store.owned import OwnedTables
 from firstseen.store.sweep import KEYS_AT_ONCE, Sweep
 from firstseen.store.tables import REACHED, Tables
 from firstseen.store.writer import CommitError, NoRoomError, Writer
@@ -82,7 +79,7 @@ class LmdbReader(Tables):
         return self._read(table, find)
 
 
-class LmdbStore(Tables):
+class LmdbStore(OwnedTables):
     """The state as its one owner has it: see `Store`.
 
     `claim`, `extend`, `confirm` and `release` are for one thread, `register` and what reads for any. The writer is a
@@ -99,10 +96,7 @@ class LmdbStore(Tables):
         trouble: Callable[[StoreError | None], None] | None,
         alone: bool = False,
     ) -> None:
-        super().__init__(path, lambda: writable(path, map_size, durable=durable))
-        self._map_size = map_size
-        self._durable = durable
-        self._owner = owner
+        super().__init__(path, map_size, owner, durable=durable)
         self._open = True
         self._lock = threading.Lock()
         self._ledger = Ledger(self._memory, alone=alone)
@@ -304,6 +298,7 @@ class LmdbStore(Tables):
         return done
 
     def _compact(self) -> Sizes:
+        self._require_place()
         file = self._path / DATA / FILE
         try:
             before = file.stat().st_size
@@ -315,19 +310,6 @@ class LmdbStore(Tables):
             raise CommitError(f"{self._path} cannot be compacted: {error.strerror}") from error
         except lmdb.Error as error:
             raise CommitError(explanation(self._path, error, self._map_size)) from error
-
-    def _anew(self, map_size: int, change: Callable[[], None]) -> None:
-        """Close the database, ``change`` its files, and open it again; nobody reads or writes meanwhile."""
-        with self._reading:
-            self._env.close()
-            try:
-                change()
-                self._use(lambda: environment(self._path / DATA, map_size, durable=self._durable))
-            except (OSError, StoreError, lmdb.Error) as error:
-                settle(self._path)
-                self._use(lambda: environment(self._path / DATA, self._map_size, durable=self._durable))
-                raise CommitError(f"the state in {self._path} stays as it was: {error}") from error
-            self._map_size = map_size
 
     def _memory(self, key: bytes) -> Memory | None:
         memory = self._recent.get(key)
@@ -378,19 +360,7 @@ class LmdbStore(Tables):
             raise StoreError(f"what is imported does not fit what is remembered under {key.hex()}: {error}") from error
 
     def _put(self, *changes: tuple[bytes, Mapping[bytes, bytes | None]]) -> None:
-        """One transaction: in each table each key with its value, or with None gone."""
-        if self._owner.is_gone:  # what is written now, nobody would find after a restart
-            raise CommitError(f"the state in {self._path} was taken away: start the agent anew, which begins a new one")
-        try:
-            with self._env.begin(write=True) as txn:
-                for table, values in changes:
-                    for key in sorted(values):
-                        value = values[key]
-                        self._recent.pop(key, None)
-                        if value is None:
-                            txn.delete(key, db=self._tables[table])
-                        else:
-                            txn.put(key, value, db=self._tables[table])
-        except lmdb.Error as error:
-            kind = NoRoomError if is_full(error) else CommitError if is_passing(error) else StoreError
-            raise kind(explanation(self._path, error, self._map_size)) from error
+        for _, values in changes:
+            for key in values:
+                self._recent.pop(key, None)
+        super()._put(*changes)

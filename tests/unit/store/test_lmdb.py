@@ -584,7 +584,7 @@ class TestRoom:
         assert store.stats().entries == 2
 
     def test_where_nothing_can_be_opened_any_more_nothing_is_acknowledged(self, store, monkeypatch):
-        monkeypatch.setattr("firstseen.store.lmdb.environment", lambda *_, **__: Path("/nowhere").read_bytes())
+        monkeypatch.setattr("firstseen.store.owned.environment", lambda *_, **__: Path("/nowhere").read_bytes())
         with pytest.raises(StoreError, match="cannot be written any more"):
             store.resize(MAP_SIZE * 2).result(LONG)
         monkeypatch.undo()

@@ -1,0 +1,100 @@
+"""What its one owner does with a database when something happens to it: see also test_lmdb.py."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import wait
+from pathlib import Path
+
+import pytest
+
+from firstseen.detect.law import Occurrence
+from firstseen.detect.new_terms import NewTermsLaw
+from firstseen.errors import StoreError
+from firstseen.store.base import RuleState
+from firstseen.store.lmdb import LmdbStore
+
+RULE = RuleState(b"8 bytes.", "rule", "Rule")
+MAP_SIZE = 1 << 20
+LONG = 60
+
+
+class Bench:
+    """A store that waits for the disk and is patient, and what it told of trouble."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.told: list[StoreError | None] = []
+        self.store = LmdbStore.open(path, MAP_SIZE, trouble=self.told.append)
+        self.remember("first").result(LONG)
+
+    def remember(self, term: str):
+        return self.store.confirm([self.store.claim(RULE, (term,), Occurrence(100, "e1"), NewTermsLaw(10))])
+
+    def knows(self, term: str) -> bool:
+        return self.store.get(RULE.key, (term,)) is not None
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path / "state")
+    yield made
+    made.store.close()
+
+
+TAKEN: dict[str, Callable[[Path], object]] = {
+    "the folder of the database": lambda path: (path / "lmdb").rename(path / "lmdb.broken"),
+    "its file": lambda path: (path / "lmdb" / "data.mdb").unlink(),
+    "all of it": lambda path: path.rename(path.with_name("away")),
+}
+
+
+@pytest.mark.parametrize("take", TAKEN.values(), ids=TAKEN)
+class TestTakenAway:
+    def test_what_nobody_would_find_again_is_not_written(self, bench: Bench, take: Callable[[Path], object]) -> None:
+        take(bench.path)
+
+        waiting = bench.remember("ada")
+
+        wait([waiting], 0.3)
+        assert not waiting.done()
+        assert "was taken away" in str(bench.told[0])
+        assert "was taken away" in str(bench.store.problem)
+
+    def test_no_empty_one_takes_its_place(self, bench: Bench, take: Callable[[Path], object]) -> None:
+        take(bench.path)
+
+        for asked in (bench.store.resize(MAP_SIZE * 2), bench.store.compact()):
+            with pytest.raises(StoreError, match="was taken away"):
+                asked.result(LONG)
+
+        assert not (bench.path / "lmdb" / "data.mdb").exists()
+        assert bench.knows("first")
+
+
+def test_another_database_in_its_place_is_not_taken_for_it(bench: Bench) -> None:
+    shutil.copytree(bench.path / "lmdb", bench.path / "copy")
+    (bench.path / "lmdb").rename(bench.path / "lmdb.broken")
+    (bench.path / "copy").rename(bench.path / "lmdb")
+
+    waiting = bench.remember("ada")
+
+    wait([waiting], 0.3)
+    assert not waiting.done()
+    with pytest.raises(StoreError, match="was taken away"):
+        bench.store.resize(MAP_SIZE * 2).result(LONG)
+
+
+def test_what_is_put_back_is_written_again(bench: Bench) -> None:
+    (bench.path / "lmdb").rename(bench.path / "lmdb.broken")
+    waiting = bench.remember("ada")
+    wait([waiting], 0.3)
+    (bench.path / "lmdb.broken").rename(bench.path / "lmdb")
+
+    waiting.result(LONG)
+
+    assert (len(bench.told), bench.told[-1], bench.store.problem) == (2, None, None)
+    bench.store.compact().result(LONG)
+    bench.store.resize(MAP_SIZE * 2).result(LONG)
+    bench.remember("bob").result(LONG)
