@@ -236,7 +236,7 @@ def is_passing(error: lmdb.Error) -> bool:
     """Whether the next transaction may succeed: there was no room. What LMDB itself finds broken stays broken.
 
     A positive code is the operating system's (a full disk, a quota). LMDB gives up the transaction, and where that left
-    a page in doubt it says so with a `PanicError` from the next one.
+    a page in doubt it says so with a `PanicError` from the next one: see `firstseen.store.owned`.
     """
     return error.code > 0 or is_full(error)
 
@@ -270,7 +270,9 @@ def explanation(path: Path, error: lmdb.Error, map_size: int | None = None) -> s
             return f"the state in {path} was written by another version of LMDB ({error}); {START_ANEW}"
         case lmdb.InvalidError():
             return f"{path / DATA} holds no LMDB database ({error}); {START_ANEW}"
-        case lmdb.CorruptedError() | lmdb.PageNotFoundError() | lmdb.PanicError():
+        case lmdb.PanicError():  # of this process's environment, and not of the file
+            return f"the state in {path} failed while it was written ({error}): start firstseen anew"
+        case lmdb.CorruptedError() | lmdb.PageNotFoundError():
             return f"the state in {path} is damaged ({error}); {START_ANEW}"
         case lmdb.Error(code=errno.EIO) if (room := _room(path)) is not None and room < _NO_ROOM:
             # What LMDB calls a write of which the disk took a part only.

@@ -283,7 +283,8 @@ class LmdbStore(OwnedTables):
 
         def run() -> None:
             try:
-                found = work()
+                with self._writing:
+                    found = work()
             except CommitError as error:
                 done.set_exception(error)
             else:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 import lmdb
 
@@ -19,6 +21,8 @@ _GONE = (
     "new one; until then nothing new is remembered, and the senders keep what is not acknowledged"
 )
 
+_Found = TypeVar("_Found")
+
 
 class OwnedTables(Tables):
     """The database in the folder ``path``, made where it is missing, of up to ``map_size`` bytes; ``owner`` is held.
@@ -31,6 +35,7 @@ class OwnedTables(Tables):
         self._map_size = map_size
         self._durable = durable
         self._owner = owner
+        self._writing = threading.Lock()  # of who writes, or opens anew
         super().__init__(path, lambda: writable(path, map_size, durable=durable))
 
     def _use(self, open_env: Callable[[], lmdb.Environment]) -> None:
@@ -46,21 +51,54 @@ class OwnedTables(Tables):
         if not is_here or self._owner.is_gone:
             raise CommitError(_GONE.format(self._path))
 
+    def _read(self, table: bytes, find: Callable[[Any], _Found]) -> _Found:
+        env = self._env
+        try:
+            return super()._read(table, find)
+        except StoreError as error:
+            if not isinstance(error.__cause__, lmdb.PanicError):
+                raise
+        with self._writing:
+            if self._env is env:  # else the writer was faster
+                self._recover()
+        return super()._read(table, find)
+
     def _put(self, *changes: tuple[bytes, Mapping[bytes, bytes | None]]) -> None:
         """One transaction: in each table each key with its value, or with None gone. Raises `StoreError`."""
-        self._require_place()
+        with self._writing:
+            self._require_place()
+            try:
+                try:
+                    self._write_all(changes)
+                except lmdb.PanicError:
+                    self._recover()
+                    self._write_all(changes)
+            except lmdb.Error as error:
+                kind = NoRoomError if is_full(error) else CommitError if is_passing(error) else StoreError
+                raise kind(explanation(self._path, error, self._map_size)) from error
+
+    def _write_all(self, changes: Iterable[tuple[bytes, Mapping[bytes, bytes | None]]]) -> None:
+        with self._env.begin(write=True) as txn:
+            for table, values in changes:
+                for key in sorted(values):
+                    value = values[key]
+                    if value is None:
+                        txn.delete(key, db=self._tables[table])
+                    else:
+                        txn.put(key, value, db=self._tables[table])
+
+    def _recover(self) -> None:
+        """Open it again after a commit of which LMDB does not know what the disk has: the caller is ``_writing``.
+
+        LMDB uses the environment no more, not even to read. The file holds the last transaction or the one before, and
+        what was not acknowledged is written once more.
+        """
         try:
-            with self._env.begin(write=True) as txn:
-                for table, values in changes:
-                    for key in sorted(values):
-                        value = values[key]
-                        if value is None:
-                            txn.delete(key, db=self._tables[table])
-                        else:
-                            txn.put(key, value, db=self._tables[table])
-        except lmdb.Error as error:
-            kind = NoRoomError if is_full(error) else CommitError if is_passing(error) else StoreError
-            raise kind(explanation(self._path, error, self._map_size)) from error
+            self._anew(self._map_size, lambda: None)
+        except (OSError, lmdb.Error) as error:
+            raise StoreError(
+                f"the state in {self._path} cannot be opened again: {error}; start the agent anew"
+            ) from error
 
     def _anew(self, map_size: int, change: Callable[[], None]) -> None:
         """Close the database, ``change`` its files, and open it again; nobody reads or writes meanwhile.

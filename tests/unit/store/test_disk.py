@@ -64,7 +64,7 @@ def test_an_exchange_that_was_interrupted_is_finished_or_taken_back(tmp_path, fo
         (lmdb.Error, 5, "cannot be used: its words", True),
         (lmdb.VersionMismatchError, -30794, r"another version of LMDB \(its words\); .*move the folder away", False),
         (lmdb.CorruptedError, -30796, r"is damaged \(its words\); .*move the folder away", False),
-        (lmdb.PanicError, -30795, r"is damaged \(its words\); .*move the folder away", False),
+        (lmdb.PanicError, -30795, r"failed while it was written \(its words\): start firstseen anew", False),
         (lmdb.BadTxnError, -30782, "cannot be used: its words", False),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import wait
@@ -98,3 +100,65 @@ def test_what_is_put_back_is_written_again(bench: Bench) -> None:
     bench.store.compact().result(LONG)
     bench.store.resize(MAP_SIZE * 2).result(LONG)
     bench.remember("bob").result(LONG)
+
+
+class Disk:
+    """Breaks the file that LMDB writes its meta pages through: the commit fails behind its last data page."""
+
+    def __init__(self, path: Path) -> None:
+        file = path / "lmdb" / "data.mdb"
+        (self._number,) = (int(each.name) for each in Path("/proc/self/fd").iterdir() if self._is_meta(each, file))
+        with file.open("rb") as reading:
+            os.dup2(reading.fileno(), self._number)
+
+    @staticmethod
+    def _is_meta(opened: Path, file: Path) -> bool:
+        try:
+            return opened.samefile(file) and bool(fcntl.fcntl(int(opened.name), fcntl.F_GETFL) & os.O_DSYNC)
+        except OSError:  # the folder was opened to list it, and is closed again
+            return False
+
+
+class TestFailedHalfWay:
+    """LMDB uses an environment no more in which a commit failed at its end; the file is as good as before."""
+
+    def test_it_is_opened_anew_and_written(self, bench: Bench) -> None:
+        Disk(bench.path)
+
+        waiting = bench.remember("ada")
+
+        waiting.result(LONG)
+        assert ("cannot be used: mdb_txn_commit" in str(bench.told[0]), bench.told[1:]) == (True, [None])
+        assert bench.store.problem is None
+        bench.store.close()
+        bench.store = LmdbStore.open(bench.path, MAP_SIZE)
+        assert bench.knows("first")
+        assert bench.knows("ada")
+
+    def test_what_is_not_patient_goes_on_with_the_next(self, tmp_path: Path) -> None:
+        store = LmdbStore.open(tmp_path, MAP_SIZE)
+        Disk(tmp_path)
+        with pytest.raises(StoreError, match="cannot be used: mdb_txn_commit"):
+            store.register([RULE], 7)
+        assert store.register([RULE], 8) in ([7], [8])  # the one that failed may have come to the disk all the same
+        store.close()
+
+    def test_who_reads_first_opens_it(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("firstseen.store.writer.FIRST_PAUSE_S", LONG)
+        Disk(bench.path)
+        waiting = bench.remember("ada")
+        wait([waiting], 0.3)
+
+        assert not bench.knows("bob")  # the other is known without a look at the disk
+
+        bench.store.resize(MAP_SIZE * 2).result(LONG)  # what is asked for meanwhile wakes the writer
+        waiting.result(LONG)
+
+    def test_what_cannot_be_opened_again_is_told(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("firstseen.store.writer.FIRST_PAUSE_S", LONG)
+        monkeypatch.setattr("firstseen.store.owned.environment", lambda *_, **__: Path("/nowhere").read_bytes())
+        Disk(bench.path)
+        wait([bench.remember("ada")], 0.3)
+        with pytest.raises(StoreError, match=r"cannot be opened again: .*start .* anew"):
+            bench.knows("bob")
+        monkeypatch.undo()
