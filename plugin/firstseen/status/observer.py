@@ -23,7 +23,7 @@ from firstseen.status.latest import Latest
 from firstseen.status.readiness import Signs, reasons
 from firstseen.status.sampling import Sampling
 from firstseen.status.timeline import Timeline
-from firstseen.store.base import Solitude, Store
+from firstseen.store.base import DamagedError, Solitude, Store
 
 MOST_CLIENTS = 50
 """Clients that are told of: those that sent last."""
@@ -78,7 +78,8 @@ class Observer:
         return reasons(
             Signs(
                 stage=self.stage,
-                problem=None if problem is None else str(problem),
+                problem=None if problem is None or isinstance(problem, DamagedError) else str(problem),
+                damage=str(problem) if isinstance(problem, DamagedError) else None,
                 unreachable_s=_ago(agency.forwarder.cut_off_s, now_s),
                 reached=agency.forwarder.reached,
                 lag_s=_ago(agency.forwarder.oldest_s, now_s),

@@ -18,6 +18,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "starting": "It does not listen yet.",
         "stopping": "It was told to stop, and settles what it has.",
         "state_not_written": "Nothing can be remembered at present, and so nothing is acknowledged.",
+        "state_damaged": "Something in the state cannot be read: chunks that need it are refused, all others go on.",
         "downstream_unreachable": "No server downstream can be reached, for more than a moment or since the start.",
         "downstream_stuck": "No server downstream acknowledges what was sent, for longer than an ack may take.",
         "rules_not_loaded": "What is configured could not be loaded anew: all is as it was.",
@@ -30,12 +31,14 @@ CODES: Mapping[str, str] = MappingProxyType(
 class Signs(Struct, frozen=True):
     """What readiness is judged by. ``stage`` is "starting", "running" or "stopping".
 
-    ``problem`` is the state's, ``unreachable_s`` for how long no server can be reached, ``reached`` whether one ever
-    could. ``lag_s`` is how long the oldest message waits, which may take ``patience_s``.
+    ``problem`` is why the state cannot be written, ``damage`` what of it cannot be read; ``unreachable_s`` for how long
+    no server can be reached, ``reached`` whether one ever could. ``lag_s`` is how long the oldest message waits, which
+    may take ``patience_s``.
     """
 
     stage: str
     problem: str | None
+    damage: str | None
     unreachable_s: float | None
     reached: bool
     lag_s: float | None
@@ -56,6 +59,8 @@ def _found(signs: Signs) -> Iterator[tuple[str, str]]:
         yield "stopping", "it was told to stop, and settles what it has"
     if signs.problem is not None:
         yield "state_not_written", signs.problem
+    if signs.damage is not None:
+        yield "state_damaged", signs.damage
     if signs.unreachable_s is not None and not signs.reached:
         yield "downstream_unreachable", "no server downstream was reached yet"
     elif signs.unreachable_s is not None and signs.unreachable_s >= UNREACHABLE_S:

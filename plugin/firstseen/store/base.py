@@ -78,6 +78,10 @@ class NotReservedError(StoreError):
     """What was claimed was not reserved, or not for this: the rules changed meanwhile. Reserve again, and claim."""
 
 
+class DamagedError(StoreError):
+    """What was read is no longer what was written: all that needs it fails, until another state takes its place."""
+
+
 class Wanted(NamedTuple):
     """What will be claimed: see `Claims.claim`."""
 
@@ -193,7 +197,10 @@ class Store(StateReader, Claims, Protocol):
 
     @property
     def problem(self) -> StoreError | None:
-        """Why nothing can be made durable at present: the last commit's failure, until one succeeds."""
+        """Why nothing can be made durable at present: the last commit's failure, until one succeeds.
+
+        Or the first `DamagedError` that reading came upon, which stays.
+        """
 
     def close(self) -> None:
         """Write what is confirmed and let go. What waits for an unconfirmed alert fails; pending claims are gone."""

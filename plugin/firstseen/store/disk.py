@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import lmdb
 
 from firstseen.errors import StoreError
-from firstseen.store.base import History
+from firstseen.store.base import DamagedError, History
 from firstseen.store.codec import pack_history, unpack_history
 from firstseen.store.pages import missing
 
@@ -203,9 +203,9 @@ def open_tables(path: Path, env: lmdb.Environment) -> tuple[_Database, _Database
     return meta, terms, rules
 
 
-def unreadable(path: Path, key: bytes, error: ValueError) -> StoreError:
+def unreadable(path: Path, key: bytes, error: ValueError) -> DamagedError:
     """What lies under ``key`` cannot be read."""
-    return StoreError(
+    return DamagedError(
         f"the state in {path} holds something unreadable under the key {key.hex()}: {error}; {START_ANEW}"
     )
 
@@ -246,6 +246,11 @@ def is_full(error: lmdb.Error) -> bool:
     return isinstance(error, lmdb.MapFullError | lmdb.TxnFullError)
 
 
+def is_damage(error: lmdb.Error) -> bool:
+    """Whether a page is not what it should be."""
+    return isinstance(error, lmdb.CorruptedError | lmdb.PageNotFoundError)
+
+
 def _room(path: Path) -> int | None:
     """Bytes that are left on the file system of the folder ``path``; None where that is not known."""
     try:
@@ -272,7 +277,7 @@ def explanation(path: Path, error: lmdb.Error, map_size: int | None = None) -> s
             return f"{path / DATA} holds no LMDB database ({error}); {START_ANEW}"
         case lmdb.PanicError():  # of this process's environment, and not of the file
             return f"the state in {path} failed while it was written ({error}): start firstseen anew"
-        case lmdb.CorruptedError() | lmdb.PageNotFoundError():
+        case _ if is_damage(error):
             return f"the state in {path} is damaged ({error}); {START_ANEW}"
         case lmdb.Error(code=errno.EIO) if (room := _room(path)) is not None and room < _NO_ROOM:
             # What LMDB calls a write of which the disk took a part only.

@@ -262,7 +262,7 @@ class LmdbStore(OwnedTables):
     @property
     def problem(self) -> StoreError | None:
         """See `Store.problem`."""
-        return self._writer.problem
+        return self._writer.problem or self._damage
 
     def close(self) -> None:
         """See `Store.close`; closing twice is closing once."""

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import lmdb
 
 from firstseen.errors import StoreError
+from firstseen.model import TermValue
+from firstseen.store.base import DamagedError, Memory
 from firstseen.store.disk import DATA, FILE, environment, explanation, is_full, is_passing, is_there, settle, writable
 from firstseen.store.lock import OwnerLock
 from firstseen.store.tables import Tables
@@ -35,6 +37,7 @@ class OwnedTables(Tables):
         self._map_size = map_size
         self._durable = durable
         self._owner = owner
+        self._damage: DamagedError | None = None  # the first that was found
         self._writing = threading.Lock()  # of who writes, or opens anew
         super().__init__(path, lambda: writable(path, map_size, durable=durable))
 
@@ -55,6 +58,9 @@ class OwnedTables(Tables):
         env = self._env
         try:
             return super()._read(table, find)
+        except DamagedError as error:
+            self._damage = self._damage or error
+            raise
         except StoreError as error:
             if not isinstance(error.__cause__, lmdb.PanicError):
                 raise
@@ -62,6 +68,13 @@ class OwnedTables(Tables):
             if self._env is env:  # else the writer was faster
                 self._recover()
         return super()._read(table, find)
+
+    def _decoded(self, key: bytes, raw: bytes) -> tuple[Memory, tuple[TermValue, ...]]:
+        try:
+            return super()._decoded(key, raw)
+        except DamagedError as error:
+            self._damage = self._damage or error
+            raise
 
     def _put(self, *changes: tuple[bytes, Mapping[bytes, bytes | None]]) -> None:
         """One transaction: in each table each key with its value, or with None gone. Raises `StoreError`."""

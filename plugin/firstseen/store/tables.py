@@ -19,9 +19,19 @@ import lmdb
 from firstseen.detect.keys import RULE_KEY_SIZE, state_key
 from firstseen.errors import StoreError
 from firstseen.model import TermValue
-from firstseen.store.base import Entry, History, Memory, Stats
+from firstseen.store.base import DamagedError, Entry, History, Memory, Stats
 from firstseen.store.codec import unpack_memory
-from firstseen.store.disk import META, RULES, TABLE_NAMES, TERMS, explanation, history_at, open_tables, unreadable
+from firstseen.store.disk import (
+    META,
+    RULES,
+    TABLE_NAMES,
+    TERMS,
+    explanation,
+    history_at,
+    is_damage,
+    open_tables,
+    unreadable,
+)
 
 REACHED = b"reached"
 """In the table ``meta``: see `Tables.reached_ms`, in decimal."""
@@ -112,7 +122,8 @@ class Tables:
             with self._reading, self._env.begin(self._tables[table]) as txn:
                 return find(txn)
         except lmdb.Error as error:
-            raise StoreError(explanation(self._path, error)) from error
+            kind = DamagedError if is_damage(error) else StoreError
+            raise kind(explanation(self._path, error)) from error
 
     def _memory(self, key: bytes) -> Memory | None:
         raw = self._raw(key, TERMS)

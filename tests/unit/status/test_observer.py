@@ -13,7 +13,7 @@ from firstseen.metrics import Counts
 from firstseen.net.peers import Peer
 from firstseen.status.observer import MOST_CLIENTS, MOST_LISTED, Agency, Observer
 from firstseen.status.sampling import Sample
-from firstseen.store.base import Solitude, Stats
+from firstseen.store.base import DamagedError, Solitude, Stats
 from support.agency import NOW_MS, agency, now_ms
 from support.rulebook import call, rule_id, rule_text
 
@@ -173,6 +173,9 @@ def test_the_state_and_what_is_wrong_with_it(tmp_path: Path, monkeypatch: pytest
             assert ("state_not_written", "the disk is full") in {
                 (reason.code, reason.text) for reason in observer.reasons()
             }
+            monkeypatch.setattr(type(parts.store), "problem", property(lambda _: DamagedError("a page is broken")))
+            told = {reason.code: reason.text for reason in observer.reasons()}
+            assert (told["state_damaged"], "state_not_written" in told) == ("a page is broken", False)
 
     run(test)
 

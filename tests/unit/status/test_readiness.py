@@ -6,6 +6,7 @@ from firstseen.status.readiness import CODES, UNREACHABLE_S, Signs, reasons
 GOOD = Signs(
     stage="running",
     problem=None,
+    damage=None,
     unreachable_s=None,
     reached=True,
     lag_s=1.0,
@@ -27,6 +28,7 @@ def test_all_is_well() -> None:
         (replace(GOOD, stage="starting"), "starting", "it does not listen yet"),
         (replace(GOOD, stage="stopping"), "stopping", "it was told to stop, and settles what it has"),
         (replace(GOOD, problem="the state is full"), "state_not_written", "the state is full"),
+        (replace(GOOD, damage="a page is broken"), "state_damaged", "a page is broken"),
         (
             replace(GOOD, unreachable_s=0.0, reached=False),
             "downstream_unreachable",

@@ -14,7 +14,7 @@ import pytest
 from firstseen.detect.law import Occurrence
 from firstseen.detect.new_terms import NewTermsLaw
 from firstseen.errors import StoreError
-from firstseen.store.base import RuleState
+from firstseen.store.base import DamagedError, RuleState
 from firstseen.store.lmdb import LmdbStore
 
 RULE = RuleState(b"8 bytes.", "rule", "Rule")
@@ -162,3 +162,34 @@ class TestFailedHalfWay:
         with pytest.raises(StoreError, match=r"cannot be opened again: .*start .* anew"):
             bench.knows("bob")
         monkeypatch.undo()
+
+
+def test_damage_that_is_found_when_it_is_read_stays_a_problem(tmp_path: Path) -> None:
+    """What does not touch it goes on: so nobody would know of it who does not look at what is refused."""
+    store = LmdbStore.open(tmp_path, MAP_SIZE, durable=False)
+    store.confirm(
+        [store.claim(RULE, (number,), Occurrence(100, "e1"), NewTermsLaw(10)) for number in range(2_000)]
+    ).result(LONG)
+    (terms,) = (root for name, root in roots(store) if name == b"terms")
+    store.close()
+    file = tmp_path / "lmdb" / "data.mdb"
+    whole = bytearray(file.read_bytes())
+    whole[terms * 4096 + 10 : terms * 4096 + 12] = b"\0\0"  # it is neither branch nor leaf
+    file.write_bytes(whole)
+
+    store = LmdbStore.open(tmp_path, MAP_SIZE, durable=False)
+    assert store.problem is None
+    for _ in range(2):
+        with pytest.raises(DamagedError, match=r"is damaged .*move the folder away"):
+            store.claim(RULE, (7,), Occurrence(200, "e2"), NewTermsLaw(10))
+    assert isinstance(store.problem, DamagedError)
+    store.register([RULE], 7)  # is written, and the problem stays
+    assert "is damaged" in str(store.problem)
+    store.close()
+
+
+def roots(store: LmdbStore) -> Iterator[tuple[bytes, int]]:
+    """The names of the tables, and the numbers of the pages where they begin."""
+    with store._env.begin() as txn:
+        for name, tree in txn.cursor():
+            yield name, int.from_bytes(tree[-8:], "little")
