@@ -111,6 +111,14 @@ def read_only(path: Path) -> lmdb.Environment:
         raise StoreError(NO_STATE.format(path))
     _check(path)
     try:
+        _have_lock_file(path / DATA)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreError(
+                f"{path / DATA / LOCK_FILE} finds no room: {error.strerror}; make room on its disk"
+            ) from error
+        # Whatever else it is, LMDB says so; and does without on a file system that is for reading only.
+    try:
         # A map size of 0 takes over the one that the writer set.
         env = lmdb.open(str(path / DATA), map_size=0, max_dbs=len(TABLE_NAMES), readonly=True, create=False)
     except lmdb.Error as error:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import lmdb
@@ -159,3 +160,40 @@ def test_a_database_has_room_on_the_disk_for_all_of_its_table_of_readers(tmp_pat
         found = (tmp_path / "new" / LOCK_FILE).stat()
     assert found.st_size == LOCK_SIZE
     assert found.st_blocks * 512 >= LOCK_SIZE
+
+
+def test_who_only_looks_makes_the_table_of_readers_whole_as_well(tmp_path: Path) -> None:
+    with writable(tmp_path, 1 << 20, durable=False):
+        pass
+    table = tmp_path / DATA / LOCK_FILE
+    table.unlink()
+    with read_only(tmp_path):
+        assert table.stat().st_blocks * 512 >= LOCK_SIZE
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_without_room_for_the_table_of_readers_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    with writable(tmp_path, 1 << 20, durable=False):
+        pass
+    monkeypatch.setattr("os.posix_fallocate", failing(code))
+    with pytest.raises(StoreError, match=rf"{LOCK_FILE} finds no room: {os.strerror(code)}; make room on its disk"):
+        read_only(tmp_path)
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES])
+def test_where_nothing_can_be_written_lmdb_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """It looks without a table of readers where the file system is for reading only."""
+    with writable(tmp_path, 1 << 20, durable=False):
+        pass
+    monkeypatch.setattr("firstseen.store.disk._have_lock_file", failing(code))
+    with read_only(tmp_path) as env:
+        assert env.flags()["readonly"]
+
+
+def failing(code: int) -> Callable[..., None]:
+    def fail(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    return fail
