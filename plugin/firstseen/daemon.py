@@ -311,7 +311,7 @@ def _listener(config: Config, agent: Agent, counts: Counts, clients: Clients) ->
     settings = config.input
     handshake = None
     if settings.key is not None:
-        keys = ServerKeys(settings.key, settings.self_hostname, settings.passwords)
+        keys = ServerKeys(settings.key, settings.own_name, settings.passwords)
         handshake = functools.partial(ServerHandshake, keys, os.urandom)
     return Listener(
         pool=Pool(limit=settings.max_in_flight.bytes),
@@ -348,7 +348,7 @@ def _forwarder(config: Config, tls: ssl.SSLContext | None, counts: Counts) -> Fo
     output = config.output
     handshake = None
     if output.key is not None:
-        keys = ClientKeys(output.key, config.input.self_hostname, output.username, output.secret)
+        keys = ClientKeys(output.key, config.input.own_name, output.username, output.secret)
         handshake = functools.partial(ClientHandshake, keys, os.urandom)
 
     def as_fluentd_reads_it(frame: Frame) -> Steps[Frame]:

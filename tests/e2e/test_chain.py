@@ -34,6 +34,7 @@ def second(folder: Path, sink: Sink, listen: str, extra: str) -> Path:
 
 
 def first(folder: Path, server: str, extra: str) -> Path:
+    extra += 'input: self_hostname = "the first"\n'  # both are on one machine
     return write_config(folder / "first.toml", downstream=server, state=folder / "one", extra=extra)
 
 
@@ -95,7 +96,7 @@ def test_a_wrong_key_is_told_of_on_both_ends_and_nothing_arrives(tmp_path: Path,
         config = first(
             tmp_path,
             f"127.0.0.1:{agent.port}",
-            'output: shared_key = "other"\ninput: drain_timeout = "100ms"\ninput: self_hostname = "the first"\n',
+            'output: shared_key = "other"\ninput: drain_timeout = "100ms"\n',
         )
         with AgentProcess(config) as other, Source(other.port) as client:
             client.send(FRAME)
@@ -103,6 +104,18 @@ def test_a_wrong_key_is_told_of_on_both_ends_and_nothing_arrives(tmp_path: Path,
             assert told["reason"] == "in the handshake: the server refuses: shared_key mismatch"
             told = agent.wait_for("connection_refused")
             assert told["reason"] == "shared_key mismatch, from a client that calls itself 'the first'"
+            assert other.stop()["records_out"] == 0
+        agent.stop()
+    assert sink.frames == []
+
+
+def test_a_server_of_our_own_name_is_told_of_and_gets_nothing(tmp_path: Path, sink: Sink) -> None:
+    extra = 'input: shared_key = "s3cret"\ninput: self_hostname = "the first"\n'
+    with AgentProcess(second(tmp_path, sink, "127.0.0.1:0", extra)) as agent:
+        extra = 'output: shared_key = "s3cret"\ninput: drain_timeout = "100ms"\n'
+        with AgentProcess(first(tmp_path, f"127.0.0.1:{agent.port}", extra)) as other, Source(other.port) as client:
+            client.send(FRAME)
+            assert "(input.self_hostname)" in other.wait_for("downstream_unreachable")["reason"]
             assert other.stop()["records_out"] == 0
         agent.stop()
     assert sink.frames == []

@@ -48,7 +48,8 @@ class Central:
             f"tls://{host}:{self.agent.port}",
             name=name,
             listen=f"unix:{self.folder / name}.sock",
-            extra="\n".join(f"output: {key} = {value}" for key, value in given.items()),
+            extra="\n".join(f"output: {key} = {value}" for key, value in given.items())
+            + f'\ninput: self_hostname = "{name}"',  # not as that one, which is on this machine, too
         )
 
 

@@ -5,6 +5,7 @@ Under a setting that may be left empty, None stands for "". A ``title`` says in 
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -88,12 +89,14 @@ class Input(Section, frozen=True, kw_only=True):
     self_hostname: Annotated[
         str,
         Meta(
-            pattern=r"\A[ -~]{1,128}\Z",
-            title="1 to 128 ASCII characters",
-            description="What the agent calls itself in handshakes, with clients and with servers. Fluentd refuses a"
-            " server that has the name it has itself.",
+            pattern=r"\A[ -~]{0,128}\Z",
+            title="at most 128 ASCII characters",
+            description="What the agent calls itself in handshakes, with clients and with servers. It must differ from"
+            " their names: an agent, as Fluentd, refuses a server that has the name it has itself. Empty is"
+            ' "firstseen@" and the name of the machine; of two agents on one machine, one behind the other, give one a'
+            " name.",
         ),
-    ] = "firstseen"
+    ] = ""
     users: Annotated[
         tuple[User, ...],
         Meta(
@@ -102,6 +105,11 @@ class Input(Section, frozen=True, kw_only=True):
         ),
     ] = ()
     tls: ServerTls = ServerTls()
+
+    @property
+    def own_name(self) -> str:
+        """What the agent calls itself. Peers may have the machine's name for themselves, so it is not that alone."""
+        return self.self_hostname or f"firstseen@{socket.gethostname()}"
 
     @property
     def key(self) -> bytes | None:

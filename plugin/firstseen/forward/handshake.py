@@ -45,7 +45,7 @@ WRONG_USER = "username/password mismatch"
 class ServerKeys:
     """What clients must know: the ``shared_key`` and, if there are ``users``, the password of one of them.
 
-    ``self_hostname`` is what we call ourselves; Fluentd as a client refuses a server that is called as it is itself.
+    ``self_hostname`` is what we call ourselves; clients refuse a server that is called as they are themselves.
     Raises `ValueError` for a name that would make a message too long for peers.
     """
 
@@ -201,6 +201,13 @@ class ClientHandshake:
             raise ProtocolError(f"the server refuses: {_shown(reason or b'') or 'it does not say why'}")
         if hostname is None or digest is None:
             raise ProtocolError("a PONG without a hostname and a digest")
+        own = self._keys.self_hostname
+        if hostname == _raw(own):
+            # Its proof is the one that we sent, then: whoever sends that back need not know the key.
+            raise ProtocolError(
+                f"the server calls itself {own!r}, as we do, and so proves nothing: the two need names that differ"
+                " (input.self_hostname)"
+            )
         if not _same(digest, _digest(self._salt, hostname, self._nonce, self._keys.shared_key)):
             raise ProtocolError("the server does not know the shared key (output.shared_key)")
         self.done = True

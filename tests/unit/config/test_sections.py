@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from firstseen.config import Config, Http, Input, Output, User
 from firstseen.config.secret import Secret
 from firstseen.config.sections import SECTIONS
@@ -19,6 +21,12 @@ def test_secrets_wherever_they_are():
     assert Input(shared_key=Secret("k")).key == b"k"
     assert (Output(shared_key=Secret("k")).key, Output(password=Secret("p")).secret) == (b"k", b"p")
     assert Http(token=Secret("t")).secret == b"t"
+
+
+def test_an_agent_that_is_given_no_name_has_one_that_others_have_not(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("socket.gethostname", lambda: "collector-1")
+    assert Input().own_name == "firstseen@collector-1"
+    assert Input(self_hostname="agent 1").own_name == "agent 1"
 
 
 def test_every_section_says_what_it_is():

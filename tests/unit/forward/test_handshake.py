@@ -239,6 +239,23 @@ def test_no_pong_that_lets_us_in(pong: list[Any], reason: str) -> None:
     assert not handshake.done
 
 
+@pytest.mark.parametrize("name", ["client.example", b"client.example"])
+def test_a_server_that_sends_our_own_proof_back_has_not_shown_that_it_knows_the_key(name: str | bytes) -> None:
+    handshake = client()
+    sent = unpacked(handshake.feed(msgpack.packb(["HELO", {"nonce": NONCE}])))
+    with pytest.raises(ProtocolError, match=r"calls itself 'client\.example', as we do, .*input\.self_hostname"):
+        handshake.feed(msgpack.packb(["PONG", True, "", name, sent[3]]))
+    assert not handshake.done
+
+
+def test_two_agents_of_one_name_are_told_apart_by_nothing_and_nothing_is_sent() -> None:
+    here, there = server(), client(self_hostname="server.example")
+    greeting = answer(here, there.feed(here.helo))
+    with pytest.raises(ProtocolError, match=r"input\.self_hostname"):
+        there.feed(greeting.reply)
+    assert not there.done
+
+
 def test_helo_and_pong_in_pieces() -> None:
     handshake = client()
     sent = b"".join(handshake.feed(bytes((byte,))) for byte in msgpack.packb(["HELO", {"nonce": NONCE}]))
