@@ -1,7 +1,8 @@
 """Where HTTP clients connect: they get what is left over, and a hostile one takes nothing from the log stream.
 
 At most `MOST_CONNECTIONS` are open. One that comes beyond that is let in, and the one that has kept us waiting for
-longest has to go: whoever opens many and says nothing shuts himself out and nobody else. In a second so many are
+longest has to go: whoever opens many and says nothing shuts himself out and nobody else. Those that negotiate TLS have
+half of the places, so that they shut nobody out who has done so, nor the other way round. In a second so many are
 accepted, and so many requests answered, one of each connection in turn; what comes beyond waits.
 """
 
@@ -152,7 +153,8 @@ class HttpServer:
             self._make_room()
             task = self._loop.create_task(self._let_in(accepted, tls))
             self._negotiating[task] = None
-            task.add_done_callback(self._negotiating.pop)
+            task.add_done_callback(lambda done: self._negotiating.pop(done, None))
+            await asyncio.sleep(0)  # it begins, and who has to go is gone, before the next one is accepted
             await self._keep_pace()
 
     async def _keep_pace(self) -> None:
@@ -173,9 +175,11 @@ class HttpServer:
     def _make_room(self) -> None:
         if len(self._connections) + len(self._negotiating) < MOST_CONNECTIONS:
             return
-        if self._connections:
+        if len(self._negotiating) > MOST_CONNECTIONS // 2:
+            negotiation = next(iter(self._negotiating))
+            del self._negotiating[negotiation]
+            negotiation.cancel()
+        else:
             leaving = min(self._connections, key=lambda each: (each.busy, each.since_s))
             self._connections.discard(leaving)
             leaving.abort()
-        else:
-            next(iter(self._negotiating)).cancel()

@@ -15,7 +15,7 @@ from firstseen.net.http import Request, Response
 from firstseen.net.httpserver import HttpServer, Pace
 from firstseen.net.tls import client_context, server_context
 from support.authority import Authority
-from support.desk import connect, read_to_end, turns
+from support.desk import TIMEOUT_S, connect, read_to_end, turns
 
 REQUEST = b"GET /here HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
@@ -165,6 +165,81 @@ def test_what_negotiates_for_ever_has_to_go(tmp_path: Path, monkeypatch: pytest.
                 writer.close()
 
     run(test)
+
+
+def test_whoever_negotiates_for_ever_shuts_nobody_out_who_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_CONNECTIONS", 8)
+    monkeypatch.setattr(module, "MOST_VISITS_PER_S", 1_000)
+    root = Authority(tmp_path, "root")
+    server, client = server_context(*root.issue("localhost")), client_context(root.file)
+
+    async def test() -> None:
+        async with serving(tls=server) as (_, port):
+            others = [await connect(port) for _ in range(8)]
+            reader, writer = await connect(port, ssl=client, server_hostname="localhost")
+            others += [await connect(port) for _ in range(20)]
+            await ask(port, ssl=client, server_hostname="localhost")  # all that came before are let in by then
+            writer.write(REQUEST)
+            assert b" 200 " in await read_to_end(reader)
+            for _, each in (*others, (reader, writer)):
+                each.close()
+
+    run(test)
+
+
+def test_who_has_negotiated_and_says_nothing_shuts_nobody_out_who_still_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_CONNECTIONS", 8)
+    monkeypatch.setattr(module, "MOST_VISITS_PER_S", 1_000)
+    root = Authority(tmp_path, "root")
+    server, client = server_context(*root.issue("localhost")), client_context(root.file)
+
+    async def test() -> None:
+        async with serving(tls=server) as (_, port):
+            others = [await connect(port, ssl=client, server_hostname="localhost") for _ in range(8)]
+            with socket.create_connection(("127.0.0.1", port)) as slow:
+                slow.settimeout(TIMEOUT_S)
+                others += [await connect(port) for _ in range(3)]
+                await turns()
+
+                def late() -> bytes:
+                    with client.wrap_socket(slow, server_hostname="localhost") as secured:
+                        secured.sendall(REQUEST)
+                        return secured.recv(1 << 12)
+
+                assert b" 200 " in await asyncio.to_thread(late)
+            for _, each in others:
+                each.close()
+
+    run(test)
+
+
+def test_many_who_come_at_once_are_no_more_than_there_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_CONNECTIONS", 4)
+    monkeypatch.setattr(module, "MOST_VISITS_PER_S", 1_000)
+    server = server_context(*Authority(tmp_path, "root").issue("localhost"))
+
+    async def test() -> None:
+        async with serving(tls=server) as (_, port):
+            with contextlib.ExitStack() as stack:
+                # Without a turn of the loop in between: they wait to be accepted.
+                silent = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(20)]
+                await turns(50)
+                for each in silent:
+                    each.setblocking(False)
+                assert sum(_is_open(each) for each in silent) == 4
+
+    run(test)
+
+
+def _is_open(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1) != b""
+    except BlockingIOError:
+        return True
+    except ConnectionResetError:
+        return False
 
 
 def test_closing_ends_every_connection() -> None:
