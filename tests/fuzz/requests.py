@@ -59,6 +59,8 @@ def _answers(written: bytes) -> Iterable[tuple[int, bool]]:
 class _House:
     """Answers everything at once, and notes what it was asked."""
 
+    headers = (("x-house", "yes"),)
+
     def __init__(self) -> None:
         self.asked: list[str] = []
 

@@ -55,6 +55,10 @@ def refusal(status: int, why: str, *headers: tuple[str, str]) -> Response:
 class House(Protocol):
     """Where connections live, and what they all share."""
 
+    @property
+    def headers(self) -> Sequence[tuple[str, str]]:
+        """What every answer has, whoever gives it, unless it has its own; names are in small letters."""
+
     def opened(self, connection: HttpConnection) -> None:
         """A client connected."""
 
@@ -146,7 +150,8 @@ class HttpConnection(asyncio.Protocol):
             try:
                 happened = self._http.next_event()
             except h11.RemoteProtocolError as error:
-                self._send(refusal(error.error_status_hint, f"no request: {error}"))
+                why, _, _ = str(error).partition(": bytearray(")  # h11 repeats what came, which nobody needs to read
+                self._send(refusal(error.error_status_hint, f"no request: {why}"))
                 return
             if happened is h11.NEED_DATA:
                 if self._idle and self._http.trailing_data[0]:  # some of the next request came with the last one
@@ -180,11 +185,13 @@ class HttpConnection(asyncio.Protocol):
         if self._transport is None:
             return
         http = self._http
+        own = {name for name, _ in response.headers}
         headers = [
             ("date", time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime())),
             ("content-type", response.content_type),
             ("content-length", str(len(response.body))),
             *response.headers,
+            *(header for header in self._house.headers if header[0] not in own),
         ]
         if response.closes:
             headers.append(("connection", "close"))

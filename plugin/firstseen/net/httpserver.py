@@ -13,7 +13,7 @@ import logging
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from firstseen.logs import complain, event
@@ -53,9 +53,13 @@ class Pace:
 
 
 class HttpServer:
-    """Answers with ``answer``; lives in the event loop. What ``answer`` raises is told of, and costs its request."""
+    """Answers with ``answer``; lives in the event loop. What ``answer`` raises is told of, and costs its request.
 
-    def __init__(self, answer: Callable[[Request], Response]) -> None:
+    ``headers`` are of every answer that does not have its own, also of one to what is no request.
+    """
+
+    def __init__(self, answer: Callable[[Request], Response], headers: Sequence[tuple[str, str]] = ()) -> None:
+        self.headers = headers
         self._answer = answer
         self._loop = asyncio.get_running_loop()
         self._connections: set[HttpConnection] = set()

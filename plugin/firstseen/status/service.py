@@ -12,7 +12,7 @@ from firstseen.net.httpserver import HttpServer
 from firstseen.notation import Endpoint
 from firstseen.status.observer import Agency, Observer
 from firstseen.status.process import PROC, ProcessReader
-from firstseen.status.site import Site
+from firstseen.status.site import HEADERS, Site
 
 
 class StatusService:
@@ -26,7 +26,7 @@ class StatusService:
         self._observer = Observer(agency, now_ms)
         process = ProcessReader() if (PROC / "stat").exists() else None
         site = Site(self._observer, settings, process, asyncio.get_running_loop().time)
-        self._server = HttpServer(site.answer)
+        self._server = HttpServer(site.answer, HEADERS)
         self.address: str | None = None
 
     async def open(self, tls: ssl.SSLContext | None) -> None:

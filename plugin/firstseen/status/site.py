@@ -17,7 +17,6 @@ from pathlib import Path
 from types import MappingProxyType
 
 import msgspec
-from msgspec.structs import replace
 
 from firstseen.config import Http
 from firstseen.net.http import Request, Response, refusal
@@ -43,6 +42,7 @@ HEADERS = (
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
 )
+"""Of every answer that does not have its own."""
 
 JSON = "application/json"
 
@@ -71,12 +71,6 @@ class Site:
 
     def answer(self, request: Request) -> Response:
         """The answer to any request that reads."""
-        response = self._answer(request)
-        own = {name for name, _ in response.headers}
-        common = (header for header in HEADERS if header[0] not in own)
-        return replace(response, headers=(*response.headers, *common))
-
-    def _answer(self, request: Request) -> Response:
         host = request.headers.get("host")
         if host is not None and not self._is_ours(host):
             return refusal(421, "not under this name: if it is one of this agent's, list it in http.hosts")

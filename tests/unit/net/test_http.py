@@ -14,6 +14,8 @@ from support.desk import TIMEOUT_S, connect, read, read_to_end, turns
 class House:
     """Answers with what was asked for, and notes who is there."""
 
+    headers = (("x-extra", "of the house"), ("x-house", "yes"))
+
     def __init__(self) -> None:
         self.here: set[HttpConnection] = set()
         self.asked: list[Request] = []
@@ -85,8 +87,9 @@ def test_an_answer() -> None:
             lines = head.decode().split("\r\n")
             assert lines[0] == "HTTP/1.1 200 OK"
             assert {line.partition(":")[0] for line in lines[1:]} == {
-                *("date", "content-type", "content-length", "x-extra", "Connection"),
+                *("date", "content-type", "content-length", "x-extra", "x-house", "Connection"),
             }
+            assert "x-extra: yes" in lines
             (request,) = house.asked
             assert (request.method, request.path) == ("GET", "/a")
             assert (request.headers["host"], request.headers["x-one"]) == ("localhost", "1, 2")
@@ -184,6 +187,16 @@ def test_what_is_no_request_is_said_to_be_none(data: bytes, status: bytes) -> No
             assert answered.startswith(b"HTTP/1.1 " + status), answered
             assert b"connection: close" in answered.lower()
             assert house.asked == []
+
+    run(test)
+
+
+@pytest.mark.parametrize("line", [b"X\x01<b>: y", b"<b>\xff y"])
+def test_what_is_no_request_is_not_repeated(line: bytes) -> None:
+    async def test() -> None:
+        async with open_house() as (_, port):
+            answered = await conversation(port, b"GET /a HTTP/1.1\r\nHost: a\r\n" + line + b"\r\n\r\n")
+            assert answered.endswith(b"\r\n\r\nno request: illegal header line\n")
 
     run(test)
 

@@ -46,6 +46,41 @@ def test_shown_from_before_the_start_until_after_the_end(tmp_path: Path) -> None
     run(test)
 
 
+def get(path: str) -> bytes:
+    return f"GET {path} HTTP/1.0\r\n\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        *map(get, ("/", "/page.js", "/status", "/metrics", "/livez", "/readyz", "/nowhere")),
+        b"POST / HTTP/1.0\r\n\r\n",
+        b"GET / HTTP/1.0\r\nContent-Length: 1\r\n\r\nx",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"no request\r\n\r\n",
+    ],
+)
+def test_no_answer_can_be_kept_framed_or_taken_for_something_else(tmp_path: Path, request_: bytes) -> None:
+    async def test() -> None:
+        async with agency(tmp_path) as parts:
+            service = StatusService(Http(listen=Endpoint("127.0.0.1:0")), parts, now_ms)
+            await service.open(None)
+            assert service.address is not None
+            reader, writer = await connect(int(service.address.rpartition(":")[2]), request_)
+            lines = (await read_to_end(reader)).partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
+            writer.close()
+            await service.close()
+        headers = dict(line.split(": ", 1) for line in lines)
+        assert len(headers) == len(lines)
+        assert headers["cache-control"] == "no-store"
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+        assert headers["cross-origin-resource-policy"] == "same-origin"
+        assert "default-src 'none'" in headers["content-security-policy"]
+
+    run(test)
+
+
 def test_where_nothing_is_to_be_shown_nothing_is(tmp_path: Path) -> None:
     async def test() -> None:
         async with agency(tmp_path) as parts:

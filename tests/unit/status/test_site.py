@@ -230,20 +230,6 @@ def test_who_does_not_is_asked_for_it(tmp_path: Path, shown: str) -> None:
     run(test)
 
 
-@pytest.mark.parametrize("path", ["/", "/page.js", "/status", "/metrics", "/livez", "/readyz", "/nowhere"])
-def test_no_answer_can_be_kept_framed_or_taken_for_something_else(tmp_path: Path, path: str) -> None:
-    async def test() -> None:
-        async with visiting(tmp_path) as visitor:
-            headers = dict(visitor.ask(path).headers)
-            assert headers["cache-control"] == "no-store"
-            assert headers["x-content-type-options"] == "nosniff"
-            assert headers["x-frame-options"] == "DENY"
-            assert headers["cross-origin-resource-policy"] == "same-origin"
-            assert "default-src 'none'" in headers["content-security-policy"]
-
-    run(test)
-
-
 def test_what_is_no_text_is_told_all_the_same(tmp_path: Path) -> None:
     async def test() -> None:
         async with visiting(tmp_path) as visitor:
