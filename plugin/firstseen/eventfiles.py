@@ -12,6 +12,7 @@ from __future__ import annotations
 import codecs
 import io
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -84,6 +85,7 @@ _hit = msgspec.json.Decoder(_Hit).decode
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _whole = msgspec.json.Decoder(msgspec.Raw).decode
 _lenient = json.JSONDecoder(parse_int=parse_int)
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 
 def decode_object(raw: bytes) -> dict[str, Any]:
@@ -109,6 +111,17 @@ def encode_object(value: object) -> bytes:
         return msgspec.json.encode(value)
     except (UnicodeEncodeError, OverflowError):  # half a surrogate pair, an integer beyond 64 bits
         return json.dumps(value, separators=(",", ":")).encode()
+
+
+def in_ascii(raw: bytes) -> bytes:
+    """The JSON ``raw`` with escapes for all that is not ASCII: the same values, and no command to a terminal.
+
+    It is otherwise the text that it was, as outside of strings JSON has nothing but ASCII.
+    """
+    if raw.isascii():
+        return raw
+    text = raw.decode("utf-8", "surrogateescape")
+    return _BEYOND_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text).encode()
 
 
 def read_events(file: str, *, most: int = MAX_DOCUMENT) -> Iterator[Event]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from firstseen.errors import InputError
-from firstseen.eventfiles import Event, decode_object, encode_object, events_in, read_events, texts_in
+from firstseen.eventfiles import Event, decode_object, encode_object, events_in, in_ascii, read_events, texts_in
 
 A = {"eventName": "A", "n": 1.0}
 B = {"eventName": "B"}
@@ -290,6 +290,20 @@ def test_where_events_lie_in_a_document_is_where_its_events_are(text: bytes) -> 
 
 def test_events_of_a_log_file_lie_in_its_own_text() -> None:
     assert texts_in(RECORDS, "it").text is RECORDS
+
+
+@pytest.mark.parametrize("odd", ["\x9b2J", "\u202e", "ü", "\U0001f600", "\\u009b", "\x7f"])
+def test_in_ascii_the_text_is_the_same_and_says_the_same(odd: str) -> None:
+    raw = f'{{ "{odd}" : 1.50, "b":"{odd} {odd}" }}'.encode()
+    shown = in_ascii(raw)
+    assert shown.isascii()
+    assert decode_object(shown) == decode_object(raw)
+    assert shown.startswith(b'{ "')
+    assert b" : 1.50, " in shown
+
+
+def test_in_ascii_bytes_that_are_no_utf8_are_what_is_read_of_them() -> None:
+    assert in_ascii(b'{"a":"bad\xe9"}') == b'{"a":"bad\\udce9"}'
 
 
 def test_bytes_that_are_no_utf8_are_kept() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -13,7 +14,6 @@ from pathlib import Path
 from types import FrameType
 
 import click
-import msgspec
 
 from firstseen.backfill.crew import MOST, Crew
 from firstseen.backfill.filling import Filling, Outcome, position_in
@@ -175,7 +175,7 @@ class _Summary:
     def as_json(self) -> str:
         """One object."""
         totals = self._outcome.totals
-        return msgspec.json.encode(
+        return json.dumps(
             {
                 "files": totals.files,
                 "files_known": self._found.known,
@@ -196,7 +196,7 @@ class _Summary:
                 "unreadable": self._outcome.unreadable,
                 "stopped": self._outcome.stopped,
             }
-        ).decode()
+        )
 
     def as_text(self) -> str:
         """Some lines."""

@@ -14,7 +14,7 @@ from firstseen.cli.pastlogs import moment_of, now_ms
 from firstseen.cli.whichrules import rules_of, tell_of
 from firstseen.cli.whichstate import reader_of, state_options
 from firstseen.errors import InputError
-from firstseen.eventfiles import encode_object, read_events
+from firstseen.eventfiles import encode_object, in_ascii, read_events
 from firstseen.eventfolders import event_files
 from firstseen.explanation import Explainer
 from firstseen.rules.exceptions import names
@@ -59,7 +59,7 @@ def command(
                 for event in read_events(name):
                     for explanation in explainer.explain(event, moment_of(event.decode(), meant.mode)):
                         if output == "json":
-                            click.echo(encode_object(explanation.as_json()))
+                            click.echo(in_ascii(encode_object(explanation.as_json())))
                         else:
                             click.echo("\n".join(lines(explanation)) + "\n")
             except InputError as error:

@@ -10,7 +10,7 @@ import click
 from firstseen import config
 from firstseen.cli import CONFIG_FILE, EXIT_FAILED
 from firstseen.errors import InputError
-from firstseen.eventfiles import encode_object, read_events
+from firstseen.eventfiles import encode_object, in_ascii, read_events
 from firstseen.eventfolders import event_files
 from firstseen.geoip import GeoIp, databases
 from firstseen.record.view import views
@@ -35,7 +35,7 @@ def command(
         try:
             for event in read_events(name):
                 for view in views(event.decode(), enrichment=geoip):
-                    sys.stdout.buffer.write(encode_object(view.document()) + b"\n")
+                    sys.stdout.buffer.write(in_ascii(encode_object(view.document())) + b"\n")
         except (InputError, ValueError) as error:
             click.echo(f"firstseen: {error}", err=True)
             failed = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 import tempfile
@@ -12,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 from msgspec import Struct, field
 
 from firstseen.cli import CONFIG_FILE, EXIT_FAILED
@@ -22,7 +22,7 @@ from firstseen.config import Alerts
 from firstseen.detect.label import Standing
 from firstseen.engine import Engine
 from firstseen.errors import InputError
-from firstseen.eventfiles import Event, encode_object, read_events
+from firstseen.eventfiles import Event, encode_object, in_ascii, read_events
 from firstseen.eventfolders import event_files
 from firstseen.metrics import Counts
 from firstseen.record.splice import place_of_labels
@@ -129,7 +129,7 @@ class _Summary(Struct):
 
     def as_json(self) -> str:
         counts = self.counts
-        return msgspec.json.encode(
+        return json.dumps(
             {
                 "files": self.files,
                 "events": self.events,
@@ -141,7 +141,7 @@ class _Summary(Struct):
                 "alerts_by_rule": dict(self.by_rule),
                 "unreadable": self.unreadable,
             }
-        ).decode()
+        )
 
     def as_text(self) -> str:
         counts = self.counts
@@ -174,6 +174,7 @@ class _Replay:
         self._everything = everything
         self._summary = summary
         self._counts = summary.counts
+        self._on_terminal = sys.stdout.isatty()
 
     def run(self, events: Iterable[Event]) -> None:
         """Whatever ends it, what was printed until then is remembered."""
@@ -200,7 +201,8 @@ class _Replay:
             if self._counts.matches > matches and time_of(record, self._mode) is None:
                 self._summary.undated += self._counts.matches - matches
         if labels or self._everything:
-            sys.stdout.buffer.write(self._labelled(event.raw, record, labels) + b"\n")
+            line = self._labelled(event.raw, record, labels)
+            sys.stdout.buffer.write((in_ascii(line) if self._on_terminal else line) + b"\n")
         self._summary.by_rule.update(label["rule"]["name"] for label in labels if _is_alert(label))
         return claims
 

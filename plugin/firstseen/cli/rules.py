@@ -138,8 +138,7 @@ def _shown(outcome: _Outcome, mismatch: Mismatch) -> Iterator[str]:
 def _diff(mismatch: Mismatch) -> Iterator[str]:
     """What was expected (-) and what came (+), line by line."""
     expected, actual = (
-        json.dumps(side, indent=2, ensure_ascii=False, sort_keys=True).splitlines()
-        for side in (mismatch.expected, mismatch.actual)
+        json.dumps(side, indent=2, sort_keys=True).splitlines() for side in (mismatch.expected, mismatch.actual)
     )
     return (line.rstrip() for line in difflib.ndiff(expected, actual) if not line.startswith("?"))
 

@@ -53,6 +53,16 @@ def test_the_explanation_for_programs_is_one_object_a_line(folder: Path) -> None
     assert [json.loads(line)["id"] for line in result.stdout.splitlines()] == ["e-1", "e-2"]
 
 
+def test_nothing_of_the_explanation_for_programs_is_a_command_to_a_terminal(folder: Path) -> None:
+    arn = f"{ADA}\x9b2J\u202e\U0001f600"
+    (folder / "event.json").write_text(json.dumps(call(arn, "e-1")))
+
+    result = run("explain", "--rules", folder / "rules", folder / "event.json", "--output", "json")
+
+    assert result.stdout.isascii()
+    assert json.loads(result.stdout)["rules"][0]["answers"][0]["terms"][0] == arn
+
+
 @pytest.mark.parametrize("wanted", ["Rule 2", "*2", rule_id(2)])
 def test_rules_are_chosen_by_id_and_by_name(folder: Path, wanted: str) -> None:
     result = run("explain", "--rules", folder / "rules", "--rule", wanted, folder / "event.json", "--output", "json")

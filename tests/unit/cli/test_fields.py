@@ -39,6 +39,16 @@ def test_what_cannot_be_read_is_told_of_and_the_rest_is_printed(tmp_path: Path) 
     assert len(result.stdout.splitlines()) == 1
 
 
+def test_nothing_that_is_printed_is_a_command_to_a_terminal(tmp_path: Path) -> None:
+    name = "a\x9b2J\u202e\U0001f600"
+    (tmp_path / "a.json").write_text(json.dumps(EVENT | {"userAgent": name}))
+
+    result = CliRunner().invoke(main, ["fields", str(tmp_path)])
+
+    assert result.stdout.isascii()
+    assert json.loads(result.stdout)["user_agent"]["original"] == name
+
+
 def city_of(result: Result) -> list[str]:
     return [json.loads(line)["source"]["geo"]["city_name"] for line in result.stdout.splitlines()]
 

@@ -1,4 +1,8 @@
 import json
+import os
+import pty
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -95,6 +99,26 @@ def test_events_keep_their_text(tmp_path: Path, rule: str) -> None:
 
     assert line.startswith(text[:-2])
     assert list(json.loads(line))[-1] == "alerts"
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_on_a_terminal_nothing_that_is_printed_is_a_command_to_it(tmp_path: Path, rule: str, labelled: bool) -> None:
+    event = call(ADA, "e\x9b2J\u202e\U0001f600") | {"eventName": "GetCallerIdentity" if labelled else "Other"}
+    text = json.dumps(event, ensure_ascii=False)
+    (tmp_path / "events.json").write_text(text, "utf-8")
+    command = [sys.executable, "-m", "firstseen", "replay", "--all", "--rules", rule, str(tmp_path / "events.json")]
+
+    ours, theirs = pty.openpty()
+    subprocess.run(command, stdout=theirs, stderr=subprocess.DEVNULL, check=True, timeout=60)
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16)
+    os.close(ours)
+    written = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, timeout=60).stdout
+
+    assert shown.isascii()
+    assert json.loads(shown)["eventID"] == event["eventID"]
+    assert ("alerts" in json.loads(shown)) is labelled
+    assert written.startswith(text[:-1].encode())
 
 
 def test_all_prints_every_event(tmp_path: Path, rule: str) -> None:
@@ -197,6 +221,15 @@ def test_the_summary_as_json(tmp_path: Path, rule: str) -> None:
         "alerts_by_rule": {"A rule for tests": 1},
         "unreadable": [],
     }
+
+
+def test_the_summary_for_programs_is_ascii(tmp_path: Path, rule: str) -> None:
+    broken = write(tmp_path / "a\x9b2J.json", "broken")
+
+    told = replay("--rules", rule, "--output", "json", broken).stderr.splitlines()[-1]
+
+    assert told.isascii()
+    assert broken in json.loads(told)["unreadable"][0]
 
 
 def test_the_rules_of_a_configuration(tmp_path: Path, rule: str) -> None:
