@@ -86,7 +86,7 @@ def leftovers(machine: Machine) -> set[str]:
 
 def test_a_life(machine: Machine, sink: Sink, package: Path, next_package: Path) -> None:
     machine.install(package)
-    assert machine.owner("/var/lib/firstseen") == "firstseen:firstseen 750"
+    assert machine.owner("/var/lib/firstseen") == "firstseen:firstseen 700"
     assert machine.owner(f"/{CONFIG}") == "root:firstseen 640"
     assert machine.owner(f"/{ENVIRONMENT}") == "root:firstseen 640"
     assert machine.run("getent", "passwd", "firstseen").split(":")[5:] == ["/var/lib/firstseen", "/usr/sbin/nologin\n"]

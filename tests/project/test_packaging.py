@@ -19,6 +19,18 @@ def test_the_version_is_the_metadata_s() -> None:
     assert importlib.metadata.version("firstseen") == firstseen.__version__
 
 
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("deb/postinst", r"install -d .*-m 0700 /var/lib/firstseen\n"),
+        ("systemd/firstseen.service", r"StateDirectoryMode=0700\n"),
+        ("container/Dockerfile", r"COPY .*--chmod=0700 /state /var/lib/firstseen\n"),
+    ],
+)
+def test_the_state_is_for_its_owner_alone_whoever_makes_its_directory(file: str, said: str) -> None:
+    assert re.search(said, (ROOT / "packaging" / file).read_text())
+
+
 def test_it_runs_as_a_module() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "firstseen", "--version"], capture_output=True, text=True, check=True, timeout=30
