@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import sys
+import textwrap
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,9 @@ EVERYTHING: dict[str, Any] = {
 }
 
 README = (CHART / "README.md").read_text()
+(KEYED_VALUES,) = re.findall(
+    r"^```yaml\n(.*?)^```$", README.partition("## A sidecar of your own pods")[0], re.MULTILINE | re.DOTALL
+)
 SIDECAR_VALUES, SIDECAR_POD = re.findall(
     r"^```yaml\n(.*?)^```$", README.partition("## A sidecar of your own pods")[2], re.MULTILINE | re.DOTALL
 )
@@ -111,7 +115,15 @@ def rendered(chart: Path, values: dict[str, Any]) -> dict[tuple[str, str], dict[
     """What Helm creates, by kind and name."""
     done = helm(chart, values)
     assert done.returncode == 0, done.stderr
-    return {(each["kind"], each["metadata"]["name"]): each for each in json.loads(done.stdout)}
+    return {(each["kind"], each["metadata"]["name"]): each for each in json.loads(done.stdout)["created"]}
+
+
+def notes(values: dict[str, Any]) -> str:
+    """What Helm shows to who has installed it."""
+    done = helm(CHART, values)
+    assert done.returncode == 0, done.stderr
+    shown: str = json.loads(done.stdout)["notes"]
+    return shown
 
 
 def refused(values: dict[str, Any]) -> str:
@@ -131,6 +143,16 @@ def written(made: dict[tuple[str, str], dict[str, Any]], name: str = "release-fi
     return tomllib.loads(made["ConfigMap", name]["data"]["firstseen.toml"])
 
 
+def around(folder: Path, values: str) -> None:
+    """A chart of somebody else's, which has this one as a dependency, with these values in YAML."""
+    (folder / "charts").mkdir(parents=True)
+    (folder / "charts/firstseen").symlink_to(CHART)
+    (folder / "Chart.yaml").write_text(
+        "apiVersion: v2\nname: collector\nversion: 1.0.0\ndependencies: [{name: firstseen, version: '*'}]\n"
+    )
+    (folder / "values.yaml").write_text(values)
+
+
 @pytest.fixture(scope="module")
 def default() -> dict[tuple[str, str], dict[str, Any]]:
     return rendered(CHART, {})
@@ -145,14 +167,9 @@ def full() -> dict[tuple[str, str], dict[str, Any]]:
 def sidecar(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], dict[str, Any]]:
     """A chart of somebody else's, which has this one as a dependency, with what the README says to paste."""
     folder = tmp_path_factory.mktemp("chart") / "collector"
-    (folder / "templates").mkdir(parents=True)
-    (folder / "charts").mkdir()
-    (folder / "charts/firstseen").symlink_to(CHART)
+    around(folder, SIDECAR_VALUES)
+    (folder / "templates").mkdir()
     (folder / "templates/daemonset.yaml").write_text(DAEMONSET)
-    (folder / "Chart.yaml").write_text(
-        "apiVersion: v2\nname: collector\nversion: 1.0.0\ndependencies: [{name: firstseen, version: '*'}]\n"
-    )
-    (folder / "values.yaml").write_text(SIDECAR_VALUES)
     return rendered(folder, {})
 
 
@@ -199,6 +216,43 @@ def test_what_the_chart_says_where_values_say_nothing(default: dict[tuple[str, s
     )
     (claim,) = default["StatefulSet", "release-firstseen"]["spec"]["volumeClaimTemplates"]
     assert claim["metadata"]["name"] == "firstseen-state"
+
+
+OPEN = "Nobody is asked who he is"
+
+
+@pytest.mark.parametrize(
+    ("section", "asks"),
+    [
+        ({}, False),
+        ({"max_in_flight": "32MiB"}, False),
+        ({"shared_key": ""}, False),
+        ({"tls": {"cert": "a", "key": "b"}}, False),
+        ('max_frame = "32MiB"\n# shared_key = "k"', False),
+        ('shared_key = ""', False),
+        ({"shared_key": "${KEY}"}, True),
+        ({"tls": {"cert": "a", "key": "b", "client_ca": "c"}}, True),
+        ('shared_key_file = "/k"', True),
+        ('tls = {cert = "a", key = "b", client_ca = "c"}', True),
+    ],
+)
+def test_an_input_that_asks_nobody_who_he_is_is_told_of(section: object, asks: bool) -> None:
+    assert (OPEN in notes({"config": {"input": section}})) is not asks
+
+
+def test_the_input_of_the_readme_asks_for_a_key_and_speaks_tls(tmp_path: Path) -> None:
+    around(tmp_path, "firstseen:\n" + textwrap.indent(KEYED_VALUES, "  "))
+    made = rendered(tmp_path, {})
+    given = written(made)["input"]
+    assert OPEN not in notes({"config": {"input": given}})
+    assert given["listen"] == ["tls://0.0.0.0:24225"]
+    (mounted,) = [
+        mount["mountPath"]
+        for mount in pod(made, "StatefulSet", "release-firstseen")["containers"][0]["volumeMounts"]
+        if mount["name"] == "input"
+    ]
+    named = (given["shared_key_file"], given["tls"]["cert"], given["tls"]["key"])
+    assert {str(Path(each).parent) for each in named} == {mounted}
 
 
 def test_own_rules_and_exceptions_are_read() -> None:

@@ -2,7 +2,8 @@
 
     python -m support.helm CHART VALUES [NAME]
 
-prints what was created, as JSON, or says what Helm says and exits 1.
+prints what was ``created`` and the ``notes`` that Helm shows to who installed it, as JSON, or says what Helm says and
+exits 1.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ def main(chart: str, values: str, name: str = "release") -> int:
         configuration = helm_sdkpy.Configuration(namespace="logs", kubeconfig=cluster.kubeconfig)
         install = helm_sdkpy.Install(configuration)
         try:
-            asyncio.run(install.run(name, chart, values=json.loads(values), wait=False))
+            release = asyncio.run(install.run(name, chart, values=json.loads(values), wait=False))
         except helm_sdkpy.HelmError as error:
             print(error, file=sys.stderr)
             return 1
-        print(json.dumps(cluster.created))
+        print(json.dumps({"created": cluster.created, "notes": release["info"].get("notes", "")}))
     return 0
 
 

@@ -79,6 +79,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{ end -}}
 {{- end -}}
 
+{{/* Whether the input asks clients for a shared key or for certificates; empty where it does not. */}}
+{{- define "firstseen.asks" -}}
+{{- $input := default dict .Values.config.input -}}
+{{- if kindIs "string" $input -}}
+{{- if regexMatch `(?m)^[^#\n]*\b(shared_key|shared_key_file|client_ca)\s*=\s*["'][^"']` $input }}yes{{ end -}}
+{{- else if or $input.shared_key $input.shared_key_file (dig "tls" "client_ca" "" $input) -}}
+yes
+{{- end -}}
+{{- end -}}
+
 {{- define "firstseen.image" -}}
 {{- $image := .Values.image -}}
 {{- if $image.digest -}}
