@@ -9,6 +9,9 @@ from collections.abc import Generator
 from concurrent.futures import Future, wait
 from typing import Any, TypeAlias, TypeVar
 
+SLICE_S = 0.01
+"""Seconds of steps that are done before others are served, or as long as the last one of them."""
+
 Result = TypeVar("Result")
 
 Steps: TypeAlias = Generator[None, None, Result]

@@ -16,10 +16,7 @@ from typing import Any, Generic, TypeVar
 from msgspec import Struct
 
 from firstseen.errors import FirstseenError
-from firstseen.steps import WaitingSteps
-
-SLICE_S = 0.01
-"""Seconds that a turn takes, or as long as its last step."""
+from firstseen.steps import SLICE_S, WaitingSteps
 
 Result = TypeVar("Result")
 

@@ -7,8 +7,8 @@ from concurrent.futures import Future
 import pytest
 
 from firstseen.errors import FirstseenError, ProtocolError
-from firstseen.steps import Steps, WaitingSteps
-from firstseen.turns import SLICE_S, Turns
+from firstseen.steps import SLICE_S, Steps, WaitingSteps
+from firstseen.turns import Turns
 
 
 class Bench:

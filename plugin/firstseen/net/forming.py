@@ -11,10 +11,7 @@ from collections.abc import Callable
 
 from firstseen.forward.outgoing import Frame
 from firstseen.net.delivery import Parcel
-from firstseen.steps import Steps
-
-SLICE_S = 0.01
-"""Seconds in one go, or as long as its last step."""
+from firstseen.steps import SLICE_S, Steps
 
 Form = Callable[[Frame], Steps[Frame]]
 """Makes of a frame the one that a server reads, in steps. It must not fail."""

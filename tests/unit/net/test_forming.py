@@ -5,8 +5,8 @@ from msgspec.structs import replace
 
 from firstseen.forward.outgoing import Frame
 from firstseen.net.delivery import Delivery, Parcel
-from firstseen.net.forming import SLICE_S, Forming
-from firstseen.steps import Steps
+from firstseen.net.forming import Forming
+from firstseen.steps import SLICE_S, Steps
 
 
 def parcel(name: str) -> Parcel:
