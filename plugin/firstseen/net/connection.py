@@ -15,7 +15,7 @@ from firstseen.forward.server import Receiver
 from firstseen.logs import event
 from firstseen.net import tcpsocket
 from firstseen.net.peers import Peer
-from firstseen.net.ticket import Ticket
+from firstseen.net.ticket import Scales, Ticket
 from firstseen.timers import SECOND_LOOK_S
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ _DISCARDED = memoryview(bytearray(1 << 16))
 """Where bytes go that nobody will read."""
 
 
-class Host(Protocol):
+class Host(Scales, Protocol):
     """Where connections live, and what they all share. The timeouts are in seconds."""
 
     pool: Pool
@@ -49,9 +49,6 @@ class Host(Protocol):
 
     def took(self, ticket: Ticket) -> None:
         """A chunk came."""
-
-    def weighs(self, more: int) -> None:
-        """What is on its way takes that many bytes more, or less."""
 
     def let_go(self, ticket: Ticket) -> None:
         """A ticket is settled and out of its connection's queue."""

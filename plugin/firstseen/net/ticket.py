@@ -22,7 +22,7 @@ OFFSET_COST = 8
 """Bytes for each entry of a chunk whose place is known."""
 
 
-class Host(Protocol):
+class Scales(Protocol):
     """Where the memory of chunks is counted."""
 
     def weighs(self, more: int) -> None:
@@ -35,7 +35,7 @@ class Origin(Protocol):
     source: Hashable
 
     @property
-    def host(self) -> Host:
+    def host(self) -> Scales:
         """Where connections live."""
 
     @property
