@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from typing import Any
 
 import click
 from fluent.sender import EventTime, FluentSender
@@ -53,7 +54,8 @@ def _send(address: Address, tag: str, files: tuple[str, ...], stack: ExitStack) 
     )
     sent = 0
     for event in _events(files):
-        moment, record = _time(event), event.decode()
+        record = event.decode()
+        moment = _time(event, record)
         if not sent:
             sender.socket = stack.enter_context(_connected(address))  # its own would be of IPv4 only
         try:
@@ -81,8 +83,8 @@ def _connected(address: Address) -> socket.socket:
     return connection
 
 
-def _time(event: Event) -> EventTime:
-    times = (view.timestamp_ms for view in views(event.decode()))
+def _time(event: Event, record: Mapping[str, Any]) -> EventTime:
+    times = (view.timestamp_ms for view in views(record))
     first = next((moment for moment in times if moment is not None), None)
     seconds, ms = divmod(time.time_ns() // 1_000_000 if first is None else first, 1_000)
     if not 0 <= seconds <= _LAST_S:

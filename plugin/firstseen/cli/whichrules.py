@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import click
 from msgspec import Struct
 
 from firstseen import config
+from firstseen.cli.pastlogs import now_ms
 from firstseen.config import Config
 from firstseen.configuredrules import Notice, configured_policy, configured_rules, notices
 from firstseen.geoip import GeoIp, databases
@@ -60,9 +60,9 @@ def rules_of(
     if settings is None and not paths:
         raise click.UsageError(f"say which rules: {named}, or with a configuration file")
     geoip = GeoIp() if settings is None else databases(settings)
-    now_ms = time.time_ns() // 1_000_000
-    rules = configured_rules(settings, now_ms, geoip, paths=paths, exceptions=exceptions)
-    return Meant(rules, geoip, settings, not paths, now_ms)
+    as_of_ms = now_ms()
+    rules = configured_rules(settings, as_of_ms, geoip, paths=paths, exceptions=exceptions)
+    return Meant(rules, geoip, settings, not paths, as_of_ms)
 
 
 def tell_of(meant: Meant) -> None:

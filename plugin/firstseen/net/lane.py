@@ -131,15 +131,14 @@ class Lane:
 
     async def _connected(self) -> bool:
         """Connect, and stay so for as long as may be. Whether to connect again at once."""
+        server = str(self.target)
         try:
             connection = await connect(self.target, self._settled, self._flush)
         except (OSError, TimeoutError, ProtocolError) as error:
             reason = str(error) or repr(error)
-            server = str(self.target)
             complain(log, logging.WARNING, "downstream_unreachable", (server, reason), server=server, reason=reason)
             self._rest((), suspect=False, reason=reason)
             return False
-        server = str(self.target)
         complain(log, logging.INFO, "downstream_connected", (server,), server=server)
         return await self._use(connection)
 
