@@ -13,7 +13,7 @@ from firstseen.net.connection import Connection
 from firstseen.net.listener import Listener
 from firstseen.net.tls import client_context, server_context
 from support.authority import Authority
-from support.desk import ack, connect, listening, message, read, read_to_end, run, turns
+from support.desk import Desk, ack, connect, listening, message, read, read_to_end, run, turns
 
 
 def test_a_chunk_is_acked_when_it_is_settled_and_not_before() -> None:
@@ -157,28 +157,28 @@ def test_a_frame_that_comes_slowly_may_not_keep_others_waiting_for_memory() -> N
     run(test)
 
 
-async def deaf(port: int, data: bytes) -> socket.socket:
-    """A client that sends this and reads nothing."""
+MANY_ACKS = [f"{number:060000}" for number in range(100)]
+"""Ids whose acks are more than what the kernel holds of them."""
+
+
+async def deaf_to_many_acks(desk: Desk, port: int) -> socket.socket:
+    """A client that has read nothing of ``MANY_ACKS``, which all are owed to it."""
     loop = asyncio.get_running_loop()
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.setblocking(False)
     await loop.sock_connect(client, ("127.0.0.1", port))
-    await loop.sock_sendall(client, data)
+    await loop.sock_sendall(client, b"".join(map(message, MANY_ACKS)))
+    await desk.has(len(MANY_ACKS))
+    for ticket in desk.tickets:
+        ticket.settle(safe=True)
     return client
-
-
-MANY_ACKS = [f"{number:060000}" for number in range(100)]
-"""Ids whose acks are more than what the kernel holds of them."""
 
 
 def test_who_does_not_read_its_acks_is_given_up() -> None:
     async def test() -> None:
         async with listening(1 << 26, frame_timeout_s=0.3) as (listener, desk, port):
-            client = await deaf(port, b"".join(map(message, MANY_ACKS)))
-            await desk.has(len(MANY_ACKS))
-            for ticket in desk.tickets:
-                ticket.settle(safe=True)
+            client = await deaf_to_many_acks(desk, port)
             await desk.has_refused(1)
             await listener.drain(1)
             assert listener.in_flight == 0
@@ -190,10 +190,7 @@ def test_who_does_not_read_its_acks_is_given_up() -> None:
 def test_who_reads_its_acks_late_is_waited_for() -> None:
     async def test() -> None:
         async with listening(1 << 26, frame_timeout_s=0.5) as (_, desk, port):
-            client = await deaf(port, b"".join(map(message, MANY_ACKS)))
-            await desk.has(len(MANY_ACKS))
-            for ticket in desk.tickets:
-                ticket.settle(safe=True)
+            client = await deaf_to_many_acks(desk, port)
             expected = sum(len(ack(each)) for each in MANY_ACKS)
             got = 0
             for part in (expected // 3, 2 * expected // 3, expected):
@@ -213,10 +210,7 @@ def test_who_reads_its_acks_slowly_is_waited_for() -> None:
 
     async def test() -> None:
         async with listening(1 << 26, frame_timeout_s=0.5) as (_, desk, port):
-            client = await deaf(port, b"".join(map(message, MANY_ACKS)))
-            await desk.has(len(MANY_ACKS))
-            for ticket in desk.tickets:
-                ticket.settle(safe=True)
+            client = await deaf_to_many_acks(desk, port)
             for _ in range(40):
                 await asyncio.get_running_loop().sock_recv(client, 1 << 13)
                 await asyncio.sleep(0.05)

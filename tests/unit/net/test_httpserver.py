@@ -28,6 +28,12 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
     uvloop.run(test())
 
 
+def contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A server's, and that of a client that trusts it."""
+    root = Authority(folder, "root")
+    return server_context(*root.issue("localhost")), client_context(root.file)
+
+
 @asynccontextmanager
 async def serving(
     answer: Callable[[Request], Response] = echo, tls: ssl.SSLContext | None = None
@@ -74,8 +80,7 @@ def test_on_a_unix_socket(tmp_path: Path) -> None:
 
 
 def test_under_tls_and_whoever_speaks_none_is_left(tmp_path: Path) -> None:
-    root = Authority(tmp_path, "root")
-    server, client = server_context(*root.issue("localhost")), client_context(root.file)
+    server, client = contexts(tmp_path)
 
     async def test() -> None:
         async with serving(tls=server) as (_, port):
@@ -154,8 +159,7 @@ def test_whoever_asks_for_much_at_once_is_not_served_before_others(monkeypatch: 
 
 def test_what_negotiates_for_ever_has_to_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_CONNECTIONS", 2)
-    root = Authority(tmp_path, "root")
-    server, client = server_context(*root.issue("localhost")), client_context(root.file)
+    server, client = contexts(tmp_path)
 
     async def test() -> None:
         async with serving(tls=server) as (_, port):
@@ -170,8 +174,7 @@ def test_what_negotiates_for_ever_has_to_go(tmp_path: Path, monkeypatch: pytest.
 def test_whoever_negotiates_for_ever_shuts_nobody_out_who_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_CONNECTIONS", 8)
     monkeypatch.setattr(module, "MOST_VISITS_PER_S", 1_000)
-    root = Authority(tmp_path, "root")
-    server, client = server_context(*root.issue("localhost")), client_context(root.file)
+    server, client = contexts(tmp_path)
 
     async def test() -> None:
         async with serving(tls=server) as (_, port):
@@ -192,8 +195,7 @@ def test_who_has_negotiated_and_says_nothing_shuts_nobody_out_who_still_does(
 ) -> None:
     monkeypatch.setattr(module, "MOST_CONNECTIONS", 8)
     monkeypatch.setattr(module, "MOST_VISITS_PER_S", 1_000)
-    root = Authority(tmp_path, "root")
-    server, client = server_context(*root.issue("localhost")), client_context(root.file)
+    server, client = contexts(tmp_path)
 
     async def test() -> None:
         async with serving(tls=server) as (_, port):
@@ -218,7 +220,7 @@ def test_who_has_negotiated_and_says_nothing_shuts_nobody_out_who_still_does(
 def test_many_who_come_at_once_are_no_more_than_there_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_CONNECTIONS", 4)
     monkeypatch.setattr(module, "MOST_VISITS_PER_S", 1_000)
-    server = server_context(*Authority(tmp_path, "root").issue("localhost"))
+    server, _ = contexts(tmp_path)
 
     async def test() -> None:
         async with serving(tls=server) as (_, port):
