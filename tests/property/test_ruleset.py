@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from firstseen.kql import ast, compile_query, needles, render
+from firstseen.kql import ast, needles, render
 from firstseen.kql.scalars import text_of
 from firstseen.record.fields import field_type
 from firstseen.record.view import View, is_verbatim, views
@@ -180,8 +180,7 @@ def rule(tree: ast.Node, number: int):
         BASE,
         id=str(number),
         query=query,
-        node=tree,
-        predicate=compile_query(tree, query, field_type),
+        asked=tree,
         needles=needles(tree, is_verbatim, field_type),
     )
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import tempfile
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
+from firstseen.model import Fields
 from firstseen.rules.loader import load_rules
+from firstseen.rules.rule import Rule
 from firstseen.rules.ruleset import RuleSet
 
 ARN = "aws.cloudtrail.user_identity.arn"
@@ -66,3 +70,10 @@ def call(arn: str, event_id: str, action: str = "GetCallerIdentity") -> dict[str
         "eventName": action,
         "eventID": event_id,
     }
+
+
+def with_predicate(rule: Rule, predicate: Callable[[Fields], bool]) -> Rule:
+    """The same rule with another test than its query is."""
+    other = replace(rule)
+    vars(other)["predicate"] = predicate  # where `Rule.predicate` keeps it
+    return other

@@ -13,7 +13,7 @@ from firstseen.rules.ruleset import RuleSet
 from firstseen.store.lmdb import LmdbStore
 from support.engines import ADA, DAY_MS, LIVE, NOW_MS, PAST, Fixture, document
 from support.logged import events
-from support.rulebook import ARN, rule_id, rule_set, rule_text
+from support.rulebook import ARN, rule_id, rule_set, rule_text, with_predicate
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_a_rule_that_fails_on_a_record_does_not_stop_the_others(state: Fixture) 
         rule_text("event.action: L*", ["user.name"], rule_id=rule_id(2)),
     )
     broken, sound = engine.rules.rules
-    engine.use(engine.lineup(RuleSet([replace(broken, predicate=lambda view: 1 // 0), sound])))
+    engine.use(engine.lineup(RuleSet([with_predicate(broken, lambda view: 1 // 0), sound])))
 
     assert state.labels(engine, document(user={"name": "a"}), LIVE) == [["a"]]
     assert state.counts.rule_errors == 1
@@ -369,7 +369,7 @@ def test_a_rule_that_fails_is_told_of_when_the_record_is_looked_at(
         raise ZeroDivisionError
 
     (rule,) = rule_set(rule_text("event.action: Look", ["host.name"])).rules
-    engine = state.running(replace(rule, predicate=fail))
+    engine = state.running(with_predicate(rule, fail))
     record = document(host={"name": "h"})
 
     assert len(list(engine.wanted(record, LIVE, lambda: "digest"))) == 1

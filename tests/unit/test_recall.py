@@ -6,7 +6,6 @@ from typing import Any
 
 import msgpack
 import pytest
-from msgspec.structs import replace
 
 from firstseen.detect.law import Occurrence
 from firstseen.detect.matches import Moment
@@ -17,7 +16,7 @@ from firstseen.rules.alike import Asked
 from firstseen.seen import Earlier
 from firstseen.store.base import Claim
 from support.engines import ADA, DAY_MS, NOW_MS, Fixture
-from support.rulebook import ARN, call, rule_id, rule_set, rule_text
+from support.rulebook import ARN, call, rule_id, rule_set, rule_text, with_predicate
 
 
 @pytest.fixture
@@ -65,7 +64,7 @@ def test_what_a_rule_fails_on_is_not_learned(state: Fixture) -> None:
         raise ZeroDivisionError
 
     (rule,) = rule_set(rule_text()).rules
-    engine = state.running(replace(rule, predicate=fails))
+    engine = state.running(with_predicate(rule, fails))
     asked = engine.rules.some([(0,)])
 
     for number in range(2):

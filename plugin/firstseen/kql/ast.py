@@ -16,6 +16,7 @@ a rule say what they ask, so that a rule is one tree. They are printed for peopl
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Literal as OneOf
 from typing import assert_never
 
@@ -26,7 +27,7 @@ Span = tuple[int, int]
 RangeOperator = OneOf["<", "<=", ">", ">="]
 
 
-class _Spanned(Struct, frozen=True, kw_only=True):
+class _Spanned(Struct, frozen=True, kw_only=True, tag=True, array_like=True):
     span: Span = (0, 0)
 
     def _meaning(self) -> tuple[object, ...]:
@@ -158,6 +159,17 @@ class FreeText(_Spanned, frozen=True):
 
 
 Node = MatchAll | And | Or | Not | Is | Exists | Range | Nested | FreeText
+
+
+def together(nodes: Sequence[Node]) -> Node:
+    """All of ``nodes``, of which there is at least one."""
+    return nodes[0] if len(nodes) == 1 else And(tuple(nodes))
+
+
+def either(nodes: Sequence[Node]) -> Node:
+    """One of ``nodes``, of which there is at least one."""
+    return nodes[0] if len(nodes) == 1 else Or(tuple(nodes))
+
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.@-]+")
 _KEYWORD = r"not(?= |\Z)|(?<= )(?:or|and)(?= |\Z)"  # at the end too, because a blank may follow the word

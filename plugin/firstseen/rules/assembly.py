@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from firstseen.kql.ast import together
 from firstseen.notation import Duration
 from firstseen.rules.facts import facts
 from firstseen.rules.filters import filters
 from firstseen.rules.newterms import new_terms
-from firstseen.rules.query import compiled, excepting, meaning, query, together
+from firstseen.rules.query import meaning, meanings, needles_of, query
 from firstseen.rules.rule import EveryMatch, ExceptionItem, Kind, Rule
 from firstseen.rules.rulefile import UNSUPPORTED, RuleFile
 from firstseen.rules.suppression import suppression
@@ -27,12 +28,10 @@ _MOST_SIGNALS = 10**9
 _CLOCKS = ("event.ingested", "@timestamp")
 
 
-def assembled(
-    file: RuleFile, rule_id: str, name: str, rule_type: str, exceptions: Sequence[ExceptionItem], now_ms: int
-) -> Rule | None:
-    """The rule in ``file``, of one of the `TYPES`; None if there are problems or reasons against it.
+def assembled(file: RuleFile, rule_id: str, name: str, rule_type: str) -> Rule | None:
+    """The rule in ``file``, of one of the `TYPES`, without exceptions; None if something is wrong or against it.
 
-    ``exceptions`` are all that are meant for it; those apply that hold at ``now_ms``.
+    See `excepted`.
     """
     about = facts(file)
     asked, narrowed = query(file, ("rule", "query")), filters(file)
@@ -46,10 +45,6 @@ def assembled(
     if file.problems or file.reasons or asked is None or kind is None or lookback is None:
         return None
     whole = together((asked.node, *narrowed))
-    node = excepting(whole, [item for item in exceptions if item.holds(now_ms)])
-    predicate, found = asked.predicate, asked.needles
-    if node is not asked.node:
-        predicate, found = compiled(node, asked.text)
     return Rule(
         id=rule_id,
         name=name,
@@ -66,29 +61,36 @@ def assembled(
         building_block=about.building_block,
         query=asked.text,
         asked=whole,
-        exceptions=tuple(exceptions),
-        meaning=meaning(asked.canonical, narrowed, exceptions),
-        node=node,
-        predicate=predicate,
+        exceptions=(),
+        holding=(),
+        meaning=meaning(asked.canonical, narrowed),
         kind=kind,
         suppression=suppressed,
         lookback_ms=lookback.ms,
         interval_ms=interval_ms,
         max_signals=max_signals,
         timestamp_field=clock,
-        needles=found,
+        needles=asked.needles if whole is asked.node else needles_of(whole),
     )
+
+
+def excepted(rule: Rule, exceptions: Sequence[ExceptionItem], now_ms: int) -> Rule:
+    """``rule``, which has none, with all ``exceptions`` that are meant for it; those apply that hold at ``now_ms``."""
+    if not exceptions:
+        return rule
+    whole = replace(rule, exceptions=tuple(exceptions), meaning=(*rule.meaning, *meanings(exceptions)))
+    return at(whole, now_ms)
 
 
 def at(rule: Rule, now_ms: int) -> Rule:
     """``rule`` with the exceptions that hold at ``now_ms``; the same rule where these have not changed."""
     if not rule.exceptions:
         return rule
-    node = excepting(rule.asked, [item for item in rule.exceptions if item.holds(now_ms)])
-    if node == rule.node:
+    holding = tuple(item for item in rule.exceptions if item.holds(now_ms))
+    if holding == rule.holding:
         return rule
-    predicate, found = compiled(node, rule.query)
-    return replace(rule, node=node, predicate=predicate, needles=found)
+    found = replace(rule, holding=holding)
+    return replace(found, needles=needles_of(found.node))
 
 
 def _kind(file: RuleFile, rule_type: str, lookback: Duration | None) -> Kind | None:

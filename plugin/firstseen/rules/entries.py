@@ -6,10 +6,9 @@ from typing import Any
 
 from firstseen.errors import KqlError
 from firstseen.kql import compile_query
-from firstseen.kql.ast import Exists, Glob, Is, Literal, Nested, Node, Not
+from firstseen.kql.ast import Exists, Glob, Is, Literal, Nested, Node, Not, either, together
 from firstseen.kql.scalars import text_of
 from firstseen.record.fields import field_type
-from firstseen.rules.query import either, together
 from firstseen.rules.rulefile import RuleFile
 from firstseen.rules.valuelists import ValueLists
 from firstseen.toml import KeyPath, in_words

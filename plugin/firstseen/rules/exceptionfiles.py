@@ -13,12 +13,12 @@ from pathlib import Path
 
 from firstseen import toml
 from firstseen.errors import Problem
-from firstseen.kql.ast import Is, Literal, Node
+from firstseen.kql.ast import Is, Literal, Node, either, together
 from firstseen.record.instant import parse_ms
 from firstseen.rules.entries import entries, runnable
 from firstseen.rules.exceptions import Exempting, Scope
 from firstseen.rules.folders import toml_files
-from firstseen.rules.query import either, query, remarks_on, together
+from firstseen.rules.query import query, remarks_on
 from firstseen.rules.rule import ExceptionItem
 from firstseen.rules.rulefile import RuleFile
 from firstseen.rules.valuelists import ValueLists

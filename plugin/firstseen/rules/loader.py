@@ -12,40 +12,57 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from msgspec import Struct, field
-from msgspec.structs import replace
+from msgspec import Struct
 
 from firstseen import toml
 from firstseen.errors import Problem, RuleError
-from firstseen.rules.assembly import TYPES, assembled, at
+from firstseen.rules.assembly import at, excepted
 from firstseen.rules.exceptionfiles import read_exceptions
 from firstseen.rules.exceptions import Exempting, meant_for, reports
 from firstseen.rules.folders import toml_files
+from firstseen.rules.reading import Reading, digest_of, reading
 from firstseen.rules.requirements import Unavailable, everything_is_available, gaps, hindrances
 from firstseen.rules.rule import ExceptionItem, Report, Rule, Status, Threshold
-from firstseen.rules.rulefile import UNSUPPORTED, RuleFile
 from firstseen.rules.ruleset import RuleSet
 from firstseen.steps import nothing
-from firstseen.toml import Document, TomlError
+from firstseen.toml import TomlError
 
 _ENDPOINT_LIST = "endpoint_list"
 """The list of the Elastic endpoint agent, which excepts what only that agent sees."""
 
 
-class Known(Struct):
-    """What was loaded before: what is the same when it is loaded again is not compiled again.
+class _Read(NamedTuple):
+    """What a file says, the exceptions that are meant for its rule, and what the rule comes to with these."""
 
-    Nothing of a file is in it that had a problem. Empty at first, and filled by `load_rules`; one thread at a time.
+    said: Reading
+    items: Sequence[ExceptionItem]
+    rule: Rule | None
+
+
+class Known:
+    """What was loaded before: what is the same when it is loaded again is neither read nor compiled again.
+
+    It begins with what is known of ``readings``, if anything, and is filled by `load_rules`, but for what of a file
+    that had a problem; one thread at a time.
     """
 
-    rules: RuleSet | None = None
-    _files: dict[Path, _Read] = field(default_factory=dict)
+    __slots__ = ("_files", "rules")
 
-    def file(self, path: Path, raw: bytes) -> _Read | None:
-        """What was read from the file, if these bytes were in it."""
+    def __init__(self, readings: Iterable[Reading] = ()) -> None:
+        self.rules: RuleSet | None = None
+        self._files = {Path(each.file): _Read(each, [], each.rule) for each in readings}
+
+    @property
+    def readings(self) -> Sequence[Reading]:
+        """What all files say that were loaded last."""
+        return [each.said for each in self._files.values()]
+
+    def file(self, path: Path, digest: bytes) -> _Read | None:
+        """What was read from the file, if the bytes of this digest were in it."""
         read = self._files.get(path)
-        return read if read is not None and read.raw == raw else None
+        return read if read is not None and read.said.digest == digest else None
 
     def keep(self, rules: RuleSet, files: dict[Path, _Read]) -> None:
         """This was loaded last."""
@@ -135,120 +152,49 @@ def _shared_ids(loaded: Sequence[_Loaded]) -> Iterator[Problem]:
             )
 
 
-class _Read(Struct, frozen=True):
-    """A file of which nothing is wrong: ``raw`` is what is in it, ``rule`` what it comes to with these ``items``.
-
-    ``unwanted`` is why the file itself says that its rule should not run, ``reasons`` and ``remarks`` are as in
-    `RuleFile`; none of them hang on anything outside of the file but the ``items``.
-    """
-
-    raw: bytes
-    id: str
-    name: str
-    type: str
-    file: str
-    unwanted: str
-    reasons: Sequence[str]
-    remarks: Sequence[str]
-    lists: Sequence[str]
-    items: Sequence[ExceptionItem]
-    rule: Rule | None
-
-
 def _read(path: Path, surroundings: _Surroundings, known: Known) -> _Read:
     """Read one file, if it is not known; raises `RuleError`."""
     try:
         raw = toml.read(path)
-        read = known.file(path, raw)
-        if read is not None:
-            items = meant_for(surroundings.exceptions, read.id, read.name, read.lists)
-            if items == read.items:
-                return replace(read, rule=at(read.rule, surroundings.now_ms)) if read.rule is not None else read
-        document = toml.parse(raw, str(path))
+        before = known.file(path, digest_of(raw))
+        said = reading(toml.parse(raw, str(path))) if before is None else before.said
     except TomlError as error:
         raise RuleError([error.problem]) from error
-    return _compiled(document, surroundings)
-
-
-def _compiled(document: Document, surroundings: _Surroundings) -> _Read:
-    """Raises `RuleError`."""
-    if not isinstance(document.data.get("rule"), dict):
-        raise RuleError([Problem(document.file, None, "no [rule] table: this is no rule file")])
-    file = RuleFile(document)
-    rule_id, name, rule_type = (file.text("rule", key) for key in ("rule_id", "name", "type"))
-    lists: Sequence[str] = ()
-    items: Sequence[ExceptionItem] = []
-    rule = None
-    unwanted = _unwanted(file)
-    if not unwanted:
-        unknown = _unknown_kind(file, rule_type)
-        if unknown:
-            file.reasons.append(unknown)
-        else:
-            lists = [file.text(*table, "list_id") for table in file.tables("rule", "exceptions_list")]
-            items = meant_for(surroundings.exceptions, rule_id, name, lists)
-            rule = assembled(file, rule_id, name, rule_type, items, surroundings.now_ms)
-    if file.problems:
-        raise RuleError(sorted(file.problems, key=lambda problem: problem.line or 0))
-    return _Read(
-        raw=document.raw,
-        id=rule_id,
-        name=name,
-        type=rule_type,
-        file=document.file,
-        unwanted=unwanted,
-        reasons=file.reasons,
-        remarks=file.remarks,
-        lists=lists,
-        items=items,
-        rule=rule,
-    )
+    items = meant_for(surroundings.exceptions, said.id, said.name, said.lists)
+    rule = said.rule
+    if rule is not None:
+        known_rule = before.rule if before is not None and before.items == items else None
+        rule = excepted(rule, items, surroundings.now_ms) if known_rule is None else at(known_rule, surroundings.now_ms)
+    return _Read(said, items, rule)
 
 
 def _judged(read: _Read, surroundings: _Surroundings) -> _Loaded:
     """What becomes of the rule here and now."""
-    if read.unwanted:
-        status, reason = Status.SKIPPED, read.unwanted
+    said = read.said
+    if said.unwanted:
+        status, reason = Status.SKIPPED, said.unwanted
     else:
-        status, reason = _verdict(read, surroundings)
+        status, reason = _verdict(said, read.rule, surroundings)
     rule = None if status is Status.NOT_RUNNABLE else read.rule
     shown = tuple(sorted(needle.decode("utf-8", "backslashreplace") for needle in (rule and rule.needles) or ()))
-    return _Loaded(Report(read.id, read.name, read.type, read.file, status, reason, shown), rule, read.lists)
+    return _Loaded(Report(said.id, said.name, said.type, said.file, status, reason, shown), rule, said.lists)
 
 
-def _unwanted(file: RuleFile) -> str:
-    """Why the file itself says that its rule should not run."""
-    if file.value("metadata", "maturity") == "deprecated":
-        return "deprecated (metadata.maturity)"
-    if file.value("rule", "enabled") is False:
-        return "turned off (rule.enabled)"
-    return ""
-
-
-def _unknown_kind(file: RuleFile, rule_type: str) -> str:
-    if rule_type not in TYPES:
-        return f"rule type {rule_type} is {UNSUPPORTED}"
-    language = file.text("rule", "language", default="kuery")
-    return "" if language == "kuery" else f"query language {language} is {UNSUPPORTED}"
-
-
-def _verdict(read: _Read, surroundings: _Surroundings) -> tuple[Status, str]:
-    rule = read.rule
+def _verdict(said: Reading, rule: Rule | None, surroundings: _Surroundings) -> tuple[Status, str]:
     if rule is None:
-        return Status.NOT_RUNNABLE, "; ".join(read.reasons)
+        return Status.NOT_RUNNABLE, "; ".join(said.reasons)
     fields, unavailable = keyed(rule), surroundings.unavailable
-    if hindrances(rule.node, fields, surroundings.elsewhere):
-        unavailable = everything_is_available
-    if hindering := hindrances(rule.node, fields, unavailable):
-        return Status.NOT_RUNNABLE, "no event can match: " + _told(hindering, unavailable)
-    remarks = list(read.remarks)
+    remarks = list(said.remarks)
     if rule.needles is None:
         remarks.append("no needle: every record is looked at")
-    if lacking := gaps(rule.node, fields, unavailable):
+    lacking = gaps(rule.node, fields, unavailable)
+    if lacking and not hindrances(rule.node, fields, surroundings.elsewhere):
+        if hindering := hindrances(rule.node, fields, unavailable):
+            return Status.NOT_RUNNABLE, "no event can match: " + _told(hindering, unavailable)
         remarks.append("runs without " + _told(lacking, unavailable))
     remarks += [
         f"the exception list {list_id} (rule.exceptions_list) is not there: nothing is excepted by it"
-        for list_id in dict.fromkeys(read.lists)
+        for list_id in dict.fromkeys(said.lists)
         if list_id not in ("", _ENDPOINT_LIST) and not surroundings.has_list(list_id)
     ]
     return (Status.FLAGGED, "; ".join(remarks)) if remarks else (Status.LOADED, "")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from firstseen.errors import KqlError
 from firstseen.kql import Remark, compile_query, faults_of, limits_of, needles, parse, render
-from firstseen.kql.ast import And, Node, Not, Or
-from firstseen.model import Fields
+from firstseen.kql.ast import Node, Not
 from firstseen.record.fields import field_type
 from firstseen.record.view import is_verbatim
 from firstseen.rules.rule import ExceptionItem
@@ -21,7 +20,7 @@ _KEPT = 4_096
 
 
 class Query(NamedTuple):
-    """A query that can be run: its text, its tree, the test that it is, its needles, and its tree as text.
+    """A query that can be run: its text, its tree, its needles, and its tree as text.
 
     ``vain`` are the comparisons that never match, because Elasticsearch would reject them, ``rough`` what is answered
     only roughly as it would.
@@ -29,16 +28,15 @@ class Query(NamedTuple):
 
     text: str
     node: Node
-    predicate: Callable[[Fields], bool]
     needles: frozenset[bytes] | None
     canonical: str
     vain: Sequence[Remark]
     rough: Sequence[str]
 
 
-def compiled(node: Node, text: str) -> tuple[Callable[[Fields], bool], frozenset[bytes] | None]:
-    """The test that the tree ``node`` is, and its needles; ``text`` is what errors show."""
-    return compile_query(node, text, field_type), needles(node, is_verbatim, field_type)
+def needles_of(node: Node) -> frozenset[bytes] | None:
+    """What every record that matches ``node`` holds one of: see `needles`."""
+    return needles(node, is_verbatim, field_type)
 
 
 def query(file: RuleFile, path: KeyPath) -> Query | None:
@@ -71,8 +69,8 @@ def _parsed(text: str) -> Node:
 @lru_cache(maxsize=_KEPT)
 def _understood(text: str) -> Query:
     node = _parsed(text)
-    predicate, found = compiled(node, text)
-    return Query(text, node, predicate, found, render(node), _vain(node), _rough(node))
+    compile_query(node, text, field_type)  # what cannot be run is found by that
+    return Query(text, node, needles_of(node), render(node), _vain(node), _rough(node))
 
 
 _VAIN = "never matches: "
@@ -103,26 +101,19 @@ def _place(file: RuleFile, path: KeyPath, error: KqlError) -> tuple[int | None, 
     return position or (file.document.line_of(*path), error.column)
 
 
-def together(nodes: Sequence[Node]) -> Node:
-    """All of ``nodes``, of which there is at least one."""
-    return nodes[0] if len(nodes) == 1 else And(tuple(nodes))
-
-
-def either(nodes: Sequence[Node]) -> Node:
-    """One of ``nodes``, of which there is at least one."""
-    return nodes[0] if len(nodes) == 1 else Or(tuple(nodes))
-
-
-def excepting(asked: Node, items: Sequence[ExceptionItem]) -> Node:
-    """``asked``, and none of ``items``."""
-    return And((asked, Not(either([item.node for item in items])))) if items else asked
-
-
-def meaning(query: str, filters: Sequence[Node], items: Sequence[ExceptionItem]) -> tuple[str, ...]:
+def meaning(query: str, filters: Sequence[Node]) -> tuple[str, ...]:
     """The texts that decide which events a rule has a history of: its query first, then what narrows it.
 
-    ``query`` is its canonical text, so that how it is laid out does not count. An exception counts whether it has
-    expired or not, so that the history goes on when it does; a list counts by its name, so that it goes on whoever
-    joins the list.
+    ``query`` is its canonical text, so that how it is laid out does not count. What excepts events from it is to follow
+    (`meanings`).
     """
-    return (query, *map(render, filters), *(render(Not(item.node)) for item in items))
+    return (query, *map(render, filters))
+
+
+def meanings(items: Sequence[ExceptionItem]) -> Iterator[str]:
+    """The same of exceptions.
+
+    One counts whether it has expired or not, so that the history goes on when it does; a list counts by its name, so
+    that it goes on whoever joins the list.
+    """
+    return (render(Not(item.node)) for item in items)

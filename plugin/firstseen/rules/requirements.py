@@ -44,24 +44,30 @@ def hindrances(node: Node, fields: Iterable[str], unavailable: Unavailable) -> f
 
 
 def gaps(node: Node, fields: Iterable[str], unavailable: Unavailable) -> frozenset[str]:
-    """Every unavailable field that ``node`` or ``fields`` names."""
-    return frozenset(field for field in {*mentioned(node), *fields} if unavailable(field) is not None)
+    """Every unavailable field that ``node`` or ``fields`` names: without any, there are no `hindrances` either."""
+    named = {*mentioned(node, blocks=True), *fields}
+    return frozenset(field for field in named if unavailable(field) is not None)
 
 
-def mentioned(node: Node, path: str = "") -> Iterator[str]:
-    """The fields that ``node`` asks about, by their full names; patterns over names are left out."""
+def mentioned(node: Node, path: str = "", *, blocks: bool = False) -> Iterator[str]:
+    """The fields that ``node`` asks about, by their full names; patterns over names are left out.
+
+    With ``blocks``, the nested objects too that hold them.
+    """
     match node:
         case And(children) | Or(children):
             for child in children:
-                yield from mentioned(child, path)
+                yield from mentioned(child, path, blocks=blocks)
         case Not(child):
-            yield from mentioned(child, path)
+            yield from mentioned(child, path, blocks=blocks)
         case Is(name) | Exists(name) | Range(name):
             if isinstance(name, str):
                 yield path + name
         case Nested(name, child):
             if isinstance(name, str):
-                yield from mentioned(child, f"{path}{name}.")
+                if blocks:
+                    yield path + name
+                yield from mentioned(child, f"{path}{name}.", blocks=blocks)
         case MatchAll() | FreeText():
             return
         case _:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from functools import cached_property
 from typing import TypedDict
 
 from msgspec import Struct
 
-from firstseen.kql.ast import Node
+from firstseen.kql import compile_query
+from firstseen.kql.ast import And, Node, Not, either
 from firstseen.model import Fields
+from firstseen.record.fields import field_type
 
 SEVERITIES = ("low", "medium", "high", "critical")
 """From the lowest to the highest."""
@@ -36,7 +39,7 @@ class Threat(TypedDict):
     technique: Sequence[Technique]
 
 
-class NewTerms(Struct, frozen=True):
+class NewTerms(Struct, frozen=True, tag=True):
     """A match whose values of ``fields`` had no other match in the last ``silence_ms`` is news.
 
     That is the history ``window_ms`` less the rule's look-back; ``window`` is the history as the rule writes it.
@@ -55,7 +58,7 @@ class Cardinality(Struct, frozen=True):
     count: int
 
 
-class Threshold(Struct, frozen=True):
+class Threshold(Struct, frozen=True, tag=True):
     """``count`` matches with the same values of ``fields`` within the rule's look-back; of all matches without fields.
 
     With ``cardinality`` they must have that many different values of its field as well.
@@ -66,7 +69,7 @@ class Threshold(Struct, frozen=True):
     cardinality: Cardinality | None
 
 
-class EveryMatch(Struct, frozen=True):
+class EveryMatch(Struct, frozen=True, tag=True):
     """Every match is an alert: what Elastic calls a query rule."""
 
     fields: tuple[str, ...] = ()
@@ -126,16 +129,15 @@ class ExceptionItem(Struct, frozen=True):
         return self.expires_ms is None or now_ms < self.expires_ms
 
 
-class Rule(Struct, frozen=True, eq=False):
+class Rule(Struct, frozen=True, eq=False, dict=True):
     """A rule that runs. Compared by identity: two rules with one id are never loaded together.
 
-    ``node`` is everything that it asks of an event: ``asked``, its query and filters, and that none of the
-    ``exceptions`` applies that hold; ``predicate`` is that, compiled. ``meaning`` are the texts that decide which
-    events it has a history of: its query, its filters, its exceptions. ``kind`` says what makes a match an alert.
-    ``timestamp_field`` names the clock the rule goes by before ``@timestamp``, if any. It looks back ``lookback_ms``
-    and would be run every ``interval_ms``, for ``max_signals`` alerts at most. The alerts of a building block are for
-    other rules, not for people. ``hash`` is the SHA-256 of the file. Every record that matches holds one of
-    ``needles`` in its bytes; None means that there is no such set.
+    ``asked`` are its query and filters, ``exceptions`` all that are meant for it, ``holding`` those of them that hold.
+    ``meaning`` are the texts that decide which events it has a history of: its query, its filters, its exceptions.
+    ``kind`` says what makes a match an alert. ``timestamp_field`` names the clock the rule goes by before
+    ``@timestamp``, if any. It looks back ``lookback_ms`` and would be run every ``interval_ms``, for ``max_signals``
+    alerts at most. The alerts of a building block are for other rules, not for people. ``hash`` is the SHA-256 of the
+    file. Every record that matches holds one of ``needles`` in its bytes; None means that there is no such set.
     """
 
     id: str
@@ -154,9 +156,8 @@ class Rule(Struct, frozen=True, eq=False):
     query: str
     asked: Node
     exceptions: tuple[ExceptionItem, ...]
+    holding: tuple[ExceptionItem, ...]
     meaning: tuple[str, ...]
-    node: Node
-    predicate: Callable[[Fields], bool]
     kind: Kind
     suppression: Suppression | None
     lookback_ms: int
@@ -164,6 +165,17 @@ class Rule(Struct, frozen=True, eq=False):
     max_signals: int
     timestamp_field: str | None
     needles: frozenset[bytes] | None
+
+    @cached_property
+    def node(self) -> Node:
+        """Everything that it asks of an event: what is ``asked``, and that none of the exceptions that hold applies."""
+        items = [item.node for item in self.holding]
+        return And((self.asked, Not(either(items)))) if items else self.asked
+
+    @cached_property
+    def predicate(self) -> Callable[[Fields], bool]:
+        """``node``, compiled when it is first asked for: of most rules no record ever comes near."""
+        return compile_query(self.node, self.query, field_type)
 
 
 class Status(StrEnum):

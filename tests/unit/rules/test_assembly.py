@@ -1,6 +1,6 @@
 from firstseen import toml
 from firstseen.kql import parse
-from firstseen.rules.assembly import TYPES, assembled, at
+from firstseen.rules.assembly import TYPES, assembled, at, excepted
 from firstseen.rules.rule import ExceptionItem
 from firstseen.rules.rulefile import RuleFile
 from support.documents import Document
@@ -11,9 +11,9 @@ CALL = {"event.action": "CreateUser", "user.name": "ada"}
 
 def rule_of(base, items=(), now_ms=0):
     file = RuleFile(toml.parse(BASES[base].encode(), "r.toml"))
-    rule = assembled(file, "1", "n", base, items, now_ms)
+    rule = assembled(file, "1", "n", base)
     assert not file.problems
-    return rule
+    return excepted(rule, items, now_ms)
 
 
 def item(query, expires_ms=None):

@@ -209,7 +209,7 @@ def test_a_rule_that_is_loaded_again_means_the_same(tmp_path):
 
 def same(one, other):
     """What two rule sets say, but for what is compiled."""
-    plain = [[{**asdict(rule), "predicate": None} for rule in rules.rules] for rules in (one, other)]
+    plain = [[{**asdict(rule), "node": rule.node} for rule in rules.rules] for rules in (one, other)]
     return plain[0] == plain[1] and one.reports == other.reports and one.exceptions == other.exceptions
 
 

@@ -46,6 +46,7 @@ AWAY = {"geo.a": "no database", "as.b": "no other database", "n.x": "no such lis
 )
 def test_what_no_event_can_fulfil(query, hindering):
     assert hindrances(parse(query), (), AWAY.get) == set(hindering.split())
+    assert gaps(parse(query), (), AWAY.get) >= set(hindering.split())
 
 
 def test_the_fields_a_rule_keys_by_must_be_there():
@@ -68,4 +69,6 @@ def test_what_is_asked_for_and_not_there(query, missing):
 
 
 def test_fields_go_by_their_full_names():
-    assert list(mentioned(parse("a: 1 and n: {b: 2 or m: {not c: 3}}"))) == ["a", "n.b", "n.m.c"]
+    tree = parse("a: 1 and n: {b: 2 or m: {not c: 3}}")
+    assert list(mentioned(tree)) == ["a", "n.b", "n.m.c"]
+    assert list(mentioned(tree, blocks=True)) == ["a", "n", "n.b", "n.m", "n.m.c"]
