@@ -19,7 +19,9 @@ from firstseen.kql.ast import (
     Or,
     Pattern,
     Range,
+    either,
     render,
+    together,
 )
 
 A, B, C = (Is(name, Literal(name.upper(), False)) for name in "abc")
@@ -132,3 +134,10 @@ def test_quoted_texts(value, printed):
 )
 def test_what_no_query_can_spell_is_printed_for_people(value, printed):
     assert render(Not(Is("a", value))) == f"not a: {printed}"
+
+
+def test_nodes_are_joined_where_there_are_several():
+    assert together([A]) == A
+    assert together([A, B]) == And((A, B))
+    assert either([A]) == A
+    assert either([A, B]) == Or((A, B))
