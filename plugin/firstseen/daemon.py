@@ -7,7 +7,6 @@ way, then close in the reverse of opening.
 from __future__ import annotations
 
 import asyncio
-import functools
 import gc
 import logging
 import os
@@ -16,7 +15,9 @@ import resource
 import ssl
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from contextlib import AsyncExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ from firstseen.reloading import Reloading
 from firstseen.revision import revision
 from firstseen.rulekeeper import RuleKeeper
 from firstseen.rules.loader import Known
+from firstseen.shelf import Shelf
 from firstseen.states import open_state
 from firstseen.status.latest import Latest
 from firstseen.status.observer import Agency
@@ -82,6 +84,7 @@ def run(file: Path) -> int:
     Raises `FirstseenError` where it cannot start.
     """
     set_up("info", "text")  # until it is read how
+    gc.disable()  # what a start makes stays: see `_stay_put`
     signals = Signals()
     try:
         signals.hear()
@@ -100,12 +103,13 @@ def _run(config: Config, signals: Signals) -> int:
     forward = _log_forward(config)
     _set_up_logs(config, forward)
     _have_files_for_everybody()
-    known = Known()
+    shelf = Shelf(config.state.path)
+    known = shelf.known()
     with closing(Copies(config.state.path)) as copies:
         provisions = provide(config, _now_ms(), known, copies=copies)
         tell_of(provisions.rules, config)
         signals.only_at_halts()
-        return uvloop.run(_serve(provisions, known, copies, forward, signals))
+        return uvloop.run(_serve(provisions, known, shelf, copies, forward, signals))
 
 
 def _tell_of_the_end(counts: Counts, *, drained: bool) -> None:
@@ -142,7 +146,7 @@ def _tell_of_trouble(problem: StoreError | None) -> None:
 
 
 async def _serve(
-    provisions: Provisions, known: Known, copies: Copies, forward: LogForward | None, signals: Signals
+    provisions: Provisions, known: Known, shelf: Shelf, copies: Copies, forward: LogForward | None, signals: Signals
 ) -> int:
     config, rules, tls = provisions.config, provisions.rules, provisions.tls
     counts, durations, reloads = Counts(), Durations(), Reloads(loaded_ms=provisions.now_ms)
@@ -209,6 +213,7 @@ async def _serve(
             aside=background,
             reloads=reloads,
             known=known,
+            keep=partial(shelf.keep, known),
             copies=copies,
             now_ms=_now_ms,
             begun=notifier.reloading,
@@ -224,6 +229,8 @@ async def _serve(
         told = {"version": __version__, "revision": revision() or None}
         event(log, logging.INFO, "ready", **told, rules=len(rules.rules), listen=addresses, http=status.address)
         notifier.ready(_in_short(reloads, engine))
+        background.run(partial(shelf.keep, known), Future.result)
+        background.run(partial(rules.get_ready, background.give_way), Future.result)
         await stopping.wait()
         if faults:
             return EXIT_FAILED
@@ -251,8 +258,8 @@ def _tick(loop: asyncio.AbstractEventLoop) -> asyncio.Task[None]:
 
 def _stay_put() -> None:
     """What is there at the start stays: looking through it for garbage, again and again, would stop everything."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def _control(config: Config, reloading: Reloading, upkeep: Upkeep | None) -> Control:
@@ -312,7 +319,7 @@ def _listener(config: Config, agent: Agent, counts: Counts, clients: Clients) ->
     handshake = None
     if settings.key is not None:
         keys = ServerKeys(settings.key, settings.own_name, settings.passwords)
-        handshake = functools.partial(ServerHandshake, keys, os.urandom)
+        handshake = partial(ServerHandshake, keys, os.urandom)
     return Listener(
         pool=Pool(limit=settings.max_in_flight.bytes),
         max_frame=settings.max_frame.bytes,
@@ -320,7 +327,7 @@ def _listener(config: Config, agent: Agent, counts: Counts, clients: Clients) ->
         clients=clients,
         handle=agent.handle,
         refuse=counts.refused,
-        paused=functools.partial(counts.add, "reading_pauses"),
+        paused=partial(counts.add, "reading_pauses"),
         frame_timeout_s=settings.frame_timeout.seconds,
         idle_timeout_s=settings.idle_timeout.seconds,
         handshake=handshake,
@@ -349,7 +356,7 @@ def _forwarder(config: Config, tls: ssl.SSLContext | None, counts: Counts) -> Fo
     handshake = None
     if output.key is not None:
         keys = ClientKeys(output.key, config.input.own_name, output.username, output.secret)
-        handshake = functools.partial(ClientHandshake, keys, os.urandom)
+        handshake = partial(ClientHandshake, keys, os.urandom)
 
     def as_fluentd_reads_it(frame: Frame) -> Steps[Frame]:
         try:
@@ -375,7 +382,7 @@ def _forwarder(config: Config, tls: ssl.SSLContext | None, counts: Counts) -> Fo
         [target(server) for _ in range(output.connections) for server in output.servers],
         [target(server) for _ in range(output.connections) for server in output.standby],
         lambda: Backoff(random.random),
-        functools.partial(counts.add, "delivery_retries"),
+        partial(counts.add, "delivery_retries"),
     )
 
 

@@ -62,7 +62,8 @@ class Reloading:
 
     Of its databases there are ``copies``. TLS is spoken with ``contexts``, which are renewed. ``begun`` is called when
     a reload begins and ``over`` when it has ended, which ``reloads`` tells of. ``set_up_logs`` is told of the
-    configuration when it is another one. ``upkeep`` is None where the size of the state is no matter.
+    configuration when it is another one. ``upkeep`` is None where the size of the state is no matter. ``keep`` is
+    called beside the loop, when there may be more that is known for the next start.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Reloading:
         aside: Aside,
         reloads: Reloads,
         known: Known,
+        keep: Callable[[], None],
         copies: Copies,
         now_ms: Callable[[], int],
         begun: Callable[[], None],
@@ -90,6 +92,7 @@ class Reloading:
         self._aside = aside
         self._reloads = reloads
         self._known = known
+        self._keep = keep
         self._copies = copies
         self._now_ms = now_ms
         self._begun = begun
@@ -181,7 +184,11 @@ class Reloading:
         self._reloads.problems = ()
         self._reloads.loaded_ms = self._now_ms()
         # Hundreds of lines take as long as hundreds of records.
-        self._aside.run(partial(_tell, fresh, changed, lineup.now_ms), self._when_told)
+        self._aside.run(partial(self._tell, fresh, changed, lineup.now_ms), self._when_told)
+
+    def _tell(self, fresh: Fresh, changed: Sequence[Running], now_ms: int) -> None:
+        _tell(fresh, changed, now_ms)
+        self._keep()
 
     def _when_told(self, ended: Future[None]) -> None:
         ended.result()

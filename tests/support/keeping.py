@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from firstseen.provisions import provide
 from firstseen.reloading import Reloading
 from firstseen.rulekeeper import RuleKeeper
 from firstseen.rules.loader import Known
+from firstseen.rules.reading import Reading
 from firstseen.store.compaction import Sizes
 from firstseen.store.lmdb import LmdbStore
 from firstseen.upkeep import Upkeep
@@ -125,6 +126,8 @@ class Bench:
         self.aside = Aside()
         self.reloads = Reloads()
         self.upkeep: Upkeep | None = None
+        self.kept: list[Sequence[Reading]] = []
+        """What was put away for the next start."""
         self.told: list[str] = []
         """What the service manager and the log were told."""
         self.store = LmdbStore.open(folder / "state", 1 << 22, durable=False)
@@ -156,6 +159,7 @@ class Bench:
             aside=self.aside,
             reloads=self.reloads,
             known=known,
+            keep=lambda: self.kept.append(known.readings),
             copies=self.copies,
             now_ms=self.now_ms,
             begun=lambda: self.told.append("begun"),

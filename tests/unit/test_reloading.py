@@ -191,6 +191,9 @@ def test_what_is_different_is_told(bench: Bench, caplog: pytest.LogCaptureFixtur
     counts = {"added": 1, "removed": 1, "changed": 0, "edited": 1, "taken": 2, "waits": 1}
     assert counts.items() <= events(caplog, "reloaded")[0].items()
     assert bench.told == ["begun", "debug", "over"]
+    assert [[each.id for each in readings] for readings in bench.kept] == [
+        ["5f1c7f0e-0000-4000-8000-000000000001", "c"]
+    ]
     caplog.clear()
     bench.reloading.reload()
     assert names(caplog) == ["setting_waits", "reloaded"], "what waits goes on to wait"

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from firstseen import shelf as module
+from firstseen import toml
+from firstseen.rules.loader import Known, load_rules
+from firstseen.rules.ruleset import RuleSet
+from firstseen.shelf import Shelf
+from support.logged import events
+from support.rulebook import rule_text
+from support.rulefiles import BASES
+
+EXCEPTIONS = '[[exception]]\nname = "x"\nquery = "user.name: ada"\n'
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    """A folder with a rule of each type, and one that does not run."""
+    folder = tmp_path / "rules"
+    folder.mkdir()
+    texts = BASES | {"off": BASES["query"].replace("[rule]", "[rule]\nenabled = false")}
+    for name, text in texts.items():
+        (folder / f"{name}.toml").write_text(named(text, name))
+    return folder
+
+
+def named(text: str, rule_id: str) -> str:
+    return re.sub(r'rule_id = "[^"]*"', lambda _: f'rule_id = "{rule_id}"', text)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "new" / "state"
+
+
+def loaded(folder: Path, known: Known, monkeypatch: pytest.MonkeyPatch, **more: object) -> tuple[RuleSet, list[str]]:
+    """The rules in the folder, and the names of the files that had to be read for them."""
+    read: list[str] = []
+    with monkeypatch.context() as patched:
+
+        def watched(raw: bytes, file: str) -> toml.Document:
+            if Path(file).parent == folder:
+                read.append(Path(file).name)
+            return parse(raw, file)
+
+        parse = toml.parse
+
+        patched.setattr("firstseen.rules.loader.toml.parse", watched)
+        return load_rules([folder], known=known, **more), read  # type: ignore[arg-type]
+
+
+def put(folder: Path, state: Path) -> RuleSet:
+    shelf = Shelf(state)
+    known = shelf.known()
+    found = load_rules([folder], known=known)
+    shelf.keep(known)
+    return found
+
+
+def told(rules: RuleSet) -> object:
+    """All that a rule set says, as builtins."""
+    return [(msgspec.to_builtins(each), repr(each.node)) for each in rules.rules], rules.reports, rules.exceptions
+
+
+def test_the_next_start_reads_no_file_that_is_the_same(
+    rules: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = put(rules, state)
+    again, read = loaded(rules, Shelf(state).known(), monkeypatch)
+    assert read == []
+    assert told(again) == told(first)
+    assert told(again) == told(load_rules([rules]))
+
+
+def test_what_changed_is_read_and_what_is_gone_is_gone(
+    rules: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(rules, state)
+    (rules / "query.toml").write_text(named(BASES["query"], "query").replace("CreateUser", "DeleteUser"))
+    (rules / "threshold.toml").unlink()
+    (rules / "off.toml").rename(rules / "of.toml")
+    again, read = loaded(rules, Shelf(state).known(), monkeypatch)
+    assert sorted(read) == ["of.toml", "query.toml"]
+    assert told(again) == told(load_rules([rules]))
+    put(rules, state)
+    assert loaded(rules, Shelf(state).known(), monkeypatch)[1] == []
+
+
+def test_exceptions_are_not_on_it(rules: Path, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exceptions = tmp_path / "exceptions.toml"
+    exceptions.write_text(EXCEPTIONS)
+    shelf = Shelf(state)
+    known = shelf.known()
+    load_rules([rules], [exceptions], known=known)
+    shelf.keep(known)
+    exceptions.write_text(EXCEPTIONS.replace("ada", "bob"))
+    for paths in ([exceptions], []):
+        again, read = loaded(rules, Shelf(state).known(), monkeypatch, exception_paths=paths)
+        assert read == []
+        assert told(again) == told(load_rules([rules], paths))
+
+
+@pytest.mark.parametrize("what", ["cut", "flipped", "longer", "empty", "a folder", "of another program", "a pipe"])
+def test_what_it_did_not_put_there_counts_for_nothing(
+    rules: Path, state: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    first = put(rules, state)
+    file = state / module.NAME
+    content = file.read_bytes()
+    match what:
+        case "cut":
+            file.write_bytes(content[: len(content) // 2])
+        case "flipped":
+            at = content.index(b"CreateUser")
+            file.write_bytes(content[:at] + b"B" + content[at + 1 :])
+        case "longer":
+            file.write_bytes(content + b"\0")
+        case "empty":
+            file.write_bytes(b"")
+        case "of another program":
+            monkeypatch.setattr(module, "__version__", "0")
+        case "a folder":
+            file.unlink()
+            file.mkdir()
+        case _:
+            file.unlink()
+            os.mkfifo(file)
+    again, read = loaded(rules, Shelf(state).known(), monkeypatch)
+    assert len(read) == len(BASES) + 1
+    assert told(again) == told(first)
+
+
+def test_what_is_no_reading_counts_for_nothing(rules: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_packed", lambda readings: [msgspec.Raw(b"\xc0")])
+        put(rules, state)
+    assert len(loaded(rules, Shelf(state).known(), monkeypatch)[1]) == len(BASES) + 1
+
+
+def test_it_is_written_where_something_changed(rules: Path, state: Path) -> None:
+    put(rules, state)
+    before = (state / module.NAME).stat()
+    put(rules, state)
+    assert (state / module.NAME).stat().st_ino == before.st_ino
+    (rules / "off.toml").unlink()
+    put(rules, state)
+    assert (state / module.NAME).stat().st_size < before.st_size
+    assert sorted(path.name for path in state.iterdir()) == [module.NAME]
+
+
+def test_where_it_cannot_be_put_the_old_one_stays(rules: Path, state: Path, caplog: pytest.LogCaptureFixture) -> None:
+    put(rules, state)
+    content = (state / module.NAME).read_bytes()
+    (rules / "off.toml").unlink()
+    (state / f"{module.NAME}.new").mkdir()
+    put(rules, state)
+    assert "rules.kept.new" in events(caplog, "rules_not_kept")[0]["reason"]
+    assert (state / module.NAME).read_bytes() == content
+    (state / f"{module.NAME}.new").rmdir()
+    put(rules, state)
+    assert (state / module.NAME).read_bytes() != content
+
+
+def test_half_a_surrogate_is_read_every_time(rules: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (rules / "half.toml").write_text(named(rule_text("event.action: \\ud83d", ["user.name"]), "half"))
+    put(rules, state)
+    again, read = loaded(rules, Shelf(state).known(), monkeypatch)
+    assert read == ["half.toml"]
+    assert told(again) == told(load_rules([rules]))
+
+
+def test_another_source_is_another_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "package"
+    (package / "rules" / "__pycache__").mkdir(parents=True)
+    monkeypatch.setattr(module, "__file__", str(package / "shelf.py"))
+    (package / "rules" / "query.py").write_text("one")
+    one = module._program()
+    (package / "rules" / "__pycache__" / "query.pyc").write_text("compiled")
+    assert module._program() == one
+    (package / "rules" / "query.py").write_text("two")
+    assert module._program() != one
