@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from msgspec import Struct
 
 from firstseen.detect.keys import state_key
+from firstseen.kql.globs import glob_expression
 from firstseen.notation import spelled
 from firstseen.store.base import Entry, History, StateReader
 from firstseen.store.texts import verbatim
@@ -35,10 +36,9 @@ def named(histories: Iterable[History], name: str) -> list[History]:
 
 
 def globbed(pattern: str) -> Matches:
-    """Whether a whole text fits ``pattern``, in which ``*`` is anything and ``?`` one character."""
-    parts = re.split(r"([*?])", pattern)
-    expression = "".join({"*": ".*", "?": "."}.get(part) or re.escape(part) for part in parts)
-    return lambda text: re.fullmatch(expression, text, re.DOTALL) is not None
+    """Whether a whole text fits ``pattern``, in which ``*`` is anything, ``?`` one character, and all else itself."""
+    expression = glob_expression(pattern.replace("\\", "\\\\"), caseless=False)
+    return lambda text: expression.fullmatch(text) is not None
 
 
 class Selection(Struct, frozen=True):

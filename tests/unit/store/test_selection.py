@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,6 +101,15 @@ def test_rules_go_by_id_name_pattern_and_key(store: LmdbStore) -> None:
 def test_patterns_know_no_more_than_two_signs() -> None:
     assert globbed("[a].*")("[a].b\nc")
     assert not globbed("[a].*")("a.b")
+    assert globbed(r"C:\*.exe")(r"C:\cmd.exe")
+    assert globbed("a\\")("a\\")
+
+
+def test_no_pattern_takes_long_however_many_stars_it_has() -> None:
+    began_s = time.process_time()
+    assert not globbed("*a*a*a*a*a*b")("a" * 100)
+    assert globbed("*a*a*a*a*a*?")("a" * 100)
+    assert time.process_time() - began_s < 0.5
 
 
 def test_extents(store: LmdbStore) -> None:
