@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from firstseen import config
 from firstseen.config import Config
-from firstseen.errors import Problem
+from firstseen.errors import Problem, RuleError
 from firstseen.logs import Value, event
 from firstseen.record.enrichment import UNENRICHED, Enrichment
 from firstseen.record.view import unavailable
@@ -40,20 +40,40 @@ def configured_rules(
     Exceptions are those that hold at ``now_ms``. What ``enrichment`` does not know, no CloudTrail record has. Documents
     of others may have it all the same: its lack hinders no rule that needs what CloudTrail never has, and none where
     all that is read are such documents. What is ``known`` of the rules saves work, and ``between`` is called between
-    them: see `load_rules`. Raises `RuleError`.
+    them: see `load_rules`. Raises `RuleError`, which tells of a path that leads nowhere where it is configured.
     """
+    problems: list[Problem] = []
     if settings is not None:
-        paths = paths or settings.rules.paths
-        exceptions = exceptions or settings.rules.exceptions
-    return load_rules(
-        paths,
-        exceptions,
-        now_ms=now_ms,
-        unavailable=everything_is_available if only_documents(settings) else _lacks(enrichment),
-        elsewhere=_not_in_cloudtrail,
-        known=known,
-        between=between,
-    )
+        paths = paths or _there(settings, "rules.paths", settings.rules.paths, problems)
+        exceptions = exceptions or _there(settings, "rules.exceptions", settings.rules.exceptions, problems)
+    try:
+        rules = load_rules(
+            paths,
+            exceptions,
+            now_ms=now_ms,
+            unavailable=everything_is_available if only_documents(settings) else _lacks(enrichment),
+            elsewhere=_not_in_cloudtrail,
+            known=known,
+            between=between,
+        )
+    except RuleError as error:
+        problems += error.problems
+    if problems:
+        raise RuleError(problems)
+    return rules
+
+
+def _there(settings: Config, setting: str, paths: Sequence[Path], problems: list[Problem]) -> Sequence[Path]:
+    """Those of the ``paths`` in this setting that lead somewhere; the others are ``problems``."""
+    found = []
+    for path in paths:
+        try:
+            path.stat()
+        except OSError as error:
+            problems.append(config.located(settings, setting, f"{path} cannot be read: {error.strerror}"))
+        else:
+            found.append(path)
+    return found
 
 
 def only_documents(settings: Config | None) -> bool:

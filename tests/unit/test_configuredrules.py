@@ -7,6 +7,7 @@ import pytest
 from firstseen import config
 from firstseen.config import Config
 from firstseen.configuredrules import configured_policy, configured_rules, notices, notices_beside, tell_of
+from firstseen.errors import RuleError
 from firstseen.geoip import GeoIp
 from firstseen.rules.ruleset import RuleSet
 from firstseen.running import NO_POLICY
@@ -51,6 +52,22 @@ def test_what_is_named_goes_before_what_is_configured(folder: Path) -> None:
     more = folder / "more.toml"
     more.write_text('[[exception]]\nname = "bob"\nquery = "user.name: bob"\n')
     assert [item.name for rule in loaded(given, exceptions=[more]).rules for item in rule.exceptions] == ["bob"]
+
+
+def test_a_path_that_leads_nowhere_is_told_of_where_it_is_configured_beside_all_else(folder: Path) -> None:
+    write(folder, "?", "b")
+    (folder / "link").symlink_to("nowhere")
+    given = settings(folder)
+    given.path.write_text('[rules]\npaths = [\n  "rules",\n  "link",\n]\nexceptions = ["gone", "rules/a.toml/e"]\n')
+    with pytest.raises(RuleError) as caught:
+        loaded(config.load(given.path))
+
+    assert str(caught.value).replace(f"{folder}/", "").splitlines() == [
+        "firstseen.toml:2: rules.paths: link cannot be read: No such file or directory",
+        "firstseen.toml:6: rules.exceptions: gone cannot be read: No such file or directory",
+        "firstseen.toml:6: rules.exceptions: rules/a.toml/e cannot be read: Not a directory",
+        "rules/b.toml:1: invalid statement (column 1)",
+    ]
 
 
 @pytest.mark.parametrize(
