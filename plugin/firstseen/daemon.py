@@ -26,7 +26,7 @@ import uvloop
 from firstseen import __version__
 from firstseen.agent import Agent
 from firstseen.background import Background
-from firstseen.config import Config, Server, load
+from firstseen.config import Config, Server
 from firstseen.configuredrules import tell_of
 from firstseen.control import Answer, Asked, Control
 from firstseen.copies import Copies
@@ -49,7 +49,7 @@ from firstseen.net.listener import Listener
 from firstseen.notation import Endpoint
 from firstseen.notify import Notifier
 from firstseen.pipeline import Pipeline
-from firstseen.provisions import Provisions, provide
+from firstseen.provisions import Provisions, configuration, provide
 from firstseen.pruner import Pruner
 from firstseen.quarantine import Quarantine
 from firstseen.record.view import Mode
@@ -89,7 +89,7 @@ def run(file: Path) -> int:
     try:
         signals.hear()
         try:
-            return _run(load(file), signals)
+            return _run(configuration(file, _now_ms()), signals)
         except FirstseenError:
             signals.halt()  # it was not to start any more
             raise

@@ -6,11 +6,12 @@ The agent starts with it, takes it at a reload, and ``firstseen validate`` looks
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from msgspec import Struct
 
 from firstseen import config
-from firstseen.config import Config
+from firstseen.config import Config, SettingsError
 from firstseen.configuredrules import configured_policy, configured_rules
 from firstseen.copies import Copies
 from firstseen.errors import ConfigError, Problem, RuleError, StoreError
@@ -45,6 +46,23 @@ class Provisions(Struct, frozen=True):
     def policy(self) -> Policy:
         """What the operator says of rules."""
         return configured_policy(self.config)
+
+
+def configuration(file: Path, now_ms: int, between: Callable[[], None] = nothing) -> Config:
+    """The configuration in ``file``, to be provided for; raises `ConfigError`.
+
+    Where settings are wrong, it also tells what is wrong with what the others name: nobody is to mend the one only to
+    be told of the other. ``between`` is as for `provide`.
+    """
+    try:
+        return config.load(file)
+    except SettingsError as error:
+        problems = list(error.problems)
+        try:
+            provide(error.rest, now_ms, between=between)
+        except ProvisionsError as beside:
+            problems += beside.problems
+        raise ConfigError(problems) from error
 
 
 def provide(

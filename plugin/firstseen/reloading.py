@@ -28,7 +28,7 @@ from firstseen.logs import event
 from firstseen.metrics import Reloads
 from firstseen.net import tls
 from firstseen.net.tls import Contexts
-from firstseen.provisions import Provisions, provide
+from firstseen.provisions import Provisions, configuration, provide
 from firstseen.rulekeeper import RuleKeeper
 from firstseen.rules.loader import Known
 from firstseen.running import Lineup, Running
@@ -138,7 +138,7 @@ class Reloading:
 
     def _read(self, file: Path) -> Fresh:
         """Beside the loop. Raises `ConfigError`, with what is wrong with anything."""
-        wanted = config.load(file)
+        wanted = configuration(file, self._now_ms(), self._aside.give_way)
         effective = taken(self._running, wanted)
         if wanted != effective:  # what waits for a restart must be fit for one
             tls.contexts(wanted)

@@ -44,7 +44,7 @@ def test_a_reload_that_is_asked_for_before_it_is_ready_does_not_end_it(
     assert came == ["and goes on"]
 
 
-@pytest.mark.parametrize("moment", ["load", "provide", "open_state", "Engine"])
+@pytest.mark.parametrize("moment", ["configuration", "provide", "open_state", "Engine"])
 @pytest.mark.parametrize("number", STOPS)
 def test_told_to_stop_before_it_is_ready_it_closes_what_is_open_and_says_that_it_has_stopped(
     file: Path,

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from firstseen import config
-from firstseen.provisions import ProvisionsError, provide
+from firstseen.errors import ConfigError
+from firstseen.provisions import ProvisionsError, configuration, provide
 from firstseen.rules.loader import Known
 from support.rulebook import rule_text
 
@@ -60,3 +61,37 @@ def test_what_can_be_used_is_there_beside_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(ProvisionsError) as caught:
         provide(configured(tmp_path, '[geoip]\nasn = "gone"\n'), 0)
     assert len(caught.value.found.rules.rules) == 1
+
+
+def refused(folder: Path, text: str) -> list[str]:
+    """Where the problems of this configuration are."""
+    file = folder / "firstseen.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        configuration(file, 0)
+    return [f"{Path(each.file).name}:{each.line}: {each.what.partition(': ')[0]}" for each in caught.value.problems]
+
+
+def test_what_settings_name_is_told_of_beside_settings_that_are_wrong(tmp_path: Path) -> None:
+    (tmp_path / "rule.toml").write_text("?")
+    settings = '[rules]\npaths = ["rule.toml", "gone"]\n[input]\nmax_frames = 1\n[geoip]\nasn = "gone"\n'
+    assert refused(tmp_path, settings) == [
+        "firstseen.toml:4: input.max_frames",
+        "firstseen.toml:6: geoip.asn",
+        "firstseen.toml:2: rules.paths",
+        "rule.toml:1: invalid statement (column 1)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("rules = 3\n", ["1: rules"]),
+        ("[rules]\npaths = 3\n", ["2: rules.paths"]),
+        ('[rules]\npath = ["rule.toml"]\n', ["2: rules.path"]),
+        ("[inputs]\n", ["1: inputs"]),
+        ('[rules]\npaths = ["gone"]\n[inputs]\n', ["3: inputs", "2: rules.paths"]),
+    ],
+)
+def test_rules_that_nobody_named_are_not_looked_for(tmp_path: Path, text: str, told: list[str]) -> None:
+    assert refused(tmp_path, text) == [f"firstseen.toml:{each}" for each in told]

@@ -13,14 +13,13 @@ import click
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from firstseen import config
 from firstseen.changes import changes, last_known, running_now
 from firstseen.cli import CONFIG_FILE, EXIT_CONFIG
 from firstseen.configuredrules import Notice, notices
 from firstseen.control import ask
 from firstseen.errors import ConfigError, Problem
 from firstseen.notation import spelled
-from firstseen.provisions import Provisions, ProvisionsError, provide
+from firstseen.provisions import Provisions, ProvisionsError, configuration, provide
 from firstseen.rules.ruleset import RuleSet
 from firstseen.running import Running
 from firstseen.states import configured, read_if_there
@@ -163,8 +162,9 @@ def _foretold(found: Provisions | None, problems: Sequence[Problem]) -> dict[str
 
 def _checked(file: Path) -> tuple[Sequence[Problem], Provisions | None]:
     """All that is wrong with the configuration and what it names, and what could be read of it."""
+    now_ms = time.time_ns() // 1_000_000
     try:
-        return (), provide(config.load(file), time.time_ns() // 1_000_000)
+        return (), provide(configuration(file, now_ms), now_ms)
     except ProvisionsError as error:
         return error.problems, error.found
     except ConfigError as error:

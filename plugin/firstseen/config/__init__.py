@@ -18,7 +18,7 @@ the shipped sample and the reference documentation come from that declaration; w
 """
 
 from firstseen.config.manual import Setting, sample, settings
-from firstseen.config.reader import load, located
+from firstseen.config.reader import SettingsError, load, located
 from firstseen.config.sections import (
     Alerts,
     Config,
@@ -48,6 +48,7 @@ __all__ = [
     "Server",
     "ServerTls",
     "Setting",
+    "SettingsError",
     "Sources",
     "State",
     "User",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,19 @@ from firstseen.toml import KeyPath, TomlError, dotted
 from firstseen.toml import in_words as kind_of_value
 
 
+class SettingsError(ConfigError):
+    """Settings are wrong; ``rest`` is the configuration without them, and without rules where it names none itself."""
+
+    def __init__(self, problems: Sequence[Problem], rest: Config) -> None:
+        super().__init__(problems)
+        self.rest = rest
+
+
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
-    """Read the configuration at ``path``, and the secrets it names; raises `ConfigError` with every problem in it."""
+    """Read the configuration at ``path``, and the secrets it names; raises `ConfigError` with every problem in it.
+
+    It is a `SettingsError` where the file can be read.
+    """
     try:
         document = toml.load(path)
     except TomlError as error:
@@ -36,7 +47,8 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     config = msgspec.structs.replace(Config(path=path), **sections)
     reader.check(config)
     if reader.problems:
-        raise ConfigError(sorted(reader.problems, key=lambda problem: problem.line or 0))
+        problems = sorted(reader.problems, key=lambda problem: problem.line or 0)
+        raise SettingsError(problems, config if reader.has("rules", "paths") else _without_rules(config))
     return config
 
 
@@ -47,6 +59,10 @@ def located(config: Config, setting: str, what: str) -> Problem:
         return toml.load(config.path).problem(told, *setting.split("."))
     except TomlError:  # changed or gone since it was read: there is no line to tell
         return Problem(str(config.path), None, told)
+
+
+def _without_rules(config: Config) -> Config:
+    return msgspec.structs.replace(config, rules=msgspec.structs.replace(config.rules, paths=()))
 
 
 def _advised(error: TomlError) -> Problem:
@@ -99,6 +115,11 @@ class _Reader:
         for names, what in faults(config):
             if faulty.isdisjoint(names):
                 self._report(what, *names[0].split("."))
+
+    def has(self, section: str, name: str) -> bool:
+        """Whether the document has this setting, with nothing wrong in it."""
+        table = self._document.data.get(section)
+        return isinstance(table, dict) and name in table and f"{section}.{name}" not in self._faulty
 
     def _report(self, what: str, *path: str | int) -> None:
         self._faulty.update(dotted(path[:length]) for length in range(2, len(path) + 1))

@@ -110,6 +110,13 @@ def test_certificates_and_rules_at_once(tmp_path: Path) -> None:
     assert result.exit_code == 78
 
 
+def test_settings_and_what_they_name_at_once(tmp_path: Path) -> None:
+    result = validate(tmp_path, '[rules]\npaths = ["gone"]\n[http]\nport = 1\n')
+
+    assert [line.split(": ")[1] for line in result.stdout.splitlines()] == ["http.port", "rules.paths"]
+    assert result.exit_code == 78
+
+
 def test_as_json(tmp_path: Path) -> None:
     (tmp_path / "rule.toml").write_text(rule_text())
 
