@@ -78,16 +78,14 @@ CLOSING_S = 15.0
 """What closing may take once everything is settled: the last commit, on a disk that is slow."""
 
 
-def run(file: Path) -> int:
-    """Run the agent by the configuration in ``file`` until it is told to stop; the exit code.
+def run(file: Path, signals: Signals) -> int:
+    """Run the agent by the configuration in ``file`` until ``signals``, which hear already, tell it to stop.
 
-    Raises `FirstseenError` where it cannot start.
+    Returns the exit code. Raises `FirstseenError` where it cannot start.
     """
     set_up("info", "text")  # until it is read how
-    gc.disable()  # what a start makes stays: see `_stay_put`
-    signals = Signals()
     try:
-        signals.hear()
+        signals.at_once()
         try:
             return _run(configuration(file, _now_ms()), signals)
         except FirstseenError:

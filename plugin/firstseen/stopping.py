@@ -1,17 +1,19 @@
 """What tells the agent to stop, SIGTERM and SIGINT, from its first moment to its last; and SIGHUP, once it is ready.
 
-While files are read at the start, nothing is open that would have to be closed, and a read may take as long as a disk
-does: that ends at once. From when the state is opened on, what was begun is brought to its next halt, until the event
+While the program itself is imported, which must not be broken off in the middle, it is brought to its next halt. While
+files are read at the start, nothing is open that would have to be closed, and a read may take as long as a disk does:
+that ends at once. From when the state is opened on, what was begun is brought to its next halt again, until the event
 loop hears the signals.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import signal
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import asyncio
 
 STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -25,16 +27,22 @@ class Signals:
 
     def __init__(self) -> None:
         self._told = False
-        self._at_once = True
+        self._at_once = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def hear(self) -> None:
-        """Hear them from now on: the first one to stop raises `Stopped`, wherever the program is.
+        """Hear them from now on: one to stop ends the start at its next halt.
 
         SIGHUP is passed over: all is read just now, and it would be the end.
         """
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         for number in STOPS:
             signal.signal(number, self._heard)
+
+    def at_once(self) -> None:
+        """From now on the first one to stop raises `Stopped`, wherever the program is. Raises it if there was one."""
+        self._at_once = True
+        self.halt()
 
     def only_at_halts(self) -> None:
         """From now on one to stop raises nothing elsewhere. Raises `Stopped` if there was one."""
@@ -61,7 +69,9 @@ class Signals:
             if not stopping.is_set():
                 reload()
 
-        loop = asyncio.get_running_loop()
+        from asyncio import get_running_loop  # takes half of the time until they are heard
+
+        self._loop = loop = get_running_loop()
         for number in STOPS:
             loop.add_signal_handler(number, stop)
         loop.add_signal_handler(signal.SIGHUP, load_anew)
@@ -70,13 +80,10 @@ class Signals:
 
     def end(self) -> None:
         """There is nothing left to stop: they are passed over, to the end of the process."""
-        numbers = (*STOPS, signal.SIGHUP)
-        with contextlib.suppress(RuntimeError):  # it is over before there was a loop
-            loop = asyncio.get_running_loop()
-            for number in numbers:
-                loop.remove_signal_handler(number)
-        for number in numbers:  # the loop would leave them to be the end of the process, and its exit code
-            signal.signal(number, signal.SIG_IGN)
+        for number in (*STOPS, signal.SIGHUP):
+            if self._loop is not None:
+                self._loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)  # the loop leaves it to be the end of the process, and its exit code
 
     def _heard(self, *_: object) -> None:
         again, self._told = self._told, True

@@ -133,7 +133,7 @@ def test_told_so_at_any_moment_of_a_slow_start_it_stops_as_cleanly(tmp_path: Pat
 
 
 def hears(agent: AgentProcess) -> None:
-    """Wait until it handles SIGTERM, which is once Python has imported the program."""
+    """Wait until it handles SIGTERM, which is before the agent is imported."""
     status = Path(f"/proc/{agent.pid}/status")
     deadline = time.monotonic() + 60
     while True:

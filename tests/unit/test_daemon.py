@@ -11,7 +11,7 @@ import pytest
 
 from firstseen import daemon
 from firstseen.errors import FirstseenError, StoreError
-from firstseen.stopping import STOPS
+from firstseen.stopping import STOPS, Signals
 from firstseen.store.lmdb import LmdbStore
 from support.agent import FIRST_RULE
 
@@ -28,6 +28,12 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         signal.signal(number, handler)
 
 
+def heard() -> Signals:
+    signals = Signals()
+    signals.hear()
+    return signals
+
+
 def test_a_reload_that_is_asked_for_before_it_is_ready_does_not_end_it(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -40,7 +46,7 @@ def test_a_reload_that_is_asked_for_before_it_is_ready_does_not_end_it(
 
     monkeypatch.setattr(daemon, "provide", provide)
     with pytest.raises(FirstseenError, match="far enough"):
-        daemon.run(file)
+        daemon.run(file, heard())
     assert came == ["and goes on"]
 
 
@@ -61,7 +67,7 @@ def test_told_to_stop_before_it_is_ready_it_closes_what_is_open_and_says_that_it
         return as_ever(*arguments, **named)
 
     monkeypatch.setattr(daemon, moment, told_meanwhile)
-    assert daemon.run(file) == 0
+    assert daemon.run(file, heard()) == 0
     assert [record.message for record in caplog.records][-1:] == ["stopped"]
     assert "ready" not in caplog.messages
     if (file.parent / "state").exists():
@@ -79,5 +85,5 @@ def test_a_start_that_fails_after_it_was_told_to_stop_is_a_stop(
         raise StoreError("the state cannot be reached")
 
     monkeypatch.setattr(daemon, "open_state", away)
-    assert daemon.run(file) == 0
+    assert daemon.run(file, heard()) == 0
     assert caplog.messages[-1:] == ["stopped"]

@@ -21,6 +21,7 @@ def _as_before() -> Iterator[None]:
 def listening() -> Signals:
     signals = Signals()
     signals.hear()
+    signals.at_once()
     return signals
 
 
@@ -39,6 +40,15 @@ def test_a_second_one_is_no_news() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     with pytest.raises(Stopped):
         signals.halt()
+
+
+@pytest.mark.parametrize("number", STOPS)
+def test_what_must_not_be_broken_off_in_the_middle_comes_to_its_end_first(number: signal.Signals) -> None:
+    signals = Signals()
+    signals.hear()
+    os.kill(os.getpid(), number)
+    with pytest.raises(Stopped):
+        signals.at_once()
 
 
 @pytest.mark.parametrize("number", STOPS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import sys
 from pathlib import Path
@@ -51,11 +50,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        gc.disable()  # modules stay: looking through them for garbage takes a tenth of the time
-        try:
-            command: click.Command = importlib.import_module(f"firstseen.cli.{cmd_name}").command
-        finally:
-            gc.enable()
+        command: click.Command = importlib.import_module(f"firstseen.cli.{cmd_name}").command
         return command
 
     def main(self, *args: Any, **extra: Any) -> Any:

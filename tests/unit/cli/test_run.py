@@ -1,4 +1,7 @@
 import errno
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -6,6 +9,15 @@ from click.testing import CliRunner
 
 from firstseen import plainfile
 from firstseen.cli import COMMANDS, main
+from firstseen.stopping import STOPS
+
+TOLD_WHILE_IT_IMPORTS = """
+import os, sys
+from firstseen.cli import main
+number, module, config = sys.argv[1:]
+sys.addaudithook(lambda event, told: event == "import" and told[0] == module and os.kill(os.getpid(), int(number)))
+main(["run", "-c", config])
+"""
 
 
 def test_a_configuration_that_is_missing_is_an_error_of_configuration(tmp_path: Path) -> None:
@@ -64,6 +76,19 @@ def test_a_broken_rule_stops_the_start(tmp_path: Path) -> None:
 
     assert result.exit_code == 78
     assert "rule.toml" in result.stderr
+
+
+@pytest.mark.parametrize("module", ["firstseen.daemon", "firstseen.pruner"])
+@pytest.mark.parametrize("number", STOPS)
+def test_told_to_stop_while_the_agent_is_imported_it_stops_as_cleanly_as_later(
+    tmp_path: Path, number: signal.Signals, module: str
+) -> None:
+    command = [sys.executable, "-c", TOLD_WHILE_IT_IMPORTS, str(number.value), module, str(tmp_path / "c.toml")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    assert (ended.returncode, ended.stdout) == (0, "")
+    (line,) = ended.stderr.splitlines()
+    assert " info stopped drained=true " in line
 
 
 def test_every_command_has_help() -> None:
