@@ -69,7 +69,7 @@ def test_the_metadata_says_what_it_is(wheel: zipfile.ZipFile) -> None:
     told = Parser().parsestr(wheel.read(f"{NAME}.dist-info/METADATA").decode())
     assert (told["Name"], told["Version"], told["Requires-Python"]) == ("firstseen", firstseen.__version__, ">=3.11")
     assert told["License-Expression"] == "Apache-2.0"
-    assert "firstseen = firstseen.cli:main" in wheel.read(f"{NAME}.dist-info/entry_points.txt").decode()
+    assert "firstseen = firstseen.__main__:main" in wheel.read(f"{NAME}.dist-info/entry_points.txt").decode()
 
 
 def test_both_know_their_revision(wheel: zipfile.ZipFile, archive: tarfile.TarFile) -> None:

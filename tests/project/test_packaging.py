@@ -3,9 +3,11 @@
 import configparser
 import importlib.metadata
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,6 +39,40 @@ def test_it_runs_as_a_module() -> None:
     )
 
     assert done.stdout == f"firstseen, version {firstseen.__version__}\n"
+
+
+INTERRUPTED = """
+import os, runpy, signal, sys
+place = sys.argv.pop(1)
+sys.addaudithook(lambda _, told: told and str(told[0]) == place and os.kill(os.getpid(), signal.SIGINT))
+runpy.run_module("firstseen", run_name="__main__", alter_sys=True)
+"""
+
+
+def interrupted(place: str, *arguments: object, **more: Any) -> tuple[int, str]:
+    """How the command ends that is interrupted as it imports or opens ``place``: its exit code, and what it tells."""
+    command = [sys.executable, "-c", INTERRUPTED, place, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30, **more)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("module", ["click", "firstseen.eventfolders"])
+def test_who_interrupts_it_while_it_is_imported_gets_no_traceback(module: str) -> None:
+    assert interrupted(module, "fields") == (-signal.SIGINT, "")
+
+
+def test_once_it_is_imported_a_command_ends_in_order(tmp_path: Path) -> None:
+    events = tmp_path / "events.json"
+    events.write_text("{}")
+
+    assert interrupted(str(events), "fields", events) == (1, "\nAborted!\n")
+
+
+def test_who_is_not_to_hear_an_interrupt_does_not_hear_it_from_the_first_moment() -> None:
+    """As a shell without a terminal has it for what it starts in the background."""
+    ignoring = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)}
+
+    assert interrupted("click", "--version", **ignoring) == (0, f"firstseen, version {firstseen.__version__}\n")
 
 
 def test_importing_the_command_loads_none_of_the_subcommands() -> None:
