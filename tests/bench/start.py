@@ -92,7 +92,7 @@ def _start(config: Path, *, new: bool) -> Start:
 _IMPORTS = """
 import gc
 gc.disable()  # as the agent does
-import firstseen.cli.run
+import firstseen.daemon
 print(open("/proc/self/status").read().partition("VmRSS:")[2].split()[0])
 """
 
