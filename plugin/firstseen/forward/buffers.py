@@ -46,20 +46,28 @@ class Slab:
 class Pool:
     """Slabs of few sizes; keeps at most ``spare_bytes`` of unused memory. ``lent`` is how many bytes are in use.
 
+    With what is spare they are never more than were in use at one time: what was enough then is enough again.
+
     A slab is resident in full, however little of it is used. What is kept is of the sizes that were asked for last:
     else what one large frame outgrew would be kept for ever, and the slabs of all later ones would not.
 
     ``limit`` is how many bytes should be in use: `has_room` tells, and whoever can wait does.
     """
 
-    __slots__ = ("_free", "_spare", "lent", "limit", "spare_bytes")
+    __slots__ = ("_free", "_most", "_spare", "lent", "limit", "spare_bytes")
 
     def __init__(self, spare_bytes: int = 1 << 23, limit: int = sys.maxsize) -> None:
         self._free: dict[int, list[bytearray]] = {}  # the size that was asked for last is the last one
         self._spare = 0
+        self._most = 0
         self.lent = 0
         self.limit = limit
         self.spare_bytes = spare_bytes
+
+    @property
+    def held(self) -> int:
+        """Bytes in all: what is in use, and what is spare."""
+        return self.lent + self._spare
 
     def has_room(self, size: int) -> bool:
         """Whether a slab of ``size`` bytes may be taken within the limit."""
@@ -69,31 +77,30 @@ class Pool:
         """A slab of at least ``size`` bytes with one lease on it, its content arbitrary."""
         rounded = _rounded(size)
         self.lent += rounded
+        self._most = max(self._most, self.lent)
         free = self._free.pop(rounded, [])
         self._free[rounded] = free
         if free:
             self._spare -= rounded
             return Slab(self, free.pop()).lease()
-        if self.lent + self._spare > self.limit:  # memory is short: what nobody uses does not stay beside it
-            self._free.clear()
-            self._spare = 0
+        self._drop(rounded, min(self.limit, self._most) - self.lent)  # what nobody uses does not stay beside it
         return Slab(self, bytearray(rounded)).lease()
 
     def give_back(self, memory: bytearray) -> None:
         """Called by the slab itself when nobody uses it any more."""
         size = len(memory)
         self.lent -= size
-        most = min(self.spare_bytes, self.limit - self.lent)
+        most = min(self.spare_bytes, self._most - self.lent, self.limit - self.lent)
         if size <= most:
-            self._drop(size, most)
+            self._drop(size, most - size)
         if self._spare + size <= most:
             self._spare += size
             self._free.setdefault(size, []).append(memory)
 
-    def _drop(self, size: int, most: int) -> None:
-        """Make room for ``size`` bytes among the ``most`` that are kept, of what was asked for before that size was."""
+    def _drop(self, size: int, room: int) -> None:
+        """Keep no more than ``room`` bytes, as far as giving up what was asked for before that size helps."""
         for older in list(self._free):
-            if older == size or self._spare + size <= most:
+            if older == size or self._spare <= room:
                 return
             self._spare -= older * len(self._free.pop(older))
 

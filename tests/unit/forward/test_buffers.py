@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from firstseen.forward.buffers import SMALLEST, Pool
 
@@ -64,11 +66,12 @@ def test_releasing_too_often_is_a_bug_even_when_the_memory_is_lent_again():
 
 def test_slabs_of_one_size_do_not_stand_in_for_another():
     pool = Pool()
-    small = pool.take(1)
-    memory = small.data
+    small, large = pool.take(1), pool.take(SMALLEST + 1)
+    memories = [small.data, large.data]
     small.release()
-    assert len(pool.take(SMALLEST + 1).data) == 5 * SMALLEST // 4
-    assert pool.take(1).data is memory
+    large.release()
+    assert pool.take(SMALLEST + 1).data is memories[1]
+    assert pool.take(1).data is memories[0]
 
 
 def test_no_more_is_spare_than_allowed():
@@ -161,3 +164,25 @@ def test_what_comes_back_where_memory_is_short_is_not_kept():
     first.release()
     assert pool.take(2 * SMALLEST).data is not again
     second.release()
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 20 * SMALLEST)), max_size=60), st.integers(0, 30 * SMALLEST))
+def test_there_is_never_more_than_was_in_use_at_one_time(steps, spare):
+    pool = Pool(spare_bytes=spare)
+    slabs, most = [], 0
+    for takes, number in steps:
+        if takes or not slabs:
+            slabs.append(pool.take(number))
+        else:
+            slabs.pop(number % len(slabs)).release()
+        most = max(most, pool.lent)
+        assert pool.lent == sum(len(slab.data) for slab in slabs)
+        assert pool.held <= min(most, pool.lent + spare)
+
+
+def test_what_was_outgrown_does_not_stay():
+    pool = Pool()
+    for size in (1, 2, 4, 8):
+        slab = pool.take(size * SMALLEST)
+        slab.release()
+    assert pool.held == 8 * SMALLEST
