@@ -22,6 +22,7 @@ from firstseen.notation import spelled
 from firstseen.provisions import Provisions, ProvisionsError, configuration, provide
 from firstseen.rules.ruleset import RuleSet
 from firstseen.running import Running
+from firstseen.shelf import Shelf
 from firstseen.states import configured, read_if_there
 
 
@@ -164,7 +165,8 @@ def _checked(file: Path) -> tuple[Sequence[Problem], Provisions | None]:
     """All that is wrong with the configuration and what it names, and what could be read of it."""
     now_ms = time.time_ns() // 1_000_000
     try:
-        return (), provide(configuration(file, now_ms), now_ms)
+        settings = configuration(file, now_ms)
+        return (), provide(settings, now_ms, Shelf(settings.state.path).known())
     except ProvisionsError as error:
         return error.problems, error.found
     except ConfigError as error:

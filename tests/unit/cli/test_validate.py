@@ -16,6 +16,7 @@ from firstseen.cli import main
 from firstseen.control import Control
 from firstseen.rules.loader import load_rules
 from firstseen.running import Running
+from firstseen.shelf import NAME, Shelf
 from firstseen.store.lmdb import LmdbStore
 from support.mmdb import asn_database, city_database
 from support.rulebook import rule_text
@@ -45,6 +46,27 @@ def test_every_problem_of_the_configuration_on_a_line_of_its_own(tmp_path: Path)
         for line, number in zip(lines, (2, 3), strict=True)
     ]
     assert "input.max_frame" in lines[1]
+
+
+def test_what_the_agent_has_read_of_the_rules_is_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule, settings = tmp_path / "rule.toml", '[rules]\npaths = ["rule.toml"]\n[state]\npath = "state"\n'
+    rule.write_text(rule_text())
+    assert validate(tmp_path, settings).exit_code == 0
+    assert not (tmp_path / "state").exists()
+    shelf = Shelf(tmp_path / "state")
+    known = shelf.known()
+    load_rules([rule], known=known)
+    shelf.keep(known)
+    kept = (tmp_path / "state" / NAME).stat().st_ino
+    with monkeypatch.context() as patched:
+        patched.setattr("firstseen.rules.loader.reading", lambda _: pytest.fail("it was read"))
+        result = validate(tmp_path, settings)
+    assert (result.exit_code, result.stdout) == (0, f"{tmp_path}/firstseen.toml: no problems; 1 of 1 rules run\n")
+    rule.write_text(rule_text("event.action: ("))
+    assert validate(tmp_path, settings).exit_code == 78
+    assert (tmp_path / "state" / NAME).stat().st_ino == kept
 
 
 def test_problems_of_rules(tmp_path: Path) -> None:
