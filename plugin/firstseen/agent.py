@@ -101,7 +101,7 @@ class Agent:
         chunk = ticket.chunk
         self._counts.chunks_in += 1
         self._counts.bytes_in += chunk.size
-        passage = _Passage(ticket, identity(ticket.peer.origin, chunk), _steady_s())
+        passage = _Passage(ticket, identity(ticket.peer.origin, chunk), time.monotonic())
         if passage.identity is not None:
             arrival = self._repeats.arrived(passage.identity, ticket, _steady_ms())
             if arrival is not Arrival.NEW:
@@ -135,7 +135,7 @@ class Agent:
     def _processed(self, passage: _Passage, outcome: Outcome) -> None:
         ticket = passage.ticket
         self._came(outcome.records)
-        now_s = _steady_s()
+        now_s = time.monotonic()
         self._durations.processing.observe(now_s - passage.since_s)
         if outcome.first_ms is not None:
             self._lags(ticket.peer, self._now_ms() - outcome.first_ms)
@@ -158,7 +158,7 @@ class Agent:
         self._counts.records_on_way += records
 
     def _delivered(self, passage: _Passage, outcome: Outcome, since_s: float) -> None:
-        now_s = _steady_s()
+        now_s = time.monotonic()
         self._durations.delivery.observe(now_s - since_s)
         if not outcome.claims:
             self._finish(passage, outcome)
@@ -171,7 +171,7 @@ class Agent:
     def _committed(self, passage: _Passage, outcome: Outcome, since_s: float, future: Future[None]) -> None:
         error = future.exception()
         if error is None:
-            self._durations.commit.observe(_steady_s() - since_s)
+            self._durations.commit.observe(time.monotonic() - since_s)
             self._finish(passage, outcome)
         elif isinstance(error, StoreError):
             # Delivered but not remembered: the sender sends it again, and at worst the alert is repeated.
@@ -232,7 +232,7 @@ class Agent:
     def _settle(self, passage: _Passage, records: int, *, safe: bool) -> None:
         self._counts.chunks_on_way -= 1
         self._counts.records_on_way -= records
-        self._durations.chunk.observe(_steady_s() - passage.since_s)
+        self._durations.chunk.observe(time.monotonic() - passage.since_s)
         waiting: Sequence[Ticket] = ()
         if passage.identity is not None:
             waiting = self._repeats.settled(passage.identity, safe=safe, now_ms=_steady_ms())
@@ -241,10 +241,6 @@ class Agent:
         for ticket in waiting:
             ticket.settle(safe=safe)
         self._turns.go_on()
-
-
-def _steady_s() -> float:
-    return time.monotonic()
 
 
 def _steady_ms() -> int:

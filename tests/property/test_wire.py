@@ -15,7 +15,7 @@ from firstseen.errors import ProtocolError
 from firstseen.forward.buffers import SMALLEST, Pool
 from firstseen.forward.client import AckReader
 from firstseen.forward.entries import Entries, walk
-from firstseen.forward.messages import Chunk, Mode
+from firstseen.forward.messages import Chunk, Mode, read_options, usual_options
 from firstseen.forward.outgoing import MAX_CHUNK_ID, Body, forward_frame, outgoing
 from firstseen.forward.server import Received, Receiver, ack
 from firstseen.packing import NIL, Head, read_head
@@ -84,6 +84,42 @@ def test_every_legal_frame_is_found(several):
 def same_as_read(value: Any) -> Any:
     """``value`` as `oddpack.read` gives it."""
     return oddpack.read(oddpack.encode(value, random.Random(0)))[0]
+
+
+def option_keys() -> st.SearchStrategy[Any]:
+    return st.sampled_from(["chunk", "chunk", "size", "compressed", "fluent_signal", "", b"chunk", "x", 1])
+
+
+def option_values() -> st.SearchStrategy[Any]:
+    numbers = st.one_of(st.integers(-3, 300), st.booleans(), st.none(), st.floats(width=32))
+    return st.one_of(st.sampled_from(["gzip", "text", "zstd"]), st.text(max_size=70), st.binary(max_size=3), numbers)
+
+
+@given(
+    st.lists(st.tuples(option_keys(), option_values()), max_size=4),
+    st.one_of(st.none(), generators),
+    st.binary(max_size=4),
+    st.integers(0, 3),
+)
+def test_usual_options_are_what_all_of_them_say(pairs, odd, behind, missing):
+    """What is read in one go is what is read one by one, to the byte, whatever lies before and behind it."""
+    encoded = [(msgpack.packb(key), msgpack.packb(value)) for key, value in pairs]
+    if odd is not None:
+        encoded = [(oddpack.encode(key, odd), oddpack.encode(value, odd)) for key, value in pairs]
+    head = b"\xdf" + len(pairs).to_bytes(4) if odd is None else oddpack.map_header(len(pairs), odd)
+    raw = head + b"".join(key + value for key, value in encoded)
+    data = bytearray(b"\x93" + raw + behind)
+    usual = usual_options(data, 1, len(data))
+    if usual is not None:
+        assert usual == (read_options(data, 1, 1 + len(raw)), 1 + len(raw))
+    assert missing == 0 or usual_options(data, 1, max(1, 1 + len(raw) - missing)) is None
+
+
+def test_options_of_most_senders_are_usual():
+    for options in ({"size": 3, "chunk": "a" * 24}, {"chunk": "b" * 36, "size": 70_000, "compressed": "gzip"}):
+        for raw in (msgpack.packb(options), b"\xdf" + len(options).to_bytes(4) + msgpack.packb(options)[1:]):
+            assert usual_options(raw, 0, len(raw)) == (read_options(raw, 0, len(raw)), len(raw))
+            assert usual_options(raw + b"\x93\xa3aws", 0, len(raw) + 5) == (read_options(raw, 0, len(raw)), len(raw))
 
 
 def entries_of(chunk: Chunk) -> Entries:

@@ -14,7 +14,17 @@ from msgspec.structs import replace
 
 from firstseen.errors import ProtocolError
 from firstseen.forward.entries import MAX_ENTRIES, SLICE, SMALLEST_ENTRY, Walk
-from firstseen.forward.messages import MODES, NO_OPTIONS, Chunk, Mode, decoded, read_options, read_tag
+from firstseen.forward.messages import (
+    MODES,
+    NO_OPTIONS,
+    Chunk,
+    Mode,
+    Options,
+    decoded,
+    read_options,
+    read_tag,
+    usual_options,
+)
 from firstseen.packing import Head, Kind, read_head
 
 MAX_ELEMENTS = 16
@@ -24,7 +34,7 @@ MAX_NAME = 1 << 16
 """Bytes that a tag may have, or a chunk id: they are kept beside the frame, and Fluent Bit keeps no longer tags."""
 
 FIRST_SLICE = 1 << 12
-"""Bytes walked first: a small frame is not charged for what follows it in the buffer."""
+"""Bytes walked first, or as many as the frame before had: one is not charged for what follows it in the buffer."""
 
 
 class _Opening(Struct, frozen=True):
@@ -36,6 +46,11 @@ class _Opening(Struct, frozen=True):
     head: Head
     mode: Mode
 
+    @property
+    def has_options_only(self) -> bool:
+        """Whether there is one element behind the entries."""
+        return self.elements == 3 and self.mode is not Mode.MESSAGE
+
 
 class FrameReader:
     """Finds frames in a growing buffer, for one connection.
@@ -46,19 +61,20 @@ class FrameReader:
     the connection cannot be read any further then.
     """
 
-    __slots__ = ("_entries", "_fed", "_limit", "_longest_name", "_opening", "_rest", "_slice")
+    __slots__ = ("_entries", "_fed", "_limit", "_longest_name", "_opening", "_options", "_rest", "_slice")
 
     def __init__(self, limit: int, longest_name: int = MAX_NAME) -> None:
         self._limit = limit
         self._longest_name = longest_name
-        self._reset()
+        self._reset(FIRST_SLICE)
 
-    def _reset(self) -> None:
+    def _reset(self, first_slice: int) -> None:
         self._opening: _Opening | None = None
         self._entries: Walk | None = None
         self._rest: Walk | None = None
+        self._options: Options | None = None
         self._fed = 0
-        self._slice = FIRST_SLICE
+        self._slice = first_slice
 
     def tag_in(self, data: bytearray, start: int) -> str | None:
         """The tag of the frame that is being read and begins at ``start``, where it is known already.
@@ -84,7 +100,7 @@ class FrameReader:
                 error.tag = self.tag_in(data, start)
             raise
         if chunk is not None:
-            self._reset()
+            self._reset(min(max(chunk.size + chunk.size // 4, FIRST_SLICE), SLICE))  # the next one is mostly like it
         elif within < stop:
             reason = f"a frame of more than {self._limit} bytes (input.max_frame)"
             raise ProtocolError(reason, tag=self.tag_in(data, start))
@@ -145,22 +161,24 @@ class FrameReader:
             self._fed = head.payload
         elif opening.mode is Mode.PACKED:
             self._check_declared(head.size, 1, "bytes of entries")
-            self._rest = Walk(opening.elements - 2, self._limit)
-            self._fed = head.payload + head.size
         elif opening.elements < 3:
             raise ProtocolError("a Message frame without a record")
-        else:
-            self._rest = Walk(opening.elements - 1, self._limit)
-            self._fed = opening.carrier
 
     def _find_end(self, opening: _Opening, data: bytearray, start: int, stop: int) -> int | None:
         """The offset behind the frame, None while it is not all there."""
-        if self._rest is None and self._entries is not None:
-            if not self._walk(self._entries, data, start, stop):
+        if self._rest is None:
+            if self._entries is not None and not self._walk(self._entries, data, start, stop):
                 return None
-            self._fed = opening.head.payload + self._entries.position
-            self._rest = Walk(opening.elements - 2, self._limit)
-        if self._rest is None or not self._walk(self._rest, data, start, stop):
+            self._fed = self._rest_start(opening)
+            at = start + self._fed
+            if at > stop:
+                return None
+            usual = usual_options(data, at, stop) if at < stop and opening.has_options_only else None
+            if usual is not None:
+                self._options, end = usual
+                return end
+            self._rest = Walk(opening.elements - (1 if opening.mode is Mode.MESSAGE else 2), self._limit)
+        if not self._walk(self._rest, data, start, stop):
             return None
         end = start + self._rest_start(opening) + self._rest.position
         return end if end <= stop else None  # a blob is stepped over before it is here
@@ -186,7 +204,7 @@ class FrameReader:
 
     def _chunk(self, opening: _Opening, data: bytearray, start: int, end: int) -> Chunk:
         rest_start = start + self._rest_start(opening)
-        behind = [rest_start + offset for offset in self._rest.offsets[:-1]] if self._rest else []
+        behind = [rest_start + offset for offset in self._rest.offsets[:-1]] if self._rest else [rest_start]
         offsets = _NOT_WALKED
         body, body_stop = start + opening.head.payload, rest_start
         if opening.mode is Mode.MESSAGE:
@@ -196,7 +214,9 @@ class FrameReader:
         elif self._entries is not None:
             offsets = self._entries.offsets
         option_stop = behind[1] if len(behind) > 1 else end
-        options = read_options(data, behind[0], option_stop) if behind else NO_OPTIONS
+        options = self._options
+        if options is None:
+            options = read_options(data, behind[0], option_stop) if behind else NO_OPTIONS
         self._check_name(len(options.chunk or b""), "chunk id")
         if opening.mode is not Mode.PACKED and (options.compressed is not None or options.compression_in_doubt):
             # Entries that are no blob are what they are.

@@ -19,6 +19,9 @@ from firstseen.packing import Buffer, Head, Kind, read_head
 MAX_OPTIONS = 1024
 """Pairs that an option map may have; taken apart, each takes many times the two bytes that it may have come in."""
 
+LONGEST_USUAL = 128
+"""Bytes of options up to which they may be `usual_options`; nearly nobody's are as long."""
+
 LONGEST_COMPRESSION = 64
 """Bytes of the name of a compression that are kept, to tell of it: no name that is known is as long."""
 
@@ -129,6 +132,36 @@ def read_options(data: Buffer, at: int, stop: int) -> Options:
     return Options(chunk, None if compressed == "text" else compressed, signal, id_in_doubt, compression_in_doubt)
 
 
+def usual_options(data: Buffer, at: int, stop: int) -> tuple[Options, int] | None:
+    """The options in the element at ``at``, and where it ends, if they are written as nearly all senders do that.
+
+    That is a map of few bytes, whose keys are texts that differ, every one of them and every value in the shortest of
+    its forms. None for any other, and where it is not all there before ``stop``: then `read_options` has to say.
+    """
+    raw = bytes(data[at : min(at + LONGEST_USUAL, stop)])
+    unpacker = msgpack.Unpacker(max_buffer_size=LONGEST_USUAL)
+    unpacker.feed(raw)
+    try:
+        found = unpacker.unpack()
+        packed = msgpack.packb(found)
+    except (msgpack.OutOfData, ValueError):
+        return None
+    size = unpacker.tell()
+    header = size - len(packed) + 1
+    if not isinstance(found, dict) or raw[:header] not in _HEADERS_OF_MAPS.get(len(found), ()):
+        return None
+    if raw[header:size] != packed[1:] or not all(isinstance(key, str) for key in found):
+        return None
+    chunk, compressed, signal = found.get("chunk", ""), found.get("compressed", ""), found.get("fluent_signal", 0)
+    if type(chunk) is not str or type(compressed) is not str or type(signal) is not int:
+        return None
+    if len(compressed) > LONGEST_COMPRESSION // 4:  # which is to be cut, or may be: it counts in bytes
+        return None
+    chunk_id = msgpack.packb(chunk) if "chunk" in found else None
+    named = compressed if "compressed" in found and compressed != "text" else None
+    return Options(chunk_id, named, signal), at + size
+
+
 def option_pairs(data: Buffer, at: int, stop: int) -> Iterator[tuple[str | None, bytes, bytes]]:
     """Each pair of an option map as (key if it is text, the key's bytes, the value's bytes); none of nil."""
     head = read_head(data, at, stop)
@@ -182,6 +215,11 @@ def _signal(raw: bytes) -> int:
     value: int = msgpack.unpackb(raw)
     return value
 
+
+_HEADERS_OF_MAPS = {
+    count: (bytes((0x80 | count,)), b"\xde" + count.to_bytes(2), b"\xdf" + count.to_bytes(4)) for count in range(16)
+}
+"""How maps of so many pairs may begin: Fluent Bit takes the longest header for all of its own."""
 
 _BIN_HEADERS = frozenset((0xC4, 0xC5, 0xC6))
 

@@ -53,13 +53,10 @@ def identity(origin: str, chunk: Chunk) -> Identity | None:
     chunk_id = chunk.options.chunk
     if chunk_id is None or not text(chunk_id):
         return None
-    names = hashlib.blake2b(digest_size=16)
-    for name in (origin.encode("utf-8", "surrogateescape"), chunk.tag.encode("utf-8", "surrogateescape")):
-        names.update(len(name).to_bytes(8, "big"))
-        names.update(name)
-    names.update(chunk_id)
+    sender, tag = origin.encode("utf-8", "surrogateescape"), chunk.tag.encode("utf-8", "surrogateescape")
+    names = b"".join((len(sender).to_bytes(8), sender, len(tag).to_bytes(8), tag, chunk_id))
     checksum = isal_zlib.crc32(memoryview(chunk.data)[chunk.start : chunk.stop])
-    return Identity(names.digest(), chunk.size, checksum)
+    return Identity(hashlib.blake2b(names, digest_size=16).digest(), chunk.size, checksum)
 
 
 class Repeats(Generic[Waiter]):

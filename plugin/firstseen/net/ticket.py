@@ -49,11 +49,14 @@ class Origin(Protocol):
 class Ticket:
     """One chunk from one connection, until it is settled, exactly once."""
 
-    __slots__ = ("_connection", "_extra", "_light", "_received", "safe")
+    __slots__ = ("_connection", "_extra", "_light", "_names", "_own", "_received", "safe")
 
     def __init__(self, connection: Origin, received: Received) -> None:
         self._connection = connection
         self._received = received
+        chunk = received.chunk
+        self._names = getsizeof(chunk.tag) + len(chunk.options.chunk or b"")  # as text, 1 to 4 bytes a character
+        self._own = chunk.size + self._names + CHUNK_COST + OFFSET_COST * len(chunk.offsets)
         self._extra = 0
         self._light = False
         self.safe: bool | None = None
@@ -80,10 +83,7 @@ class Ticket:
     @property
     def cost(self) -> int:
         """Bytes of memory that it takes until it is settled."""
-        names = getsizeof(self.chunk.tag) + len(self.chunk.options.chunk or b"")  # as text, 1 to 4 bytes a character
-        if self._light:
-            return LIGHT_COST + names
-        return self.chunk.size + names + CHUNK_COST + OFFSET_COST * len(self.chunk.offsets) + self._extra
+        return LIGHT_COST + self._names if self._light else self._own + self._extra
 
     @property
     def extra(self) -> int:
