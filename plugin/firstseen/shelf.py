@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import struct
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -34,6 +35,9 @@ _MOST: Final = 256 << 20
 
 _SIZE: Final = hashlib.sha256().digest_size
 
+_LENGTH: Final = struct.Struct(">I")
+"""Before each that is put away."""
+
 
 class Shelf:
     """The one in ``folder``, which is made where it is missing. One thread at a time.
@@ -50,8 +54,10 @@ class Shelf:
     def known(self) -> Known:
         """What is known of rules by what is on it: nothing where it holds nothing that can be used."""
         readings: Sequence[Reading] = ()
-        with suppress(OSError, ValueError):  # then all is read anew, which says what is wrong if anything is
-            readings = self._read()
+        with suppress(
+            OSError, ValueError, struct.error
+        ):  # then all is read anew, which says what is wrong if anything is
+            readings = list(self._read())
         self._content = _content(readings)
         return Known(readings)
 
@@ -70,30 +76,42 @@ class Shelf:
                 self._content = content
 
     def _put(self, readings: Sequence[Reading]) -> None:
-        """Raises `OSError`."""
-        written = msgspec.msgpack.encode(list(_packed(readings)))
+        """One piece after the other, so that it takes no memory. Raises `OSError`."""
         make_folder(self._file.parent)
         new = self._file.with_name(f"{NAME}.new")
-        new.write_bytes(b"".join((self._program, hashlib.sha256(written).digest(), written)))
+        total = hashlib.sha256()
+        with new.open("wb") as file:
+            file.write(self._program + bytes(_SIZE))
+            for piece in _packed(readings):
+                total.update(piece)
+                file.write(piece)
+            file.seek(_SIZE)
+            file.write(total.digest())
         new.replace(self._file)
 
-    def _read(self) -> Sequence[Reading]:
+    def _read(self) -> Iterator[Reading]:
         """Raises `OSError`, and `ValueError` for what this program did not put there, or what has changed since."""
         raw = memoryview(plainfile.read(self._file, _MOST))
-        program, found, written = raw[:_SIZE], raw[_SIZE : 2 * _SIZE], raw[2 * _SIZE :]
-        if program != self._program or found != hashlib.sha256(written).digest():
+        at = 2 * _SIZE
+        if raw[:_SIZE] != self._program or raw[_SIZE:at] != hashlib.sha256(raw[at:]).digest():
             raise ValueError("this is not what was put there")
-        return msgspec.msgpack.decode(written, type=list[Reading])
+        decode = msgspec.msgpack.Decoder(Reading).decode
+        while at < len(raw):
+            begins = at + _LENGTH.size
+            at = begins + _LENGTH.unpack_from(raw, at)[0]
+            yield decode(raw[begins:at])
 
 
 def _content(readings: Sequence[Reading]) -> Sequence[tuple[str, bytes]]:
     return [(each.file, each.digest) for each in readings]
 
 
-def _packed(readings: Sequence[Reading]) -> Iterator[msgspec.Raw]:
+def _packed(readings: Sequence[Reading]) -> Iterator[bytes]:
     for each in readings:
-        with suppress(UnicodeEncodeError):  # half a surrogate, which only JSON and escapes can spell: read every time
-            yield msgspec.Raw(msgspec.msgpack.encode(each))
+        # Half a surrogate, or a look-back longer than the world is old: such a file is read every time.
+        with suppress(UnicodeEncodeError, OverflowError):
+            packed = msgspec.msgpack.encode(each)
+            yield _LENGTH.pack(len(packed)) + packed
 
 
 def _program() -> bytes:

@@ -136,9 +136,12 @@ def test_what_it_did_not_put_there_counts_for_nothing(
     assert told(again) == told(first)
 
 
-def test_what_is_no_reading_counts_for_nothing(rules: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("piece", [b"\0\0\0\1\xc0", b"\0\0\0\2\xc0", b"\0\0\0", b"\0\0\0\0"])
+def test_what_is_no_reading_counts_for_nothing(
+    rules: Path, state: Path, monkeypatch: pytest.MonkeyPatch, piece: bytes
+) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(module, "_packed", lambda readings: [msgspec.Raw(b"\xc0")])
+        patched.setattr(module, "_packed", lambda readings: [piece])
         put(rules, state)
     assert len(loaded(rules, Shelf(state).known(), monkeypatch)[1]) == len(BASES) + 1
 
@@ -167,11 +170,16 @@ def test_where_it_cannot_be_put_the_old_one_stays(rules: Path, state: Path, capl
     assert (state / module.NAME).read_bytes() != content
 
 
-def test_half_a_surrogate_is_read_every_time(rules: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_written_down_is_read_every_time(
+    rules: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (rules / "half.toml").write_text(named(rule_text("event.action: \\ud83d", ["user.name"]), "half"))
+    (rules / "long.toml").write_text(
+        named(rule_text(look_back=f"now-{10**11}w"), "long").replace("now-10d", "now-999999999999w")
+    )
     put(rules, state)
     again, read = loaded(rules, Shelf(state).known(), monkeypatch)
-    assert read == ["half.toml"]
+    assert sorted(read) == ["half.toml", "long.toml"]
     assert told(again) == told(load_rules([rules]))
 
 
