@@ -3,7 +3,8 @@
 A server that has lost what it held (a disk that was replaced, a replica that had nothing yet, no persistence) answers
 as one that nobody has used. Terms that it does not know are news again, but when a history began nobody can see again:
 its rule would learn for another period. So there is an *era* beside the histories, a random word that goes where they
-go, and every round of commands asks for it.
+go, and how many were begun so far; every round of commands asks for both. Fewer than there were is what a server has
+that came back as it was some time ago, from a snapshot.
 """
 
 from __future__ import annotations
@@ -25,20 +26,27 @@ class Lasting(Merging):
         super().__init__(link, prefix)
         self._rules = prefix + b"rules"
         self._era_key = prefix + b"era{" + self._rules + b"}"  # on the same server of a cluster
+        self._begun_key = prefix + b"begun{" + self._rules + b"}"
+        self._signs: Sequence[Sequence[Part]] = ("GET", self._era_key), ("GET", self._begun_key)
         self._era: bytes | None = None
+        self._begun = 0
         self._entering = threading.Lock()
         self._in_hand: dict[bytes, History] = {}
 
     def begin(self) -> None:
         """See `Merging.begin`; with what is in hand."""
         super().begin()
-        self._look(self._link.call("GET", self._era_key))
+        self._look(*self._link.together(self._signs))
 
     def begin_histories(self, histories: Iterable[History]) -> Sequence[int]:
         """See `Merging.begin_histories`. What was lost goes on as it began; what was forgotten begins anew."""
         asked = list(histories)
-        self._look(self._link.call("GET", self._era_key))
+        self._look(*self._link.together(self._signs))
         since = super().begin_histories(asked)
+        if any(history.since_ms == since_ms for history, since_ms in zip(asked, since, strict=True)):
+            # Two agents at a time may count as one. INCR is nothing that a user of the server had to be allowed so far.
+            self._begun += 1
+            self._link.call("SET", self._begun_key, self._begun)
         with self._entering:
             for history, since_ms in zip(asked, since, strict=True):
                 self._in_hand[history.rule.key] = history._replace(since_ms=since_ms)
@@ -51,24 +59,34 @@ class Lasting(Merging):
         """
         if not commands:
             return []
-        era, *answers = self._link.together([("GET", self._era_key), *commands])
-        self._look(era)
+        era, begun, *answers = self._link.together([*self._signs, *commands])
+        self._look(era, begun)
         return answers
 
-    def _look(self, era: bytes | None) -> None:
-        """Enter the histories again unless it was in this era that they were entered; the earliest beginning stays."""
-        if era is not None and era == self._era:
+    def _look(self, era: bytes | None, begun: bytes | None) -> None:
+        """Enter the histories again unless all that were entered are there; the earliest beginning stays."""
+        if self._is_whole(era, begun):
             return
         with self._entering:
+            era, begun = self._link.together(self._signs)
+            if self._is_whole(era, begun):  # of two answers the earlier one may come later
+                return
             super().begin()
             histories = self._in_hand.values()
             entered = [
                 REGISTER.on(self._rules, rule.key.hex(), since_ms, packed_rule(rule), "earliest")
                 for rule, since_ms in histories
             ]
-            begun = ("SET", self._era_key, new_token(), "NX")
-            _, now, *_ = self._link.together([begun, ("GET", self._era_key), *entered])
-            self._era = now  # not before: what failed is done again
+            # One that went back is in an era in which others believe that it has theirs.
+            begins = ("SET", self._era_key, new_token(), *(("NX",) if era != self._era else ()))
+            _, era, begun, *_ = self._link.together([begins, *self._signs, *entered])
+            self._era, self._begun = era, int(begun or 0)  # not before: what failed is done again
+
+    def _is_whole(self, era: bytes | None, begun: bytes | None) -> bool:
+        if era is None or era != self._era or int(begun or 0) < self._begun:
+            return False
+        self._begun = int(begun or 0)
+        return True
 
     def _reach(self) -> Mapping[bytes, int | None]:
         in_hand = {key: history.rule.reach_ms for key, history in self._in_hand.copy().items()}

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -34,6 +34,16 @@ class Bench(Fleet):
         """All of it, and no connection breaks."""
         keys = self.held()
         assert self.redis.call("DEL", *keys) == len(keys)
+
+    def snapshot(self) -> dict[bytes, bytes]:
+        """All that it holds now."""
+        return {key: self.redis.call("DUMP", key) for key in self.held()}
+
+    def go_back(self, snapshot: Mapping[bytes, bytes]) -> None:
+        """It holds what it held then, and no connection breaks."""
+        self.lose()
+        for key, value in snapshot.items():
+            self.redis.call("RESTORE", key, 0, value)
 
     def held(self) -> list[bytes]:
         found = self.redis.call("KEYS", self.prefix + b"*")
@@ -78,6 +88,39 @@ def test_a_reload_begins_nothing_anew_that_was_lost(bench: Bench) -> None:
 
     assert agent.register([RULE, OTHER], 1_000) == [7, 1_000]
     assert bench.begun() == {RULE.key: 7, OTHER.key: 1_000}
+
+
+def test_a_server_that_comes_back_as_it_was_gets_what_was_begun_since(bench: Bench) -> None:
+    agent, other = bench.agent("a"), bench.agent("b")
+    agent.register([RULE], 7)
+    other.register([RULE], 8)
+    before = bench.snapshot()
+    agent.register([RULE, OTHER], 1_000)
+    remember(other, "bob")
+    assert bench.begun() == {RULE.key: 7, OTHER.key: 1_000}
+    bench.go_back(before)
+    assert bench.begun() == {RULE.key: 7}
+
+    remember(other, "eve")
+    assert bench.begun() == {RULE.key: 7}, "it never had it in hand"
+    remember(agent, "ada")
+    assert bench.begun() == {RULE.key: 7, OTHER.key: 1_000}
+    bench.go_back(before)
+    assert agent.register([RULE, OTHER], 2_000) == [7, 1_000]
+
+
+def test_what_others_begin_brings_nothing_back_that_was_forgotten(bench: Bench) -> None:
+    agent, other = bench.agent("a"), bench.agent("b")
+    agent.register([RULE, OTHER], 7)
+    other.register([RULE], 8)
+    with closing(Merging(bench.redis.link(), bench.prefix)) as elsewhere:
+        elsewhere.forget_history(OTHER.key)
+    other.register([RuleState(b"8 a new.", "new", "New", 10_000)], 1_000)
+
+    remember(agent, "ada")
+    remember(other, "bob")
+
+    assert set(bench.begun()) == {RULE.key, b"8 a new."}
 
 
 def test_whoever_enters_them_first_the_earliest_beginning_stays(bench: Bench) -> None:
