@@ -62,7 +62,9 @@ def configuration(file: Path, now_ms: int, between: Callable[[], None] = nothing
             provide(error.rest, now_ms, between=between)
         except ProvisionsError as beside:
             problems += beside.problems
-        raise ConfigError(problems) from error
+        own = [each for each in problems if each.file == str(file)]
+        others = [each for each in problems if each.file != str(file)]
+        raise ConfigError([*sorted(own, key=lambda each: each.line or 0), *others]) from error
 
 
 def provide(

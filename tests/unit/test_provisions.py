@@ -76,10 +76,19 @@ def test_what_settings_name_is_told_of_beside_settings_that_are_wrong(tmp_path: 
     (tmp_path / "rule.toml").write_text("?")
     settings = '[rules]\npaths = ["rule.toml", "gone"]\n[input]\nmax_frames = 1\n[geoip]\nasn = "gone"\n'
     assert refused(tmp_path, settings) == [
+        "firstseen.toml:2: rules.paths",
         "firstseen.toml:4: input.max_frames",
         "firstseen.toml:6: geoip.asn",
-        "firstseen.toml:2: rules.paths",
         "rule.toml:1: invalid statement (column 1)",
+    ]
+
+
+def test_a_setting_that_is_wrong_hides_none_of_its_table(tmp_path: Path) -> None:
+    (tmp_path / "rule.toml").write_text(rule_text())
+    settings = '[rules]\npaths = ["rule.toml"]\n[output]\nservers = ["tls://192.0.2.1:24224"]\n[output.tls]\ncaa = "x"\n'
+    assert refused(tmp_path, f'{settings}cert = "gone"\nkey = "gone"\n') == [
+        "firstseen.toml:6: output.tls.caa",
+        "firstseen.toml:7: output.tls.cert",
     ]
 
 
@@ -90,7 +99,7 @@ def test_what_settings_name_is_told_of_beside_settings_that_are_wrong(tmp_path: 
         ("[rules]\npaths = 3\n", ["2: rules.paths"]),
         ('[rules]\npath = ["rule.toml"]\n', ["2: rules.path"]),
         ("[inputs]\n", ["1: inputs"]),
-        ('[rules]\npaths = ["gone"]\n[inputs]\n', ["3: inputs", "2: rules.paths"]),
+        ('[rules]\npaths = ["gone"]\n[inputs]\n', ["2: rules.paths", "3: inputs"]),
     ],
 )
 def test_rules_that_nobody_named_are_not_looked_for(tmp_path: Path, text: str, told: list[str]) -> None:

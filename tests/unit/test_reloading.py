@@ -142,6 +142,16 @@ def test_all_that_is_wrong_is_told_at_once(bench: Bench, caplog: pytest.LogCaptu
     assert files == ["firstseen.toml", "a.toml", "b.toml"]
 
 
+def test_settings_and_what_they_name_are_told_of_together(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.start()
+    bench.write("rules/a.toml", BROKEN)
+    bench.configure("[http]\nport = 1\n")
+    bench.reloading.reload()
+    told = [str(each["problem"]) for each in events(caplog, "reload_problem")]
+    assert ["http.port" in told[0], "a.toml" in told[1]] == [True, True]
+    assert bench.kept == []
+
+
 def test_what_was_wrong_is_forgotten_when_it_is_mended(bench: Bench) -> None:
     bench.start()
     bench.write("rules/a.toml", BROKEN)

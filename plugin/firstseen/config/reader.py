@@ -167,12 +167,12 @@ class _Reader:
             return kind(**{kind.SHORTHAND: self._converted(fields[kind.SHORTHAND].type, value)})
         if not isinstance(value, dict):
             raise _SettingError(mismatch(kind, value))
-        before = len(self.problems)
         values = self._values(kind, value, path)
-        for name, field in fields.items():
-            if field.required and name not in value:
-                self._report(f"{name} is missing: expected {in_words(field.type)}", *path)
-        if len(self.problems) > before:
+        required = [name for name, field in fields.items() if field.required]
+        for name in required:
+            if name not in value:
+                self._report(f"{name} is missing: expected {in_words(fields[name].type)}", *path)
+        if not values.keys() >= set(required):
             return _FAULTY
         try:
             return kind(**values)

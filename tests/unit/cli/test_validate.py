@@ -135,7 +135,7 @@ def test_certificates_and_rules_at_once(tmp_path: Path) -> None:
 def test_settings_and_what_they_name_at_once(tmp_path: Path) -> None:
     result = validate(tmp_path, '[rules]\npaths = ["gone"]\n[http]\nport = 1\n')
 
-    assert [line.split(": ")[1] for line in result.stdout.splitlines()] == ["http.port", "rules.paths"]
+    assert [line.split(": ")[1] for line in result.stdout.splitlines()] == ["rules.paths", "http.port"]
     assert result.exit_code == 78
 
 
