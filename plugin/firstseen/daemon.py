@@ -224,8 +224,8 @@ async def _serve(
         ticking = _tick(loop)
         stack.callback(ticking.cancel)
         _stay_put()
-        told = {"version": __version__, "revision": revision() or None}
-        event(log, logging.INFO, "ready", **told, rules=len(rules.rules), listen=addresses, http=status.address)
+        told = {"version": __version__, "revision": revision() or None, "listen": addresses, "http": status.address}
+        event(log, logging.INFO, "ready", **told, rules=len(rules.rules), parsed=known.parsed)
         notifier.ready(_in_short(reloads, engine))
         background.run(partial(shelf.keep, known), Future.result)
         background.run(partial(rules.get_ready, background.give_way), Future.result)

@@ -12,7 +12,6 @@ import os
 import struct
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -47,17 +46,23 @@ class Shelf:
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / NAME
-        self._program = _program()
+        self._program: bytes | None = None
         self._content: Sequence[tuple[str, bytes]] = ()
         """The files of which it holds what they say, and their digests."""
 
     def known(self) -> Known:
-        """What is known of rules by what is on it: nothing where it holds nothing that can be used."""
+        """What is known of rules by what is on it: nothing where it holds nothing that can be used.
+
+        Then all files are read, which says what is wrong if anything is.
+        """
         readings: Sequence[Reading] = ()
-        with suppress(
-            OSError, ValueError, struct.error
-        ):  # then all is read anew, which says what is wrong if anything is
-            readings = list(self._read())
+        try:
+            self._program = _program()
+            readings = list(self._read(self._program))
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, struct.error) as error:
+            event(log, logging.DEBUG, "rules_not_known", file=str(self._file), reason=str(error))
         self._content = _content(readings)
         return Known(readings)
 
@@ -66,35 +71,49 @@ class Shelf:
 
         The next start is slower then, and nothing else.
         """
-        content = _content(known.readings)
-        if content != self._content:
-            try:
-                self._put(known.readings)
-            except OSError as error:
-                event(log, logging.WARNING, "rules_not_kept", reason=str(error))
-            else:
-                self._content = content
+        readings = [each for each in known.readings if self._holds(each) or _packed(each) is not None]
+        content = _content(readings)
+        if content == self._content or self._program is None:
+            return
+        try:
+            self._put(self._program, readings)
+        except OSError as error:
+            event(log, logging.WARNING, "rules_not_kept", reason=str(error))
+        else:
+            self._content = content
 
-    def _put(self, readings: Sequence[Reading]) -> None:
-        """One piece after the other, so that it takes no memory. Raises `OSError`."""
+    def _holds(self, reading: Reading) -> bool:
+        return (reading.file, reading.digest) in self._content
+
+    def _put(self, program: bytes, readings: Sequence[Reading]) -> None:
+        """One piece after the other, so that it takes no memory. Raises `OSError`, and leaves nothing behind."""
         make_folder(self._file.parent)
         new = self._file.with_name(f"{NAME}.new")
         total = hashlib.sha256()
-        with new.open("wb") as file:
-            file.write(self._program + bytes(_SIZE))
-            for piece in _packed(readings):
-                total.update(piece)
-                file.write(piece)
-            file.seek(_SIZE)
-            file.write(total.digest())
-        new.replace(self._file)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        with os.fdopen(os.open(new, flags, 0o600), "wb") as file:
+            try:
+                file.write(program + bytes(_SIZE))
+                for piece in filter(None, map(_packed, readings)):
+                    written = _LENGTH.pack(len(piece)) + piece
+                    total.update(written)
+                    file.write(written)
+                file.seek(_SIZE)
+                file.write(total.digest())
+                file.flush()
+                new.replace(self._file)
+            except OSError:
+                new.unlink(missing_ok=True)
+                raise
 
-    def _read(self) -> Iterator[Reading]:
-        """Raises `OSError`, and `ValueError` for what this program did not put there, or what has changed since."""
+    def _read(self, program: bytes) -> Iterator[Reading]:
+        """Raises `OSError`, and `ValueError` or `struct.error` for what is not as this program put it there."""
         raw = memoryview(plainfile.read(self._file, _MOST))
         at = 2 * _SIZE
-        if raw[:_SIZE] != self._program or raw[_SIZE:at] != hashlib.sha256(raw[at:]).digest():
-            raise ValueError("this is not what was put there")
+        if raw[:_SIZE] != program:
+            raise ValueError("another version of firstseen put it there")
+        if raw[_SIZE:at] != hashlib.sha256(raw[at:]).digest():
+            raise ValueError("it is damaged")
         decode = msgspec.msgpack.Decoder(Reading).decode
         while at < len(raw):
             begins = at + _LENGTH.size
@@ -106,19 +125,26 @@ def _content(readings: Sequence[Reading]) -> Sequence[tuple[str, bytes]]:
     return [(each.file, each.digest) for each in readings]
 
 
-def _packed(readings: Sequence[Reading]) -> Iterator[bytes]:
-    for each in readings:
-        # Half a surrogate, or a look-back longer than the world is old: such a file is read every time.
-        with suppress(UnicodeEncodeError, OverflowError):
-            packed = msgspec.msgpack.encode(each)
-            yield _LENGTH.pack(len(packed)) + packed
+def _packed(reading: Reading) -> bytes | None:
+    """As it is written down; None where that cannot be, and its file has to be read every time.
+
+    That is where half a surrogate is in a query, or a look-back is longer than the world is old.
+    """
+    try:
+        return msgspec.msgpack.encode(reading)
+    except (UnicodeEncodeError, OverflowError):
+        return None
 
 
 def _program() -> bytes:
-    """What tells this program from every other one, be it of the same version: by its sources, in some milliseconds."""
+    """What tells this program from every other one, be it of the same version: by its sources, in some milliseconds.
+
+    Raises `OSError` where they cannot be read.
+    """
     digest = hashlib.sha256(f"{sys.version} {__version__} {revision()}".encode())
     for folder, folders, names in os.walk(Path(__file__).parent):
-        folders[:] = sorted(name for name in folders if name != "__pycache__")
+        folders[:] = sorted(folders)
         for name in sorted(names):
-            digest.update(Path(folder, name).read_bytes())
+            if name.endswith((".py", ".txt")) and not name.startswith("."):
+                digest.update(Path(folder, name).read_bytes())
     return digest.digest()

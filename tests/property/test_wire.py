@@ -92,7 +92,12 @@ def option_keys() -> st.SearchStrategy[Any]:
 
 def option_values() -> st.SearchStrategy[Any]:
     numbers = st.one_of(st.integers(-3, 300), st.booleans(), st.none(), st.floats(width=32))
-    return st.one_of(st.sampled_from(["gzip", "text", "zstd"]), st.text(max_size=70), st.binary(max_size=3), numbers)
+    return st.one_of(
+        st.sampled_from(["gzip", "text", "zstd", "é" * 40, "x" * 65]),
+        st.text(max_size=70),
+        st.binary(max_size=3),
+        numbers,
+    )
 
 
 @given(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -26,6 +27,18 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield path
     for number, handler in before.items():
         signal.signal(number, handler)
+    gc.unfreeze()
+
+
+def test_what_is_there_at_the_start_is_not_searched_for_garbage_and_what_comes_is() -> None:
+    gc.disable()
+    try:
+        daemon._stay_put()
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
 def heard() -> Signals:

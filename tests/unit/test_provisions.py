@@ -85,7 +85,7 @@ def test_what_settings_name_is_told_of_beside_settings_that_are_wrong(tmp_path: 
 
 def test_a_setting_that_is_wrong_hides_none_of_its_table(tmp_path: Path) -> None:
     (tmp_path / "rule.toml").write_text(rule_text())
-    settings = '[rules]\npaths = ["rule.toml"]\n[output]\nservers = ["tls://192.0.2.1:24224"]\n[output.tls]\ncaa = "x"\n'
+    settings = '[rules]\npaths = ["rule.toml"]\n[output]\nservers = ["tls://127.0.0.1:1"]\n[output.tls]\ncaa = "x"\n'
     assert refused(tmp_path, f'{settings}cert = "gone"\nkey = "gone"\n') == [
         "firstseen.toml:6: output.tls.caa",
         "firstseen.toml:7: output.tls.cert",

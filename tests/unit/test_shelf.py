@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import hashlib
+import logging
 import os
 import re
+import resource
+import signal
 from pathlib import Path
 
 import msgspec
@@ -136,14 +140,51 @@ def test_what_it_did_not_put_there_counts_for_nothing(
     assert told(again) == told(first)
 
 
-@pytest.mark.parametrize("piece", [b"\0\0\0\1\xc0", b"\0\0\0\2\xc0", b"\0\0\0", b"\0\0\0\0"])
+@pytest.mark.parametrize("content", [b"\0\0\0\1\xc0", b"\0\0\0\2\xc0", b"\0\0\0", b"\0\0\0\0"])
 def test_what_is_no_reading_counts_for_nothing(
-    rules: Path, state: Path, monkeypatch: pytest.MonkeyPatch, piece: bytes
+    rules: Path, state: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
-    with monkeypatch.context() as patched:
-        patched.setattr(module, "_packed", lambda readings: [piece])
-        put(rules, state)
+    put(rules, state)
+    (state / module.NAME).write_bytes(module._program() + hashlib.sha256(content).digest() + content)
     assert len(loaded(rules, Shelf(state).known(), monkeypatch)[1]) == len(BASES) + 1
+
+
+@pytest.mark.parametrize("what", ["of another program", "damaged", "no file"])
+def test_why_nothing_is_known_is_told_to_whoever_asks(
+    state: Path, rules: Path, caplog: pytest.LogCaptureFixture, what: str
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    if what != "no file":
+        put(rules, state)
+        content = (state / module.NAME).read_bytes()
+        (state / module.NAME).write_bytes(b"x" + content[1:] if what == "of another program" else content + b"x")
+    Shelf(state).known()
+    told = [each["reason"] for each in events(caplog, "rules_not_known")]
+    assert (
+        told
+        == {
+            "of another program": ["another version of firstseen put it there"],
+            "damaged": ["it is damaged"],
+            "no file": [],
+        }[what]
+    )
+
+
+def test_what_lies_among_the_sources_ends_nothing(
+    rules: Path, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An editor's lock is a link that leads nowhere; a source that cannot be read makes the program unknown."""
+    package = tmp_path / "package"
+    package.mkdir()
+    monkeypatch.setattr(module, "__file__", str(package / "shelf.py"))
+    one = module._program()
+    (package / ".#loader.py").symlink_to("somebody@somewhere.1")
+    (package / "loader.py~").write_text("x")
+    assert module._program() == one
+    (package / "loader.py").symlink_to("nowhere")
+    put(rules, state)
+    assert not state.exists()
+    assert Shelf(state).known().readings == []
 
 
 def test_it_is_written_where_something_changed(rules: Path, state: Path) -> None:
@@ -151,6 +192,16 @@ def test_it_is_written_where_something_changed(rules: Path, state: Path) -> None
     before = (state / module.NAME).stat()
     put(rules, state)
     assert (state / module.NAME).stat().st_ino == before.st_ino
+    assert before.st_mode & 0o777 == 0o600
+    shelf = Shelf(state)
+    known = shelf.known()
+    (rules / "of.toml").write_text(named(BASES["query"], "of"))
+    load_rules([rules], known=known)
+    shelf.keep(known)
+    kept = (state / module.NAME).stat().st_ino
+    shelf.keep(known)
+    assert (state / module.NAME).stat().st_ino == kept != before.st_ino
+    (rules / "of.toml").unlink()
     (rules / "off.toml").unlink()
     put(rules, state)
     assert (state / module.NAME).stat().st_size < before.st_size
@@ -166,6 +217,16 @@ def test_where_it_cannot_be_put_the_old_one_stays(rules: Path, state: Path, capl
     assert "rules.kept.new" in events(caplog, "rules_not_kept")[0]["reason"]
     assert (state / module.NAME).read_bytes() == content
     (state / f"{module.NAME}.new").rmdir()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limit[1]))
+    try:
+        put(rules, state)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert [path.name for path in state.iterdir()] == [module.NAME], "nothing of it stays on a disk that is full"
+    assert (state / module.NAME).read_bytes() == content
     put(rules, state)
     assert (state / module.NAME).read_bytes() != content
 
@@ -178,8 +239,11 @@ def test_what_cannot_be_written_down_is_read_every_time(
         named(rule_text(look_back=f"now-{10**11}w"), "long").replace("now-10d", "now-999999999999w")
     )
     put(rules, state)
+    kept = (state / module.NAME).stat().st_ino
     again, read = loaded(rules, Shelf(state).known(), monkeypatch)
     assert sorted(read) == ["half.toml", "long.toml"]
+    put(rules, state)
+    assert (state / module.NAME).stat().st_ino == kept, "there is no more to keep"
     assert told(again) == told(load_rules([rules]))
 
 

@@ -34,7 +34,7 @@ MAX_NAME = 1 << 16
 """Bytes that a tag may have, or a chunk id: they are kept beside the frame, and Fluent Bit keeps no longer tags."""
 
 FIRST_SLICE = 1 << 12
-"""Bytes walked first, or as many as the frame before had: one is not charged for what follows it in the buffer."""
+"""Bytes walked first, or somewhat more than the frame before had: none is charged for what follows it."""
 
 
 class _Opening(Struct, frozen=True):

@@ -42,16 +42,17 @@ class _Read(NamedTuple):
 
 
 class Known:
-    """What was loaded before: what is the same when it is loaded again is neither read nor compiled again.
+    """What was loaded before: a file that says the same is neither parsed nor checked again, and its rule is the same.
 
     It begins with what is known of ``readings``, if anything, and is filled by `load_rules`, but for what of a file
-    that had a problem; one thread at a time.
+    that had a problem; one thread at a time. Of the files loaded last ``parsed`` were not known.
     """
 
-    __slots__ = ("_files", "rules")
+    __slots__ = ("_files", "parsed", "rules")
 
     def __init__(self, readings: Iterable[Reading] = ()) -> None:
         self.rules: RuleSet | None = None
+        self.parsed = 0
         self._files = {Path(each.file): _Read(each, [], each.rule) for each in readings}
 
     @property
@@ -66,6 +67,8 @@ class Known:
 
     def keep(self, rules: RuleSet, files: dict[Path, _Read]) -> None:
         """This was loaded last."""
+        before = {id(read.said) for read in self._files.values()}
+        self.parsed = sum(id(read.said) not in before for read in files.values())
         self.rules, self._files = rules, files
 
 

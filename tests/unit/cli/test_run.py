@@ -1,7 +1,9 @@
 import errno
+import gc
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,16 @@ number, module, config = sys.argv[1:]
 sys.addaudithook(lambda event, told: event == "import" and told[0] == module and os.kill(os.getpid(), int(number)))
 main(["run", "-c", config])
 """
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays() -> Iterator[None]:
+    """Nothing of a start in this process is left afterwards."""
+    before = {number: signal.getsignal(number) for number in (*STOPS, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    gc.enable()
 
 
 def test_a_configuration_that_is_missing_is_an_error_of_configuration(tmp_path: Path) -> None:
