@@ -6,20 +6,19 @@ with the very same bytes; anything else on it counts for nothing.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
 import struct
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import msgspec
 
-from firstseen import __version__, plainfile
+from firstseen import plainfile, program
 from firstseen.logs import event
-from firstseen.revision import revision
 from firstseen.rules.loader import Known
 from firstseen.rules.reading import Reading
 from firstseen.store.disk import make_folder
@@ -29,8 +28,14 @@ NAME: Final = "rules.kept"
 
 log = logging.getLogger(__name__)
 
-_MOST: Final = 256 << 20
-"""Bytes; what a rule says takes three thousand."""
+_TYPICAL: Final = 3_000
+"""Bytes that a rule takes, mostly."""
+
+_MOST: Final = 64 << 20
+"""Bytes of all of them."""
+
+_SHARE: Final = 16
+"""How many times as much has to be free on the disk."""
 
 _SIZE: Final = hashlib.sha256().digest_size
 
@@ -46,7 +51,7 @@ class Shelf:
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / NAME
-        self._program: bytes | None = None
+        self._new = folder / f"{NAME}.new"
         self._content: Sequence[tuple[str, bytes]] = ()
         """The files of which it holds what they say, and their digests."""
 
@@ -57,11 +62,11 @@ class Shelf:
         """
         readings: Sequence[Reading] = ()
         try:
-            self._program = _program()
-            readings = list(self._read(self._program))
+            self._new.unlink(missing_ok=True)  # of an agent that was killed while it wrote
+            readings = list(self._read())
         except FileNotFoundError:
             pass
-        except (OSError, ValueError, struct.error) as error:
+        except (OSError, ValueError, RecursionError, struct.error) as error:
             event(log, logging.DEBUG, "rules_not_known", file=str(self._file), reason=str(error))
         self._content = _content(readings)
         return Known(readings)
@@ -69,14 +74,16 @@ class Shelf:
     def keep(self, known: Known) -> None:
         """Put what is known on it, if that is not what it holds; where there is no room, it is as it was, and told of.
 
-        The next start is slower then, and nothing else.
+        The next start is slower then, and nothing else. The same where the sources have changed since they were loaded:
+        what this program says is nothing for the next one.
         """
         readings = [each for each in known.readings if self._holds(each) or _packed(each) is not None]
         content = _content(readings)
-        if content == self._content or self._program is None:
+        if content == self._content:
             return
         try:
-            self._put(self._program, readings)
+            if program.loaded() == program.digest():
+                self._put(readings)
         except OSError as error:
             event(log, logging.WARNING, "rules_not_kept", reason=str(error))
         else:
@@ -85,40 +92,57 @@ class Shelf:
     def _holds(self, reading: Reading) -> bool:
         return (reading.file, reading.digest) in self._content
 
-    def _put(self, program: bytes, readings: Sequence[Reading]) -> None:
+    def _put(self, readings: Sequence[Reading]) -> None:
         """One piece after the other, so that it takes no memory. Raises `OSError`, and leaves nothing behind."""
         make_folder(self._file.parent)
-        new = self._file.with_name(f"{NAME}.new")
-        total = hashlib.sha256()
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-        with os.fdopen(os.open(new, flags, 0o600), "wb") as file:
+        self._require_room(len(readings) * _TYPICAL)
+        self._new.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(self._new, flags, 0o600), "wb") as file:
             try:
-                file.write(program + bytes(_SIZE))
-                for piece in filter(None, map(_packed, readings)):
-                    written = _LENGTH.pack(len(piece)) + piece
-                    total.update(written)
-                    file.write(written)
-                file.seek(_SIZE)
-                file.write(total.digest())
-                file.flush()
-                new.replace(self._file)
+                _write(file, readings)
+                self._new.replace(self._file)
             except OSError:
-                new.unlink(missing_ok=True)
+                self._new.unlink(missing_ok=True)
                 raise
 
-    def _read(self, program: bytes) -> Iterator[Reading]:
-        """Raises `OSError`, and `ValueError` or `struct.error` for what is not as this program put it there."""
-        raw = memoryview(plainfile.read(self._file, _MOST))
-        at = 2 * _SIZE
-        if raw[:_SIZE] != program:
-            raise ValueError("another version of firstseen put it there")
-        if raw[_SIZE:at] != hashlib.sha256(raw[at:]).digest():
+    def _require_room(self, size: int) -> None:
+        """The disk is there for the state: what only saves time takes no room that it may need. Raises `OSError`."""
+        system = os.statvfs(self._file.parent)
+        room = system.f_bavail * system.f_frsize
+        if room < _SHARE * size:
+            raise OSError(errno.ENOSPC, f"of {room} bytes that are left on its disk it leaves all to the state")
+
+    def _read(self) -> Iterator[Reading]:
+        """Raises `OSError`, and `ValueError` and others for what is not as this program put it there."""
+        with plainfile.opened(self._file) as file:
+            head = file.read(2 * _SIZE)
+            if head[:_SIZE] != program.loaded():
+                raise ValueError("another version of firstseen put it there")
+            if os.fstat(file.fileno()).st_size > _MOST:
+                raise ValueError(f"it is larger than {_MOST >> 20} MiB")
+            raw = memoryview(file.read())
+        if head[_SIZE:] != hashlib.sha256(raw).digest():
             raise ValueError("it is damaged")
         decode = msgspec.msgpack.Decoder(Reading).decode
+        at = 0
         while at < len(raw):
             begins = at + _LENGTH.size
             at = begins + _LENGTH.unpack_from(raw, at)[0]
             yield decode(raw[begins:at])
+
+
+def _write(file: BinaryIO, readings: Sequence[Reading]) -> None:
+    """What program wrote it, a digest of all that follows, and the readings, each behind its length."""
+    total = hashlib.sha256()
+    file.write((program.loaded() or b"") + bytes(_SIZE))
+    for piece in filter(None, map(_packed, readings)):
+        written = _LENGTH.pack(len(piece)) + piece
+        total.update(written)
+        file.write(written)
+    file.seek(_SIZE)
+    file.write(total.digest())
+    file.flush()
 
 
 def _content(readings: Sequence[Reading]) -> Sequence[tuple[str, bytes]]:
@@ -134,17 +158,3 @@ def _packed(reading: Reading) -> bytes | None:
         return msgspec.msgpack.encode(reading)
     except (UnicodeEncodeError, OverflowError):
         return None
-
-
-def _program() -> bytes:
-    """What tells this program from every other one, be it of the same version: by its sources, in some milliseconds.
-
-    Raises `OSError` where they cannot be read.
-    """
-    digest = hashlib.sha256(f"{sys.version} {__version__} {revision()}".encode())
-    for folder, folders, names in os.walk(Path(__file__).parent):
-        folders[:] = sorted(folders)
-        for name in sorted(names):
-            if name.endswith((".py", ".txt")) and not name.startswith("."):
-                digest.update(Path(folder, name).read_bytes())
-    return digest.digest()

@@ -7,6 +7,7 @@ import re
 import resource
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -128,7 +129,7 @@ def test_what_it_did_not_put_there_counts_for_nothing(
         case "empty":
             file.write_bytes(b"")
         case "of another program":
-            monkeypatch.setattr(module, "__version__", "0")
+            monkeypatch.setattr(module.program, "loaded", lambda: b"another".ljust(32))
         case "a folder":
             file.unlink()
             file.mkdir()
@@ -140,12 +141,19 @@ def test_what_it_did_not_put_there_counts_for_nothing(
     assert told(again) == told(first)
 
 
-@pytest.mark.parametrize("content", [b"\0\0\0\1\xc0", b"\0\0\0\2\xc0", b"\0\0\0", b"\0\0\0\0"])
+DEEP = 5_000 * b"\x93\xa3Not" + b"\xc0"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\0\0\0\1\xc0", b"\0\0\0\2\xc0", b"\0\0\0", b"\0\0\0\0", len(DEEP).to_bytes(4) + DEEP],
+    ids=["nil", "short", "cut", "empty", "deep"],
+)
 def test_what_is_no_reading_counts_for_nothing(
     rules: Path, state: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
     put(rules, state)
-    (state / module.NAME).write_bytes(module._program() + hashlib.sha256(content).digest() + content)
+    (state / module.NAME).write_bytes((module.program.loaded() or b"") + hashlib.sha256(content).digest() + content)
     assert len(loaded(rules, Shelf(state).known(), monkeypatch)[1]) == len(BASES) + 1
 
 
@@ -170,21 +178,63 @@ def test_why_nothing_is_known_is_told_to_whoever_asks(
     )
 
 
-def test_what_lies_among_the_sources_ends_nothing(
-    rules: Path, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_nothing_is_kept_by_a_program_whose_sources_are_others_by_now(
+    rules: Path, state: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An editor's lock is a link that leads nowhere; a source that cannot be read makes the program unknown."""
-    package = tmp_path / "package"
-    package.mkdir()
-    monkeypatch.setattr(module, "__file__", str(package / "shelf.py"))
-    one = module._program()
-    (package / ".#loader.py").symlink_to("somebody@somewhere.1")
-    (package / "loader.py~").write_text("x")
-    assert module._program() == one
-    (package / "loader.py").symlink_to("nowhere")
-    put(rules, state)
+    with monkeypatch.context() as patched:
+        patched.setattr(module.program, "digest", lambda: b"another")
+        put(rules, state)
     assert not state.exists()
-    assert Shelf(state).known().readings == []
+    with monkeypatch.context() as patched:
+        patched.setattr(module.program, "loaded", lambda: None)
+        put(rules, state)
+    assert not state.exists()
+    assert events(caplog, "rules_not_kept") == []
+
+
+def test_the_last_of_a_disk_is_left_to_the_state(
+    rules: Path, state: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(module.os, "statvfs", lambda _: SimpleNamespace(f_bavail=100, f_frsize=1_000))
+        put(rules, state)
+    assert "100000 bytes that are left" in events(caplog, "rules_not_kept")[0]["reason"]
+    assert list(state.iterdir()) == []
+
+
+@pytest.mark.parametrize("what", ["a pipe", "a link", "a rest"])
+def test_what_has_the_name_of_what_is_being_written_makes_room(
+    rules: Path, state: Path, tmp_path: Path, what: str
+) -> None:
+    state.mkdir(parents=True)
+    new = state / f"{module.NAME}.new"
+    (tmp_path / "elsewhere").write_text("kept")
+    match what:
+        case "a pipe":
+            os.mkfifo(new)
+        case "a link":
+            new.symlink_to(tmp_path / "elsewhere")
+        case _:
+            new.write_bytes(b"x" * 100_000)
+    shelf = Shelf(state)
+    known = shelf.known()
+    assert not new.exists()
+    load_rules([rules], known=known)
+    if what == "a pipe":
+        os.mkfifo(new)
+    shelf.keep(known)
+    assert [path.name for path in state.iterdir()] == [module.NAME]
+    assert (tmp_path / "elsewhere").read_text() == "kept"
+
+
+def test_what_is_far_too_large_is_not_read(
+    state: Path, rules: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    put(rules, state)
+    os.truncate(state / module.NAME, 10 << 30)
+    assert len(loaded(rules, Shelf(state).known(), monkeypatch)[1]) == len(BASES) + 1
+    assert "larger than 64 MiB" in events(caplog, "rules_not_known")[0]["reason"]
 
 
 def test_it_is_written_where_something_changed(rules: Path, state: Path) -> None:
@@ -245,15 +295,3 @@ def test_what_cannot_be_written_down_is_read_every_time(
     put(rules, state)
     assert (state / module.NAME).stat().st_ino == kept, "there is no more to keep"
     assert told(again) == told(load_rules([rules]))
-
-
-def test_another_source_is_another_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = tmp_path / "package"
-    (package / "rules" / "__pycache__").mkdir(parents=True)
-    monkeypatch.setattr(module, "__file__", str(package / "shelf.py"))
-    (package / "rules" / "query.py").write_text("one")
-    one = module._program()
-    (package / "rules" / "__pycache__" / "query.pyc").write_text("compiled")
-    assert module._program() == one
-    (package / "rules" / "query.py").write_text("two")
-    assert module._program() != one

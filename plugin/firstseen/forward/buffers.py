@@ -46,7 +46,7 @@ class Slab:
 class Pool:
     """Slabs of few sizes; keeps at most ``spare_bytes`` of unused memory. ``lent`` is how many bytes are in use.
 
-    With what is spare they are never more than were in use at one time: what was enough then is enough again.
+    With what is spare they are never more bytes than were in use at one time.
 
     A slab is resident in full, however little of it is used. What is kept is of the sizes that were asked for last:
     else what one large frame outgrew would be kept for ever, and the slabs of all later ones would not.
