@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from collections.abc import Iterator
 from functools import cache
+from io import FileIO
+from operator import attrgetter
 from pathlib import Path
 
-from firstseen import __version__, plainfile
+from firstseen import __version__
 
 
 @cache
@@ -33,11 +36,20 @@ def digest() -> bytes:
     import tomli
 
     total = hashlib.sha256(f"{sys.version} {__version__} {tomli.__version__} {msgspec.__version__}".encode())
-    for folder, folders, names in os.walk(Path(__file__).parent):
-        folders.sort()
-        for name in sorted(names):
-            if name.endswith((".py", ".txt")) and not name.startswith("."):
-                content = plainfile.read(Path(folder, name))
-                total.update(f"{folder}/{name} {len(content)}\n".encode("utf-8", "surrogateescape"))
-                total.update(content)
+    for path in _sources(Path(__file__).parent):
+        with FileIO(path) as file:
+            content = file.read()
+        total.update(f"{path} {len(content)}\n".encode("utf-8", "surrogateescape"))
+        total.update(content)
     return total.digest()
+
+
+def _sources(folder: str | Path) -> Iterator[str]:
+    """The plain files in it that are a part of the program, in order; an editor's locks and copies are none."""
+    with os.scandir(folder) as entries:
+        found = sorted(entries, key=attrgetter("name"))
+    for entry in found:
+        if entry.is_dir():
+            yield from _sources(entry.path)
+        elif entry.name.endswith((".py", ".txt")) and not entry.name.startswith(".") and entry.is_file():
+            yield entry.path
