@@ -62,7 +62,6 @@ class Shelf:
         """
         readings: Sequence[Reading] = ()
         try:
-            self._new.unlink(missing_ok=True)  # of an agent that was killed while it wrote
             readings = list(self._read())
         except FileNotFoundError:
             pass
@@ -77,11 +76,13 @@ class Shelf:
         The next start is slower then, and nothing else. The same where the sources have changed since they were loaded:
         what this program says is nothing for the next one.
         """
-        readings = [each for each in known.readings if self._holds(each) or _packed(each) is not None]
+        held = set(self._content)
+        readings = [each for each in known.readings if _name(each) in held or _packed(each) is not None]
         content = _content(readings)
-        if content == self._content:
-            return
         try:
+            self._new.unlink(missing_ok=True)  # of an agent that was killed while it wrote
+            if content == self._content:
+                return
             if program.loaded() == program.digest():
                 self._put(readings)
         except OSError as error:
@@ -89,14 +90,10 @@ class Shelf:
         else:
             self._content = content
 
-    def _holds(self, reading: Reading) -> bool:
-        return (reading.file, reading.digest) in self._content
-
     def _put(self, readings: Sequence[Reading]) -> None:
         """One piece after the other, so that it takes no memory. Raises `OSError`, and leaves nothing behind."""
         make_folder(self._file.parent)
         self._require_room(len(readings) * _TYPICAL)
-        self._new.unlink(missing_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with os.fdopen(os.open(self._new, flags, 0o600), "wb") as file:
             try:
@@ -146,7 +143,11 @@ def _write(file: BinaryIO, readings: Sequence[Reading]) -> None:
 
 
 def _content(readings: Sequence[Reading]) -> Sequence[tuple[str, bytes]]:
-    return [(each.file, each.digest) for each in readings]
+    return [_name(each) for each in readings]
+
+
+def _name(reading: Reading) -> tuple[str, bytes]:
+    return reading.file, reading.digest
 
 
 def _packed(reading: Reading) -> bytes | None:

@@ -218,13 +218,14 @@ def test_what_has_the_name_of_what_is_being_written_makes_room(
             new.write_bytes(b"x" * 100_000)
     shelf = Shelf(state)
     known = shelf.known()
-    assert not new.exists()
+    assert new.is_symlink() or new.exists(), "validate looks too, while an agent writes"
     load_rules([rules], known=known)
-    if what == "a pipe":
-        os.mkfifo(new)
     shelf.keep(known)
     assert [path.name for path in state.iterdir()] == [module.NAME]
     assert (tmp_path / "elsewhere").read_text() == "kept"
+    new.write_bytes(b"x")
+    shelf.keep(known)
+    assert not new.exists(), "also where there is no more to keep"
 
 
 def test_what_is_far_too_large_is_not_read(
