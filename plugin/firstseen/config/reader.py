@@ -167,6 +167,7 @@ class _Reader:
             return kind(**{kind.SHORTHAND: self._converted(fields[kind.SHORTHAND].type, value)})
         if not isinstance(value, dict):
             raise _SettingError(mismatch(kind, value))
+        before = len(self.problems)
         values = self._values(kind, value, path)
         required = [name for name, field in fields.items() if field.required]
         for name in required:
@@ -177,6 +178,8 @@ class _Reader:
         try:
             return kind(**values)
         except ValueError as error:
+            if len(self.problems) > before:  # that a setting was left out may be why
+                return _FAULTY
             raise _SettingError(str(error)) from None
 
     def _sources(self, table: Mapping[str, object], name: str) -> Sources:
