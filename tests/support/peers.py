@@ -236,8 +236,9 @@ class Sink:
         try:
             while size := connection.recv_into(buffer):
                 for frame in reader.feed(buffer[:size]):
-                    self._took(frame)
-                    if not self._answer(connection, self._script(frame)):
+                    reply = self._script(frame)
+                    self._took(frame, connection, reply)
+                    if not self._answer(connection, reply):
                         return
         except OSError:
             pass  # the peer is gone, or `drop` was called: both are what tests do
@@ -250,8 +251,10 @@ class Sink:
                 del self._open[number]
             connection.close()
 
-    def _took(self, frame: Frame) -> None:
+    def _took(self, frame: Frame, connection: socket.socket, reply: Reply) -> None:
         with self._news:
+            if reply.held:  # before anybody is told of the frame, who may release it then
+                self._held.append((connection, reply.data))
             self.records += frame.records
             self.chunks += 1
             self.size += frame.size
@@ -263,10 +266,7 @@ class Sink:
         """False where the connection ends."""
         if reply.delay_s and self._closing.wait(reply.delay_s):
             return False
-        if reply.held:
-            with self._news:
-                self._held.append((connection, reply.data))
-        elif reply.data:
+        if reply.data and not reply.held:
             connection.sendall(reply.data)
         return not reply.close
 
