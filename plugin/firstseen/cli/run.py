@@ -23,7 +23,7 @@ def command(ctx: click.Context, file: Path) -> None:
     signals = Signals()
     signals.hear()
     gc.disable()  # what a start makes stays: looking through it for garbage takes a tenth of the time
-    program.loaded()  # before it is: see there
+    program.loaded()  # its sources, before they are imported
     from firstseen import daemon  # takes half a second, in which it may be told to stop
 
     ctx.exit(daemon.run(file, signals))

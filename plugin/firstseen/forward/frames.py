@@ -34,7 +34,7 @@ MAX_NAME = 1 << 16
 """Bytes that a tag may have, or a chunk id: they are kept beside the frame, and Fluent Bit keeps no longer tags."""
 
 FIRST_SLICE = 1 << 12
-"""Bytes walked first, or somewhat more than the frame before had: none is charged for what follows it."""
+"""Bytes walked first, or somewhat more than the frame before had: little of what follows it is charged to a frame."""
 
 
 class _Opening(Struct, frozen=True):

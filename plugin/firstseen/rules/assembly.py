@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 from msgspec.structs import replace
@@ -28,10 +27,10 @@ _MOST_SIGNALS = 10**9
 _CLOCKS = ("event.ingested", "@timestamp")
 
 
-def assembled(file: RuleFile, rule_id: str, name: str, rule_type: str) -> Rule | None:
+def assembled(file: RuleFile, rule_id: str, name: str, rule_type: str, digest: bytes) -> Rule | None:
     """The rule in ``file``, of one of the `TYPES`, without exceptions; None if something is wrong or against it.
 
-    See `excepted`.
+    ``digest`` is that of the file. See `excepted`.
     """
     about = facts(file)
     asked, narrowed = query(file, ("rule", "query")), filters(file)
@@ -50,7 +49,7 @@ def assembled(file: RuleFile, rule_id: str, name: str, rule_type: str) -> Rule |
         name=name,
         type=rule_type,
         file=file.document.file,
-        hash=hashlib.sha256(file.document.raw).hexdigest(),
+        hash=digest.hex(),
         severity=about.severity,
         risk_score=about.risk_score,
         tags=about.tags,

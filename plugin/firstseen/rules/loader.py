@@ -67,8 +67,7 @@ class Known:
 
     def keep(self, rules: RuleSet, files: dict[Path, _Read]) -> None:
         """This was loaded last."""
-        before = {id(read.said) for read in self._files.values()}
-        self.parsed = sum(id(read.said) not in before for read in files.values())
+        self.parsed = sum(self.file(path, read.said.digest) is None for path, read in files.items())
         self.rules, self._files = rules, files
 
 

@@ -42,7 +42,7 @@ def reading(document: Document) -> Reading:
     """What the file says; raises `RuleError` with all that is wrong with it."""
     if not isinstance(document.data.get("rule"), dict):
         raise RuleError([Problem(document.file, None, "no [rule] table: this is no rule file")])
-    file = RuleFile(document)
+    file, digest = RuleFile(document), digest_of(document.raw)
     rule_id, name, rule_type = (file.text("rule", key) for key in ("rule_id", "name", "type"))
     lists: Sequence[str] = ()
     rule = None
@@ -53,11 +53,11 @@ def reading(document: Document) -> Reading:
             file.reasons.append(unknown)
         else:
             lists = [file.text(*table, "list_id") for table in file.tables("rule", "exceptions_list")]
-            rule = assembled(file, rule_id, name, rule_type)
+            rule = assembled(file, rule_id, name, rule_type, digest)
     if file.problems:
         raise RuleError(sorted(file.problems, key=lambda problem: problem.line or 0))
     return Reading(
-        digest=digest_of(document.raw),
+        digest=digest,
         id=rule_id,
         name=name,
         type=rule_type,

@@ -11,7 +11,7 @@ CALL = {"event.action": "CreateUser", "user.name": "ada"}
 
 def rule_of(base, items=(), now_ms=0):
     file = RuleFile(toml.parse(BASES[base].encode(), "r.toml"))
-    rule = assembled(file, "1", "n", base)
+    rule = assembled(file, "1", "n", base, b"\1\2")
     assert not file.problems
     return excepted(rule, items, now_ms)
 
@@ -22,6 +22,7 @@ def item(query, expires_ms=None):
 
 def test_every_type_is_assembled():
     assert {rule_of(base).type for base in BASES} == set(TYPES)
+    assert rule_of("query").hash == "0102"
 
 
 def test_an_exception_takes_events_out():

@@ -21,6 +21,7 @@ def test_a_file_says_what_its_rule_is(base: str) -> None:
     assert said.rule is not None
     assert (said.id, said.name, said.type, said.file) == (said.rule.id, said.rule.name, base, "r.toml")
     assert said.digest == digest_of(BASES[base].encode()) == hashlib.sha256(BASES[base].encode()).digest()
+    assert said.rule.hash == said.digest.hex()
     assert said.rule.exceptions == said.rule.holding == ()
     assert (said.unwanted, list(said.reasons), list(said.lists)) == ("", [], [])
 
