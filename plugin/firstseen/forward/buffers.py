@@ -64,11 +64,6 @@ class Pool:
         self.limit = limit
         self.spare_bytes = spare_bytes
 
-    @property
-    def held(self) -> int:
-        """Bytes in all: what is in use, and what is spare."""
-        return self.lent + self._spare
-
     def has_room(self, size: int) -> bool:
         """Whether a slab of ``size`` bytes may be taken within the limit."""
         return self.lent + _rounded(size) <= self.limit
