@@ -15,18 +15,17 @@ from firstseen.errors import FirstseenError, StoreError
 from firstseen.stopping import STOPS, Signals
 from firstseen.store.lmdb import LmdbStore
 from support.agent import FIRST_RULE
+from support.signals import heard_as_before
 
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A configuration for an agent in this process, of which nothing is left afterwards."""
-    before = {number: signal.getsignal(number) for number in (*STOPS, signal.SIGHUP)}
     monkeypatch.setattr(daemon, "set_up", lambda *_, **__: None)
     path = tmp_path / "firstseen.toml"
     path.write_text(f'[state]\npath = "{tmp_path / "state"}"\n[rules]\npaths = ["{FIRST_RULE}"]\n')
-    yield path
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    with heard_as_before():
+        yield path
     gc.unfreeze()
 
 

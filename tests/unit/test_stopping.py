@@ -8,14 +8,13 @@ from collections.abc import Iterator
 import pytest
 
 from firstseen.stopping import STOPS, Signals, Stopped
+from support.signals import heard_as_before
 
 
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in (*STOPS, signal.SIGHUP)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    with heard_as_before():
+        yield
 
 
 def listening() -> Signals:

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from firstseen import plainfile
 from firstseen.cli import COMMANDS, main
 from firstseen.stopping import STOPS
+from support.signals import heard_as_before
 
 TOLD_WHILE_IT_IMPORTS = """
 import os, sys
@@ -25,10 +26,8 @@ main(["run", "-c", config])
 @pytest.fixture(autouse=True)
 def nothing_stays() -> Iterator[None]:
     """Nothing of a start in this process is left afterwards."""
-    before = {number: signal.getsignal(number) for number in (*STOPS, signal.SIGHUP)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    with heard_as_before():
+        yield
     gc.enable()
 
 
