@@ -1,4 +1,4 @@
-"""What all tests share: how Hypothesis behaves, and one Redis server for those that need no more than one."""
+"""What all tests share: how Hypothesis behaves, a sink, and one Redis server for those that need no more than one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from support.peers import Sink
 from support.redis import SERVER, RedisServer
 
 # No deadline: a loaded machine is no fault. The blob that reproduces a failure is printed with it.
@@ -26,3 +27,10 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
     """A server for all tests of this process; what is in it is told apart by prefixes."""
     with RedisServer(tmp_path_factory.mktemp("redis")) as server:
         yield server
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    """The last of every chain that does not end in a server of somebody else's."""
+    with Sink() as made:
+        yield made

@@ -9,7 +9,6 @@ import shutil
 import stat
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgpack
@@ -44,12 +43,6 @@ def next_package(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     shutil.rmtree(folder / "root")
     (made,) = folder.glob("*.deb")
     return made
-
-
-@pytest.fixture
-def sink() -> Iterator[Sink]:
-    with Sink() as made:
-        yield made
 
 
 def configure(machine: Machine, sink: Sink) -> None:

@@ -3,7 +3,6 @@
 import os
 import socket
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgpack
@@ -19,12 +18,6 @@ pytestmark = pytest.mark.e2e
 ADA = "arn:aws:iam::111122223333:user/ada"
 FRAME = msgpack.packb(["aws", [[1, call(ADA, "e-1")], [1, {"n": 1}]], {"chunk": "c"}])
 POISON = msgpack.packb(["aws", b"\x92\x01", {"chunk": "poison"}])
-
-
-@pytest.fixture
-def sink() -> Iterator[Sink]:
-    with Sink() as made:
-        yield made
 
 
 def second(folder: Path, sink: Sink, listen: str, extra: str) -> Path:

@@ -6,7 +6,6 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from shutil import which
 
@@ -23,12 +22,6 @@ from support.visitor import TIMEOUT_S, Visitor
 pytestmark = pytest.mark.e2e
 
 TOKEN = "correct horse battery"
-
-
-@pytest.fixture
-def sink() -> Iterator[Sink]:
-    with Sink() as made:
-        yield made
 
 
 def configured(

@@ -5,7 +5,6 @@ import socket
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -58,12 +57,6 @@ class Prometheus:
     def query(self, expression: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.get("query", query=expression)["result"]
         return found
-
-
-@pytest.fixture
-def sink() -> Iterator[Sink]:
-    with Sink() as made:
-        yield made
 
 
 def test_it_scrapes_and_finds_nothing_to_alert_of(tmp_path: Path, sink: Sink) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +69,6 @@ def deliver(agent: AgentProcess, *records: dict[str, Any]) -> None:
 def alerts(sink: Sink) -> list[tuple[str, dict[str, Any]]]:
     """(event, label), as they came downstream."""
     return [(entry.record["eventID"], label) for entry in sink.entries for label in entry.record.get("alerts", [])]
-
-
-@pytest.fixture
-def sink() -> Iterator[Sink]:
-    with Sink() as made:
-        yield made
 
 
 def configured(folder: Path, sink: Sink, *rules: str, extra: str = "") -> Path:

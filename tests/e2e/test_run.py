@@ -2,7 +2,6 @@
 
 import signal
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +34,6 @@ def let_go(sink: Sink) -> None:
 
 def alerts(records: list[Any]) -> list[list[str]]:
     return [[label["new_terms"]["values"][0] for label in record.get("alerts", [])] for record in records]
-
-
-@pytest.fixture
-def sink() -> Iterator[Sink]:
-    with Sink() as made:
-        yield made
 
 
 @pytest.fixture

@@ -74,12 +74,6 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
     made.close()
 
 
-@pytest.fixture
-def sink() -> Iterator[Sink]:
-    with Sink() as made:
-        yield made
-
-
 def configured(folder: Path, sink: Sink, extra: str = "") -> Path:
     rules = folder / "rules"
     rules.mkdir()

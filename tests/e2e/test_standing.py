@@ -1,7 +1,6 @@
 """The running agent learns, keeps rules in shadow, marks what is too much, and says so: tags, labels, log, totals."""
 
 import time
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,6 @@ TAG = 'alerts: tag_prefix = "alert."'
 
 def arn(name: str) -> str:
     return f"arn:aws:iam::111122223333:user/{name}"
-
-
-@pytest.fixture
-def sink() -> Iterator[Sink]:
-    with Sink() as made:
-        yield made
 
 
 class Agents:

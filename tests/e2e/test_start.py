@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgpack
@@ -18,12 +17,6 @@ from support.rulebook import GET_CALLER_IDENTITY, call, rule_text
 pytestmark = pytest.mark.e2e
 
 ADA = "arn:aws:iam::111122223333:user/ada"
-
-
-@pytest.fixture
-def sink() -> Iterator[Sink]:
-    with Sink() as made:
-        yield made
 
 
 @pytest.fixture

@@ -1,15 +1,13 @@
-"""What the tests with real peers share: a sink behind everything, certificates, and the npm packages, set up once."""
+"""What the tests with real peers share: certificates, and the npm packages, set up once."""
 
 import fcntl
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from support.authority import Authority, Certificates
-from support.peers import Sink
 
 HERE = Path(__file__).parent
 
@@ -20,13 +18,6 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return Certificates(
         authority.file, authority.issue("127.0.0.1", "localhost"), authority.issue("client.example.com")
     )
-
-
-@pytest.fixture
-def sink() -> Iterator[Sink]:
-    """The last of every chain that does not end in a server of somebody else's."""
-    with Sink() as made:
-        yield made
 
 
 @pytest.fixture(scope="session")
