@@ -21,11 +21,14 @@ from firstseen.rules.actions import Group, Hit
 from firstseen.rules.alike import Asked
 from firstseen.rules.ruleset import RuleSet
 
-STRETCH = 1 << 17
-"""Bytes of entries that are gone through in one way, and copied where that is by glances."""
+GLANCED = 1 << 17
+"""Bytes of entries that are glanced at in one go, and copied for that."""
 
 MOST_ENTRIES = 256
-"""How many entries are glanced at in one go: nobody else is served meanwhile."""
+"""How many entries that are at the most: nobody else is served meanwhile."""
+
+STRETCH = 1 << 19
+"""Bytes of entries that are searched before others are served, and it is seen whether glances would cost less."""
 
 MANY = 3
 """One record in so many is where glances begin to cost less than a search."""
@@ -70,12 +73,13 @@ class Candidates:
         may_glance = glancing and not content.markers and rules.scanner.goes_by_action
         entries, first = content.entries, 0
         while first < entries.count:
-            behind = _behind(entries.offsets, first, MOST_ENTRIES)
             found: Iterable[Candidate] | None = None
             if may_glance and self._are_many:
+                behind = _behind(entries.offsets, first, GLANCED, MOST_ENTRIES)
                 found = _glanced(content, rules, first, behind)
+            else:
+                behind = _behind(entries.offsets, first, STRETCH, entries.count)
             if found is None:
-                behind = _behind(entries.offsets, first, entries.count)
                 found = _searched(content, rules, first, behind)
             number = 0
             for candidate in found:
@@ -86,9 +90,9 @@ class Candidates:
             first = behind
 
 
-def _behind(offsets: Sequence[int], first: int, most: int) -> int:
-    """The number of the entry up to which a stretch of ``most`` entries goes that begins with the entry ``first``."""
-    behind = bisect_right(offsets, offsets[first] + STRETCH, first, min(first + most + 1, len(offsets))) - 1
+def _behind(offsets: Sequence[int], first: int, size: int, most: int) -> int:
+    """Up to which entry those go, from ``first`` on, that have up to ``size`` bytes and are up to ``most``."""
+    behind = bisect_right(offsets, offsets[first] + size, first, min(first + most + 1, len(offsets))) - 1
     return max(behind, first + 1)
 
 
@@ -123,7 +127,7 @@ def _glanced(content: Content, rules: RuleSet, first: int, behind: int) -> Seque
     entries = content.entries
     data, offsets, base = entries.data, entries.offsets, entries.start
     start, stop = entries.at(first), entries.at(behind)
-    if stop - start > STRETCH:
+    if stop - start > GLANCED:
         return None
     rows = rules.glances.at_entries(memoryview(data)[start:stop], behind - first)
     if rows is None:

@@ -150,6 +150,7 @@ class Way:
 def test_all_ways_lead_to_the_same(mode: Mode, chunks: list[list[Record]], stretch: int) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(candidates, "MOST_ENTRIES", stretch)
+        patch.setattr(candidates, "STRETCH", stretch << 9)
         glancing, searching, plain = (
             Way(RuleSet(RULES.rules), Path(folder, f"{number}"), mode, way())
             for number, way in enumerate((Glancing, Searching, Searching))

@@ -10,7 +10,7 @@ import msgpack
 import pytest
 
 from firstseen import candidates as candidates_module
-from firstseen.candidates import MANY, MOST_ENTRIES, STRETCH, Candidate, Candidates, span_of
+from firstseen.candidates import GLANCED, MANY, MOST_ENTRIES, STRETCH, Candidate, Candidates, span_of
 from firstseen.forward.content import Content, content_of
 from firstseen.record.glance import LARGEST
 from firstseen.rules.ruleset import RuleSet
@@ -154,7 +154,8 @@ def seen(made: Candidates, share: int) -> Iterator[bool]:
         begins = each is None
 
 
-def test_glances_are_for_where_many_are_found() -> None:
+def test_glances_are_for_where_many_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates_module, "STRETCH", 1 << 14)
     made = Candidates()
     first, *others = seen(made, 1)
     assert (first, set(others)) == (False, {True})
@@ -177,9 +178,25 @@ def test_how_much_is_gone_through_in_one_go(monkeypatch: pytest.MonkeyPatch, gla
     made = busy() if glances else Candidates()
     monkeypatch.setattr(candidates_module, name, spy)
     small = [call(ADA, "e", CALLS[0])] * (MOST_ENTRIES + 1)
-    large = call(ADA, "e", CALLS[0]) | {"note": "x" * (STRETCH // 2)}
-    found(made, content(*small, large, large, large | {"more": "y" * STRETCH}))
+    size = GLANCED if glances else STRETCH
+    large = call(ADA, "e", CALLS[0]) | {"note": "x" * (size // 2)}
+    found(made, content(*small, large, large, large | {"more": "y" * size}))
     assert sizes == ([MOST_ENTRIES, 2, 1, 1] if glances else [MOST_ENTRIES + 2, 1, 1])
+
+
+def test_where_one_is_odd_no_more_is_searched_than_was_glanced_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    inner = candidates_module._searched
+
+    def spy(holding: Content, rules: RuleSet, first: int, behind: int) -> Any:
+        sizes.append(behind - first)
+        return inner(holding, rules, first, behind)
+
+    made = busy()
+    monkeypatch.setattr(candidates_module, "_searched", spy)
+    usual, odd = call(ADA, "e", CALLS[0]), call(ADA, "e", CALLS[0]) | {"eventSource": 7}
+    found(made, content(odd, *[usual] * (2 * MOST_ENTRIES)))
+    assert sizes == [MOST_ENTRIES]
 
 
 def test_a_record_that_is_too_large_for_a_glance_is_searched() -> None:
@@ -189,7 +206,7 @@ def test_a_record_that_is_too_large_for_a_glance_is_searched() -> None:
     assert [each.seen is None for each in found(busy(), holding)] == [False, True, False]
 
 
-def test_what_is_larger_than_a_stretch_is_not_copied() -> None:
-    holding = content(call(ADA, "e-1", CALLS[3]) | {"note": "x" * STRETCH})
+def test_what_is_too_large_is_not_copied() -> None:
+    holding = content(call(ADA, "e-1", CALLS[3]) | {"note": "x" * GLANCED})
     (candidate,) = found(busy(), holding)
     assert (candidate.seen, asked(candidate)) == (None, [rule_id(3)])

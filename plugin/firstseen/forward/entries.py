@@ -209,10 +209,13 @@ def walking(data: bytes | bytearray, start: int, stop: int) -> Steps[Entries]:
     return Entries(data, start, stop, walk.offsets)
 
 
-_V1 = struct.Struct(">HBB7xB")
-"""What tells most entries of version 1: ``[EventTime as fixext8, map]``; of the time only its first byte."""
+_V1 = struct.Struct("=I7xB")
+"""What tells most entries of version 1: ``[EventTime as fixext8, map]``; of the time only its first byte.
 
-_V2 = struct.Struct(">HHB7xBIB")
+In few numbers, since each takes time, and in the order of bytes that this machine reads best.
+"""
+
+_V2 = struct.Struct("=IB7xIH")
 """The same for ``[[EventTime, metadata], map]`` with empty metadata in the width in which Fluent Bit writes it."""
 
 _SECONDS = (0x00, *range(0x40, 0x90))
@@ -221,8 +224,14 @@ _SECONDS = (0x00, *range(0x40, 0x90))
 With all that there are the shapes below would take a megabyte. Those of what marks a log group begin with FF.
 """
 
-_USUAL_V1 = frozenset((0x92D7, 0x00, second, header) for second in _SECONDS for header in MAPS)
-_USUAL_V2 = frozenset((0x9292, 0xD700, second, 0xDF, 0, header) for second in _SECONDS for header in MAPS)
+_USUAL_V1 = frozenset(
+    _V1.unpack(bytes((0x92, 0xD7, 0x00, second, *bytes(7), header))) for second in _SECONDS for header in MAPS
+)
+_USUAL_V2 = frozenset(
+    _V2.unpack(bytes((0x92, 0x92, 0xD7, 0x00, second, *bytes(7), 0xDF, *bytes(4), header)))
+    for second in _SECONDS
+    for header in MAPS
+)
 
 
 def check(entries: Entries) -> bool:

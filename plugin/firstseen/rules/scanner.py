@@ -12,7 +12,7 @@ holds for JSON inside JSON too: an escape of an escape still has these four byte
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Final, NamedTuple
 
@@ -73,9 +73,14 @@ class Scanner:
             groups[ESCAPE] = self.everything
         self._groups = list(groups.values())
         patterns = list(groups)
-        self._automaton = BytesAhoCorasick(patterns, implementation=Implementation.DFA) if patterns else None
+        self._automaton = (
+            BytesAhoCorasick(patterns, implementation=Implementation.DFA).find_matches_as_indexes if patterns else None
+        )
         self._overlap = max((*map(len, patterns), self._actions.longest), default=1) - 1
-        self._searches = [BytesAhoCorasick([each]) for each in patterns] if len(patterns) <= _MAX_SEARCHES else []
+        self._searches = [
+            (BytesAhoCorasick([needle]).find_matches_as_indexes, group)
+            for needle, group in (groups.items() if len(groups) <= _MAX_SEARCHES else ())
+        ]
 
     @property
     def goes_by_action(self) -> bool:
@@ -86,11 +91,9 @@ class Scanner:
         """Those of them that an event with this action, and no other, may match."""
         return self._actions.of(action)
 
-    def needles(self, data: bytes | bytearray, start: int, stop: int) -> Iterable[Hit]:
+    def needles(self, data: bytes | bytearray, start: int, stop: int) -> Sequence[Hit]:
         """Where the needles of all others lie in ``data[start:stop]``."""
-        if self._automaton is None:
-            return ()
-        return self._of_needles(memoryview(data)[start:stop], start, self._automaton)
+        return self._of_needles(data, start, stop)
 
     def hits(self, data: bytes | bytearray, start: int, stop: int) -> list[Hit]:
         """All hits that lie in ``data[start:stop]``, by their ascending offsets in ``data``."""
@@ -99,21 +102,28 @@ class Scanner:
     def beginning(self, data: bytes | bytearray, start: int, behind: int, stop: int) -> list[Hit]:
         """The same of those that begin before ``behind`` and end before ``stop``."""
         end = min(behind + self._overlap, stop)
-        found = self._actions.hits(data, start, end)
-        if self._automaton is not None:
-            found += self._of_needles(memoryview(data)[start:end], start, self._automaton)
+        found = self._of_needles(data, start, end)
+        if self._actions.all:
+            found += self._actions.hits(data, start, end)
+        if not found:
+            return found
         found.sort(key=_offset)
         return found if end == behind else [hit for hit in found if hit[0] < behind]
 
-    def _of_needles(self, window: memoryview, start: int, automaton: BytesAhoCorasick) -> Iterator[Hit]:
+    def _of_needles(self, data: bytes | bytearray, start: int, stop: int) -> list[Hit]:
+        if self._automaton is None:
+            return []
+        window = memoryview(data)[start:stop]
         # Overlapping, because a hit across the end of one record must not hide another at the start of the next.
-        if self._searches and len(window) >= _BYTES_PER_SEARCH * len(self._searches):
-            for search, group in zip(self._searches, self._groups, strict=True):
-                for _, at, _ in search.find_matches_as_indexes(window, overlapping=True):
-                    yield start + at, group
-        else:
-            for number, at, _ in automaton.find_matches_as_indexes(window, overlapping=True):
-                yield start + at, self._groups[number]
+        if not self._searches or stop - start < _BYTES_PER_SEARCH * len(self._searches):
+            groups = self._groups
+            return [(start + at, groups[number]) for number, at, _ in self._automaton(window, overlapping=True)]
+        found: list[Hit] = []
+        for search, group in self._searches:
+            hits = search(window, overlapping=True)
+            if hits:
+                found += [(start + at, group) for _, at, _ in hits]
+        return found
 
 
 def _are_few(sought: Sequence[Sought]) -> bool:

@@ -43,12 +43,13 @@ class OwnedTables(Tables):
 
     def _use(self, open_env: Callable[[], lmdb.Environment]) -> None:
         super()._use(open_env)
-        self._file = (self._path / DATA / FILE).stat()
+        self._place = self._path / DATA / FILE
+        self._file = self._place.stat()
 
     def _require_place(self) -> None:
         """Raises `CommitError` where what is written now, nobody would find after a restart."""
         try:
-            is_here = os.path.samestat(self._file, (self._path / DATA / FILE).stat())
+            is_here = os.path.samestat(self._file, self._place.stat())
         except OSError:
             is_here = False
         if not is_here or self._owner.is_gone:
