@@ -66,3 +66,9 @@ def test_what_was_loaded_stays_what_it_is(package: Path) -> None:
     (package / "rules" / "query.py").write_text("two")
     assert program.loaded() == one != program.digest()
     program.loaded.cache_clear()
+
+
+def test_another_python_is_another_program(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = program.digest()
+    monkeypatch.setattr("sys.version", "4.0")
+    assert program.digest() != one

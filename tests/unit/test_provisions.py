@@ -83,6 +83,16 @@ def test_what_settings_name_is_told_of_beside_settings_that_are_wrong(tmp_path: 
     ]
 
 
+def test_who_asks_meanwhile_is_served_beside_settings_that_are_wrong(tmp_path: Path) -> None:
+    (tmp_path / "rule.toml").write_text(rule_text())
+    file = tmp_path / "firstseen.toml"
+    file.write_text('[rules]\npaths = ["rule.toml"]\n[input]\nmax_frames = 1\n')
+    between: list[None] = []
+    with pytest.raises(ConfigError):
+        configuration(file, 0, lambda: between.append(None))
+    assert len(between) == 1
+
+
 def test_a_setting_that_is_wrong_hides_none_of_its_table(tmp_path: Path) -> None:
     (tmp_path / "rule.toml").write_text(rule_text())
     settings = '[rules]\npaths = ["rule.toml"]\n[output]\nservers = ["tls://127.0.0.1:1"]\n[output.tls]\ncaa = "x"\n'

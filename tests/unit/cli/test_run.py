@@ -108,3 +108,11 @@ def test_every_command_has_help() -> None:
 
         assert result.exit_code == 0
         assert "Usage: " in result.stdout
+
+
+@pytest.mark.parametrize(("name", "handler"), [("run", signal.SIG_DFL), ("validate", signal.default_int_handler)])
+def test_an_interrupt_ends_what_cleans_up_behind_itself_in_order(name: str, handler: object) -> None:
+    """The agent hears it itself, as soon as it can."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    assert CliRunner().invoke(main, [name, "--help"]).exit_code == 0
+    assert signal.getsignal(signal.SIGINT) is handler
