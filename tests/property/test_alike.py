@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from firstseen.engine import Engine
 from firstseen.metrics import Counts
 from firstseen.record.cloudtrail import CloudTrailView
 from firstseen.record.enrichment import Database
+from firstseen.record.glance import glances_at
 from firstseen.record.mapping import FIELDS
 from firstseen.rules.rule import Cardinality, EveryMatch, Suppression, Threshold
 from firstseen.rules.ruleset import RuleSet
@@ -38,6 +40,10 @@ def _maps(values: st.SearchStrategy[Any], *names: str) -> st.SearchStrategy[Reco
     return st.fixed_dictionaries({}, optional=dict.fromkeys(names, values))
 
 
+def _answers() -> st.SearchStrategy[Record]:
+    return st.fixed_dictionaries({"group": _maps(TEXTS, "groupId"), "user": _maps(TEXTS, "userId")})
+
+
 @st.composite
 def whole_records(draw: st.DrawFn) -> Record:
     """Records with something or nothing, mostly texts, wherever a glance looks."""
@@ -48,7 +54,9 @@ def whole_records(draw: st.DrawFn) -> Record:
     identity |= {"onBehalfOf": draw(_maps(values, "userId", "identityStoreArn"))} if draw(st.booleans()) else {}
     top = draw(_maps(values, "awsRegion", "sourceIPAddress", "userAgent", "errorCode", "errorMessage", "eventType"))
     parts: Record = {
-        "responseElements": draw(st.one_of(st.none(), ODD, _maps(values, "ConsoleLogin", "x"))),
+        "responseElements": draw(
+            draw(st.sampled_from([ODD, _maps(values, "ConsoleLogin", "x"), _answers(), _answers()]))
+        ),
         "additionalEventData": draw(st.one_of(st.none(), _maps(values, "UserName", "MFAUsed"))),
         "tlsDetails": draw(st.one_of(st.none(), _maps(values, "tlsVersion", "clientProvidedHostHeader"))),
         "resources": draw(st.one_of(st.none(), st.lists(_maps(values, "ARN", "accountId", "type", "x"), max_size=2))),
@@ -96,6 +104,39 @@ def test_a_field_hangs_on_nothing_but_what_it_is_said_to_read(record: Record) ->
             whole, part = (CloudTrailView(each, PLACES) for each in (record, _only(record, field.reads)))
             assert part.values(field.name) == whole.values(field.name), field.name
             assert part.exists(field.name) == whole.exists(field.name), field.name
+
+
+GLANCES = [
+    (field.name, glances)
+    for field in FIELDS
+    if field.reads is not None and (glances := glances_at(field.reads)) is not None
+]
+
+
+def _leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    if isinstance(value, (dict, list)):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _leaves(inner, (*path, key))
+    else:
+        yield path
+
+
+@settings(max_examples=300)
+@given(whole_records(), TEXTS, st.data())
+def test_what_looks_alike_has_the_same_values(record: Record, text: str, data: st.DataObject) -> None:
+    """For every field that a glance shows: a record that it does not tell from another has the same value."""
+    changed = copy.deepcopy(record)
+    *path, last = data.draw(st.sampled_from(sorted(_leaves(record), key=repr)))
+    part: Any = changed
+    for key in path:
+        part = part[key]
+    part[last] = text
+    one, two = CloudTrailView(record, PLACES), CloudTrailView(changed, PLACES)
+    for name, glances in GLANCES:
+        seen, again = (glances.at(msgpack.packb(each | {"eventID": "e-1"})) for each in (record, changed))
+        if seen is not None and again is not None and glances.key(seen) == glances.key(again):
+            assert one.values(name) == two.values(name), name
+            assert one.exists(name) == two.exists(name), name
 
 
 NEWS = rule_set(

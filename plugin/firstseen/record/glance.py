@@ -120,8 +120,10 @@ class _Whole(Glance, frozen=True, gc=False):
 
 
 _parsed = lru_cache(maxsize=1024)(parse_ms)
-_WHOLE: Final = frozenset({"responseElements", "additionalEventData", "tlsDetails", "resources"})
-"""Parts that may be null: they are compared as a whole."""
+_MEMBERS: Final = {"responseElements": _Answer, "additionalEventData": _Additional, "tlsDetails": _Tls}
+"""Parts that may be null: what is read of them is compared as a whole."""
+_ENTIRE: Final = "resources"
+"""The part of which all is read."""
 
 LARGEST: Final = 1 << 16
 """Bytes of a record up to which it is worth a glance."""
@@ -171,8 +173,21 @@ _ARRAY = struct.Struct(">BI")
 
 def glances_at(paths: Iterable[Path]) -> Glances | None:
     """How to glance at what lies at these places of records; None where a glance does not show one."""
-    places = frozenset(path[0] if path[0] in _WHOLE else ".".join(path) for path in paths)
-    return _glances(places) if _PLACES.issuperset(places) else None
+    places = {_place(path) for path in paths}
+    shown = frozenset(place for place in places if place is not None)
+    return _glances(shown) if len(shown) == len(places) else None
+
+
+def _place(path: Path) -> str | None:
+    """Where a glance shows what lies at this path of a record, if it does."""
+    first, *rest = path
+    if first == _ENTIRE:
+        return first
+    members = _MEMBERS.get(first)
+    if members is not None:
+        return first if len(rest) == 1 and rest[0] in members.__struct_fields__ else None
+    name = ".".join(path)
+    return name if name in _PLACES else None
 
 
 _glances = lru_cache(maxsize=1024)(Glances)

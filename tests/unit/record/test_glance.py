@@ -133,6 +133,18 @@ def test_one_that_is_odd_among_many(odd: dict[str, Any]) -> None:
     assert glancing(*SHOWN).at_entries(rows(EVENT, odd, EVENT), 3) is None
 
 
-@pytest.mark.parametrize("path", [("requestParameters",), ("userIdentity",), ("userIdentity", "other"), ("nothing",)])
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("requestParameters",),
+        ("userIdentity",),
+        ("userIdentity", "other"),
+        ("nothing",),
+        ("responseElements",),
+        ("responseElements", "user", "userId"),
+        ("responseElements", "ConsoleLogin", "more"),
+        ("tlsDetails", "cipherSuite"),
+    ],
+)
 def test_places_that_a_glance_does_not_show(path: tuple[str, ...]) -> None:
     assert glances_at([("eventName",), path]) is None
