@@ -26,21 +26,27 @@ _BY_NAME: Final = {field.name: field for field in FIELDS}
 _KEYS: Final = {field.name: field.keys for field in FIELDS if field.keys}
 
 
-_INGESTED_KEYS = frozenset(("event", "event.ingested", b"event", b"event.ingested"))
-
 _SHORT = 500
 """Characters that no ``ignore_above`` leaves out, whatever they take in UTF-16."""
 
 
 class CloudTrailView:
-    """A CloudTrail record read through ECS names. Every field is worked out when first asked for, and once."""
+    """A CloudTrail record read through ECS names. Every field is worked out when first asked for, and once.
+
+    ``around`` are the records that it came in, the nearest first.
+    """
 
     __slots__ = ("_exists", "_names", "_read", "_source", "_values")
 
     kind: Final[Literal["cloudtrail", "ecs"]] = "cloudtrail"
 
-    def __init__(self, record: Mapping[object, object], enrichment: Enrichment = UNENRICHED) -> None:
-        self._source = Source(record, enrichment)
+    def __init__(
+        self,
+        record: Mapping[object, object],
+        enrichment: Enrichment = UNENRICHED,
+        around: Sequence[Mapping[object, object]] = (),
+    ) -> None:
+        self._source = Source(record, enrichment, around)
         self._read: dict[str, object] = {}
         self._values: dict[str, tuple[Scalar, ...]] = {}
         self._exists: dict[str, bool] = {}
@@ -111,9 +117,8 @@ class CloudTrailView:
     @property
     def ingested_ms(self) -> int | None:
         """``event.ingested``, where a shipper added it, in milliseconds since 1970."""
-        if self._source.has_any(_INGESTED_KEYS):
-            return first_instant(self._source.added("event.ingested"))
-        return None  # nearly always: CloudTrail has no such key
+        ingested = self._source.ingested
+        return first_instant(ingested) if ingested else None  # nearly always
 
     def document(self) -> dict[str, object]:
         """The ECS document: every field of the table that has a value; nothing is left out for its length."""

@@ -204,7 +204,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     _made("event.outcome", outcome.outcome, "eventName responseElements.ConsoleLogin errorCode errorMessage"),
     _made("event.category", outcome.category, "eventName"),
     _made("event.type", outcome.types, "eventName"),
-    _taken("event.ingested", lambda source: next(iter(source.added("event.ingested")), None)),
+    _taken("event.ingested", lambda source: next(iter(source.ingested), None)),
     _moved("group.id", "responseElements.group.groupId"),
     _moved("group.name", "requestParameters.groupName"),
     _moved("user.target.id", "responseElements.user.userId"),

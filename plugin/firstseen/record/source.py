@@ -7,7 +7,7 @@ releases of the ``aws`` package.) None stands for "nothing left" all through the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar, cast
 
 from firstseen.model import Scalar
@@ -39,6 +39,10 @@ def pruned(value: object, depth: int = 1) -> object:
     return None
 
 
+_INGESTED_KEYS: Final = frozenset(("event", "event.ingested", b"event", b"event.ingested"))
+"""Of a record that has ``event.ingested``, one is at its top."""
+
+
 def reached(record: object, path: Iterable[str]) -> object:
     """What the path of keys leads to in ``record``; None where that is nothing."""
     for key in path:
@@ -52,13 +56,20 @@ def reached(record: object, path: Iterable[str]) -> object:
 class Source:
     """One CloudTrail record, read at the places that are asked for, and what databases may know of it.
 
-    Only what lies at such a place is pruned: what is kept there is kept whatever is beside it.
+    Only what lies at such a place is pruned: what is kept there is kept whatever is beside it. ``around`` are the
+    records that it came in, the nearest first: what a shipper adds, it adds to the outermost.
     """
 
-    __slots__ = ("_made", "enrichment", "record")
+    __slots__ = ("_around", "_made", "enrichment", "record")
 
-    def __init__(self, record: Mapping[object, object], enrichment: Enrichment = UNENRICHED) -> None:
+    def __init__(
+        self,
+        record: Mapping[object, object],
+        enrichment: Enrichment = UNENRICHED,
+        around: Sequence[Mapping[object, object]] = (),
+    ) -> None:
         self.record = record
+        self._around = around
         self._made: dict[object, object] = {}
         self.enrichment = enrichment
 
@@ -95,10 +106,12 @@ class Source:
         record = self.record
         return all(key not in record and key.encode() not in record for key in keys)
 
-    def has_any(self, keys: Set[object]) -> bool:
-        """Whether the record has one of the keys at its top."""
-        return not keys.isdisjoint(self.record)
-
-    def added(self, field: str) -> list[Scalar]:
-        """The scalars under an ECS name that a shipper added to the record, nested or dotted."""
-        return [value for node in find(self.record, field) for value in scalars(node)]
+    @property
+    def ingested(self) -> list[Scalar]:
+        """What lies under ``event.ingested``, nested or dotted, where a shipper added it."""
+        for record in (self.record, *self._around):
+            if not _INGESTED_KEYS.isdisjoint(record):  # mostly they are: CloudTrail has no such key
+                found = [value for node in find(record, "event.ingested") for value in scalars(node)]
+                if found:
+                    return found
+        return []

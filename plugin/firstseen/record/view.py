@@ -10,6 +10,8 @@ A record is one event, or carries some:
 Text gives way to the record around it where that is an ECS document, one that has ``@timestamp`` or a field below
 ``event``: its ``message`` is a message, even if somebody logs JSON. Only a CloudTrail event in the text is read all
 the same, since that is how agents ship raw logs, unless the document is mapped already, which ``event.action`` tells.
+
+What a shipper adds, ``event.ingested``, it adds to the record around.
 """
 
 from __future__ import annotations
@@ -181,22 +183,28 @@ def keys_before(field: str) -> Sequence[bytes]:
     return [each.encode() for each in (key, field.rpartition(".")[2])]
 
 
-def _other(record: Record, mode: Mode, enrichment: Enrichment) -> View:
+def _other(record: Record, mode: Mode, enrichment: Enrichment, around: Sequence[Record] = ()) -> View:
     """The view of a record that is no CloudTrail event by its looks."""
-    return CloudTrailView(record, enrichment) if mode == "cloudtrail" else EcsView(record)
+    return CloudTrailView(record, enrichment, around) if mode == "cloudtrail" else EcsView(record)
 
 
-def _own_views(record: Record, mode: Mode, enrichment: Enrichment) -> Sequence[View] | None:
-    """The events of ``record`` where its keys alone tell what it is; None where its text may hold the event."""
+def _own_views(
+    record: Record, mode: Mode, enrichment: Enrichment, around: Sequence[Record] = ()
+) -> Sequence[View] | None:
+    """The events of ``record`` where its keys alone tell what it is; None where its text may hold the event.
+
+    ``around`` are the records whose text it is.
+    """
     if mode == "ecs":
         return None
     listed = _get(record, "Records")
     if is_array(listed) and (not listed or any(isinstance(element, dict) for element in listed)):
-        return [CloudTrailView(element, enrichment) for element in listed if isinstance(element, dict)]
+        around = (record, *around)
+        return [CloudTrailView(element, enrichment, around) for element in listed if isinstance(element, dict)]
     detail = _get(record, "detail")
     if isinstance(detail, dict) and _has_text(record, "source", "detail-type") and _is_cloudtrail(detail):
-        return [CloudTrailView(detail, enrichment)]
-    return [CloudTrailView(record, enrichment)] if _is_cloudtrail(record) else None
+        return [CloudTrailView(detail, enrichment, (record, *around))]
+    return [CloudTrailView(record, enrichment, around)] if _is_cloudtrail(record) else None
 
 
 def _in_text(record: Record, mode: Mode, enrichment: Enrichment, *, bounded: bool) -> Iterator[Contents]:
@@ -208,8 +216,8 @@ def _in_text(record: Record, mode: Mode, enrichment: Enrichment, *, bounded: boo
         if bounded and sum(map(_most_events, objects)) > MAX_EVENTS:
             raise _too_many_events()
         for parsed in objects:
-            own = _own_views(parsed, mode, enrichment)
-            inner.extend([_other(parsed, mode, enrichment)] if own is None else own)
+            own = _own_views(parsed, mode, enrichment, (record,))
+            inner.extend([_other(parsed, mode, enrichment, (record,))] if own is None else own)
         if inner and _may_replace(record, inner, mode):
             yield Contents(inner, key, said)
 

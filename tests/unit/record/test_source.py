@@ -47,5 +47,8 @@ def test_places():
 
 
 def test_what_a_shipper_added():
-    assert Source({"event": {"ingested": "x"}, "event.ingested": ["y"]}).added("event.ingested") == ["x", "y"]
-    assert Source({"event": "x"}).added("event.ingested") == []
+    assert Source({"event": {"ingested": "x"}, "event.ingested": ["y"]}).ingested == ["x", "y"]
+    assert Source({"event": "x"}).ingested == []
+    around = [{"event": {"action": "a"}}, {"event.ingested": "x"}, {"event.ingested": "y"}]
+    assert Source({"event": "x"}, around=around).ingested == ["x"]
+    assert Source({"event.ingested": "z"}, around=around).ingested == ["z"]

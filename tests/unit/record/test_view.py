@@ -205,3 +205,29 @@ def test_keys_that_an_action_stands_behind():
 def test_what_a_field_hangs_on(field, paths):
     found = reads_of(field)
     assert (None if found is None else tuple(found)) == paths
+
+
+ENVELOPES = [
+    {"Records": [EVENT]},
+    {"source": "aws.sts", "detail-type": "x", "detail": EVENT},
+    {"@timestamp": "2026-05-24T11:00:00Z", "message": json.dumps(EVENT)},
+    {"log": json.dumps({"Records": [EVENT]})},
+    {"log": json.dumps([{"source": "aws.sts", "detail-type": "x", "detail": EVENT}])},
+]
+
+
+@pytest.mark.parametrize("record", ENVELOPES)
+@pytest.mark.parametrize("added", [{"event": {"ingested": "2026-05-24T12:00:02Z"}}, {"event.ingested": 1_779_624_002}])
+@pytest.mark.parametrize("mode", ["auto", "cloudtrail"])
+def test_what_a_shipper_adds_around_an_event_is_the_event_s(record, added, mode):
+    (view,) = views(record, mode)
+    assert view.ingested_ms is None
+    (view,) = views(record | added, mode)
+    assert (view.kind, view.ingested_ms) == ("cloudtrail", 1_779_624_002_000)
+    assert len(view.values("event.ingested")) == 1
+
+
+def test_what_an_event_has_itself_comes_first():
+    inner = EVENT | {"event.ingested": "2026-05-24T12:00:02Z"}
+    (view,) = views({"log": json.dumps(inner), "event": {"ingested": "2026-05-24T12:00:09Z"}})
+    assert view.ingested_ms == 1_779_624_002_000
