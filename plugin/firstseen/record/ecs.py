@@ -11,6 +11,9 @@ from firstseen.record.fields import has_indexed, indexed_values
 from firstseen.record.instant import parse_ms
 from firstseen.record.tree import Node, find, names_of, nested
 
+_MOST_BITS: Final = 64
+"""Of an integer that is somebody's name for something: Python writes no number of any length as a text."""
+
 
 class EcsView:
     """A record as it stands. Every field is read when first asked for, and once."""
@@ -54,8 +57,8 @@ class EcsView:
 
     @property
     def event_id(self) -> str | None:
-        """``event.id``, where it is a text."""
-        return next((value for value in self.values("event.id") if isinstance(value, str) and value), None)
+        """``event.id``, where it is a text, or an integer, which is the text that JSON has for it."""
+        return next((text for value in self.values("event.id") if (text := _name(value))), None)
 
     @property
     def timestamp_ms(self) -> int | None:
@@ -73,6 +76,13 @@ class EcsView:
 
     def _nodes(self, name: str, *, beyond: bool) -> Iterable[Node]:
         return find(self._record, name, beyond=beyond)
+
+
+def _name(value: Scalar) -> str | None:
+    if isinstance(value, str):
+        return value
+    is_number = isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= _MOST_BITS
+    return str(value) if is_number else None
 
 
 def first_instant(values: Iterable[Scalar]) -> int | None:

@@ -18,9 +18,17 @@ def test_values_are_read_once():
 
 def test_event_id_is_a_text():
     assert EcsView({"event": {"id": "e-1"}}).event_id == "e-1"
-    assert EcsView({b"event.id": [7, b"e-2"]}).event_id == "e-2"
-    assert EcsView({"event": {"id": 7}}).event_id is None
+    assert EcsView({b"event.id": [7.5, b"e-2"]}).event_id == "e-2"
     assert EcsView({"event": {"id": ""}}).event_id is None
+    assert EcsView({"event": {"id": True}}).event_id is None
+    assert EcsView({"event": {"id": 10**5000}}).event_id is None
+
+
+def test_an_integer_names_an_event_as_its_text_does():
+    assert EcsView({"event": {"id": 7}}).event_id == EcsView({"event": {"id": "7"}}).event_id == "7"
+
+
+def test_what_has_nothing_has_no_event_id():
     assert EcsView({}).event_id is None
 
 
