@@ -227,8 +227,13 @@ def _events(stream: IO[bytes], name: str, most: int) -> Iterator[bytes]:
 def _is_object(text: bytes) -> bool:
     try:
         return bytes(msgspec.json.decode(text, type=msgspec.Raw)).lstrip().startswith(b"{")
-    except (msgspec.DecodeError, RecursionError):
+    except RecursionError:
         return False
+    except (msgspec.DecodeError, UnicodeDecodeError):  # also where only part of a document is on the line: mostly a {
+        try:
+            return isinstance(_lenient.decode(text.decode("utf-8", "surrogateescape")), dict)
+        except (ValueError, RecursionError):
+            return False
 
 
 def _document(text: bytes, name: str, line: int | None) -> Iterator[bytes]:

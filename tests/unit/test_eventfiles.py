@@ -94,6 +94,13 @@ def test_records_that_only_the_standard_library_takes_are_events_of_their_own(tm
         assert list(texts_in(text, "it")) == events
 
 
+@pytest.mark.parametrize("odd", [b'{"n":NaN}', b'{"n":"\\ud83d"}', b'{"Records":[{"n":NaN}]}'])
+def test_lines_are_lines_also_where_the_first_is_odd(tmp_path: Path, odd: bytes) -> None:
+    path = tmp_path / "events.ndjson"
+    path.write_bytes(b"\n".join((odd, b'{"a":1}', b'{"a":2}')))
+    assert len(raws(path)) == 3
+
+
 @pytest.mark.parametrize("text", [b'{"Records":7,"n":NaN}', b'{"n":NaN}', b'{"Records":[],"Records":{"n":NaN}}'])
 def test_one_object_that_only_the_standard_library_takes_is_one_event(text: bytes) -> None:
     assert list(events_in(text, "it")) == [text]
