@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firstseen.detect import threshold
 from firstseen.detect.law import NEVER, Law, Occurrence
 from firstseen.detect.new_terms import NewTermsLaw, Sighting
 from firstseen.detect.suppression import SuppressionLaw
@@ -49,9 +50,11 @@ def alerting(law: Law[Sighting] | Law[Bucket], documents: Sequence[Document]) ->
     return found
 
 
+@pytest.mark.parametrize("most", [1, threshold.MOST_MARKS])
 @pytest.mark.parametrize("part", range(5))
-def test_a_threshold_alerts_where_the_runs_do(part: int) -> None:
-    """In order, the same buckets alert for the same runs, whatever the numbers of the rule are."""
+def test_a_threshold_alerts_where_the_runs_do(part: int, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In order, the same buckets alert for the same runs, whatever the numbers of the rule are, and few are kept."""
+    monkeypatch.setattr(threshold, "MOST_MARKS", most)
     total = 0
     for seed in range(part * STREAMS // 5, (part + 1) * STREAMS // 5):
         chance = random.Random(seed)

@@ -14,14 +14,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
+from itertools import chain, islice
 from typing import Literal, NamedTuple
 
 from firstseen.detect.keys import encode_terms
 from firstseen.detect.law import NEVER, Occurrence, remember_each
-from firstseen.model import Verdict
+from firstseen.model import Scalar, Verdict
 
 MOST_MARKS = 256
-"""Events of one bucket that are kept; more only where a rule counts further, or where each adds another value."""
+"""Events of one bucket that are kept; more only where a rule counts further."""
+
+MOST_VALUES = 32
+"""Values of one event that are kept; more only where a rule wants more of them: one event is then enough by itself."""
 
 DIGEST_SIZE = 8
 
@@ -93,20 +97,20 @@ class ThresholdLaw(NamedTuple):
 
     def hindrance(self, before: Bucket | None, occurrence: Occurrence) -> Hindrance | None:
         """Why this event raises no alert; None where it does."""
-        bucket, mark = self._moved(before, occurrence.time_ms), _mark(occurrence)
+        bucket, mark = self._moved(before, occurrence.time_ms), self._mark(occurrence)
         return self._lack(bucket, mark) or ("quiet" if self._is_quiet(bucket, mark.time_ms) else None)
 
     def remember(self, before: Bucket | None, occurrence: Occurrence, verdict: Verdict) -> Bucket:
         """``before`` with this event, and with its alert if it raised one."""
         time_ms, event, _ = occurrence
-        bucket, mark = self._moved(before, time_ms), _mark(occurrence)
+        bucket, mark = self._moved(before, time_ms), self._mark(occurrence)
         if any(other.event == mark.event for other in bucket.marks):
             return bucket
         alerts = verdict is not Verdict.KNOWN
         full = alerts or self._lack(bucket, mark) is None
         kept = bucket.marks
         if time_ms >= bucket.run_ms - self.lookback_ms:
-            kept = self._without_surplus((*kept, mark))
+            kept = self._without_surplus(bucket, (*kept, mark))
         return bucket._replace(
             first_seen=min(bucket.first_seen, time_ms),
             last_seen=max(bucket.last_seen, time_ms),
@@ -128,9 +132,13 @@ class ThresholdLaw(NamedTuple):
 
     def tally(self, before: Bucket | None, occurrence: Occurrence) -> Tally:
         """What counts with this event."""
-        bucket, mark = self._moved(before, occurrence.time_ms), _mark(occurrence)
+        bucket, mark = self._moved(before, occurrence.time_ms), self._mark(occurrence)
         counted = [*(other for other in _unspent(bucket) if other.event != mark.event), mark]
         return Tally(len(counted), len(_values(counted)), min(each.time_ms for each in counted))
+
+    def _mark(self, occurrence: Occurrence) -> Mark:
+        values = _some(occurrence.values, max(MOST_VALUES, self.distinct))
+        return Mark(occurrence.time_ms, _digest(occurrence.event.encode("utf-8", "surrogatepass")), values)
 
     def _moved(self, before: Bucket | None, time_ms: int) -> Bucket:
         """``before`` at the run that would look at an event of this time, or at a later one if it was there already."""
@@ -158,23 +166,48 @@ class ThresholdLaw(NamedTuple):
         is_enough = len(counted) >= self.events and (not self.distinct or len(_values(counted)) >= self.distinct)
         return None if is_enough else "few"
 
-    def _without_surplus(self, marks: tuple[Mark, ...]) -> tuple[Mark, ...]:
-        """``marks`` without the oldest one that adds nothing, where there are more than are needed."""
-        if len(marks) <= max(MOST_MARKS, self.events):
+    def _without_surplus(self, bucket: Bucket, marks: tuple[Mark, ...]) -> tuple[Mark, ...]:
+        """``marks`` without those that decide least, where there are more than are needed.
+
+        First go those that an alert has counted, then those whose values come again, but for the latest ``events`` of
+        them, and then the oldest: what is left is full then, and stays so for as long as it would be.
+        """
+        surplus = len(marks) - max(MOST_MARKS, self.events + self.distinct)
+        if surplus <= 0:
             return marks
-        for number, mark in enumerate(marks):
-            others = (*marks[:number], *marks[number + 1 :])
-            if not self.distinct or mark.values <= _values(others):
-                return others
-        return marks
+        by_time = sorted(marks, key=_time)
+        spent = [mark for mark in by_time if not _is_unspent(bucket, mark)]
+        idle = _idle(by_time[len(spent) :], self.events) if self.distinct else ()
+        going = set(islice(dict.fromkeys(mark.event for mark in chain(spent, idle, by_time)), surplus))
+        return tuple(mark for mark in marks if mark.event not in going)
 
     def _is_quiet(self, bucket: Bucket, time_ms: int) -> bool:
         return bucket.alerted_ms is not None and time_ms - bucket.alerted_ms < self.quiet_ms
 
 
-def _mark(occurrence: Occurrence) -> Mark:
-    values = frozenset(_digest(encode_terms((value,))) for value in occurrence.values)
-    return Mark(occurrence.time_ms, _digest(occurrence.event.encode("utf-8", "surrogatepass")), values)
+def _some(values: Sequence[Scalar], most: int) -> frozenset[bytes]:
+    """Digests of the first ``most`` different ones."""
+    found: set[bytes] = set()
+    for _, value in dict.fromkeys(zip(map(type, values), values, strict=True)):  # 1 and true are equal, and two values
+        found.add(_digest(encode_terms((value,))))
+        if len(found) == most:
+            break
+    return frozenset(found)
+
+
+def _time(mark: Mark) -> int:
+    return mark.time_ms
+
+
+def _idle(by_time: Sequence[Mark], latest: int) -> Iterable[Mark]:
+    """Those before the ``latest`` ones all of whose values come later as well, the oldest first."""
+    held: set[bytes] = set()
+    found: list[Mark] = []
+    for number, mark in enumerate(reversed(by_time)):
+        if number >= latest and mark.values <= held:
+            found.append(mark)
+        held |= mark.values
+    return reversed(found)
 
 
 def _digest(raw: bytes) -> bytes:

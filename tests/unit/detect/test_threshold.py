@@ -1,7 +1,7 @@
 """What alerts when is told by tests/spec/threshold and held against runs by tests/property/test_laws.py."""
 
 from firstseen.detect.law import Occurrence
-from firstseen.detect.threshold import MOST_MARKS, Bucket, Tally, ThresholdLaw
+from firstseen.detect.threshold import MOST_MARKS, MOST_VALUES, Bucket, Tally, ThresholdLaw
 from firstseen.model import Verdict
 
 
@@ -71,6 +71,40 @@ def test_a_burst_of_one_value_does_not_push_out_the_others() -> None:
 
     assert len(bucket.marks) == MOST_MARKS
     assert law.judge(bucket, Occurrence(5_000, "d", ("d",))) is Verdict.NEW
+
+
+def test_a_burst_of_different_values_keeps_a_bounded_bucket() -> None:
+    law = ThresholdLaw(1, 3, 60_000, 30_000)
+
+    bucket = fed(law, *(Occurrence(number, f"e{number}", (f"v{number}",)) for number in range(4 * MOST_MARKS)))
+
+    assert [mark.time_ms for mark in bucket.marks] == list(range(3 * MOST_MARKS, 4 * MOST_MARKS))
+
+
+def test_an_event_of_many_values_keeps_some_of_them() -> None:
+    law = ThresholdLaw(1, MOST_VALUES + 2, 60_000, 30_000)
+    values = [f"v{number}" for number in range(10 * MOST_VALUES)]
+
+    assert law.judge(None, Occurrence(1, "few", tuple(values[: MOST_VALUES + 1]))) is Verdict.KNOWN
+    assert law.judge(None, Occurrence(1, "many", tuple(values))) is Verdict.NEW
+    assert len(fed(law, Occurrence(1, "many", tuple(values))).marks[0].values) == MOST_VALUES + 2
+    assert len(fed(ThresholdLaw(1, 2, 60_000, 30_000), Occurrence(1, "many", tuple(values))).marks[0].values) == (
+        MOST_VALUES
+    )
+
+
+def test_what_an_alert_has_counted_pushes_out_nothing_that_counts() -> None:
+    law = ThresholdLaw(100, 10, 1_800_000, 300_000)
+    wide = [Occurrence(60_000 + number, f"w{number}", (f"u{number}",)) for number in range(MOST_MARKS + 50)]
+    close = [Occurrence(420_000 + number, f"c{number}", (f"a{number % 20}",)) for number in range(200)]
+
+    alerts = 0
+    bucket = None
+    for occurrence in (*wide, *close):
+        verdict = law.judge(bucket, occurrence)
+        bucket = law.remember(bucket, occurrence, verdict)
+        alerts += verdict is Verdict.NEW
+    assert alerts == 2
 
 
 def test_a_rule_that_counts_far_keeps_what_it_has_to() -> None:
