@@ -14,11 +14,19 @@ import math
 from collections.abc import Iterable
 from decimal import Decimal
 from functools import lru_cache
+from operator import mul
 
 from firstseen.record.source import kept_scalar
 from firstseen.record.tree import MAX_ENTERED_DEPTH, is_array, members
 
 _FIRST_CAPACITY = 16
+
+_USUAL = 128
+"""Characters of a key whose hash is kept: nobody's keys are longer but those that are meant to fill the memory."""
+
+_BLOCK = 256
+_POWERS = [pow(31, power, 1 << 32) for power in range(_BLOCK + 1)]
+"""Of a key's units so many are taken in one go: one by one, the longest takes half a second."""
 
 
 def java_text(value: object, depth: int = 1) -> str | None:
@@ -48,12 +56,21 @@ def hash_order(keys: Iterable[str]) -> list[str]:
     return sorted(keys, key=lambda key: _spread_hash(key) & (capacity - 1))
 
 
-@lru_cache(maxsize=4096)
 def _spread_hash(key: str) -> int:
-    units = key.encode("utf-16-be", "surrogatepass")
+    return _spread_hash_of_usual(key) if len(key) <= _USUAL else _computed(key)
+
+
+@lru_cache(maxsize=4096)
+def _spread_hash_of_usual(key: str) -> int:
+    return _computed(key)
+
+
+def _computed(key: str) -> int:
+    units = memoryview(key.encode("utf-16-le", "surrogatepass")).cast("H") if key else ()
     value = 0
-    for high, low in zip(units[::2], units[1::2], strict=True):
-        value = (31 * value + (high << 8 | low)) & 0xFFFFFFFF
+    for at in range(0, len(units), _BLOCK):
+        block = units[at : at + _BLOCK]
+        value = (value * _POWERS[len(block)] + sum(map(mul, reversed(block), _POWERS))) & 0xFFFFFFFF
     return value ^ value >> 16
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from msgpack import ExtType
 
-from firstseen.record.javamap import double_text, hash_order, java_text
+from firstseen.record.javamap import _spread_hash, _spread_hash_of_usual, double_text, hash_order, java_text
 from firstseen.record.tree import MAX_ENTERED_DEPTH
 
 
@@ -26,6 +26,20 @@ from firstseen.record.tree import MAX_ENTERED_DEPTH
 )
 def test_text(value, text):
     assert java_text(value) == text
+
+
+@pytest.mark.parametrize("key", ["", "a", "é" * 300, "\ud83d" + "k" * 256, "😀" * 400, "x" * 128, "y" * 129, "z" * 512])
+def test_the_hash_is_java_s_of_keys_of_any_length(key):
+    value = 0
+    for unit in memoryview(key.encode("utf-16-le", "surrogatepass")).cast("H") if key else ():
+        value = (31 * value + unit) & 0xFFFFFFFF
+    assert _spread_hash(key) == value ^ value >> 16
+
+
+def test_no_long_key_is_kept():
+    before = _spread_hash_of_usual.cache_info().currsize
+    hash_order(["k" * 100_000 + str(number) for number in range(5)])
+    assert _spread_hash_of_usual.cache_info().currsize == before
 
 
 def test_keys_are_in_the_order_of_their_hashes():
