@@ -17,16 +17,21 @@ _MAPPED = 0xFFFF << 32
 _BITS = 128
 _LAST_OCTET = 255
 _QUAD = re.compile(r"\.".join([r"(0|[1-9][0-9]{0,2})"] * 4), re.ASCII)
-_IPV6 = re.compile(r"[0-9a-fA-F:.]{2,45}", re.ASCII)
+_LONGEST = 45
+_IPV6 = re.compile(rf"[0-9a-fA-F:.]{{2,{_LONGEST}}}", re.ASCII)
 _PREFIX = re.compile(r"[0-9]{1,3}", re.ASCII)
 
 Range = tuple[int, int]
 """The first and the last address."""
 
 
-@lru_cache(maxsize=16_384)
 def address_of(text: str) -> int | None:
     """The address that ``text`` is; None where it is none."""
+    return _address_of(text) if len(text) <= _LONGEST else None
+
+
+@lru_cache(maxsize=16_384)
+def _address_of(text: str) -> int | None:
     if quad := _QUAD.fullmatch(text):  # nearly always
         first, second, third, fourth = map(int, quad.groups())
         if max(first, second, third, fourth) > _LAST_OCTET:

@@ -7,7 +7,6 @@ lists or describes what an account has is taken to act upon the account.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Final
 
 from firstseen.record.javamap import java_text
@@ -141,7 +140,6 @@ def targets_of(source: Source) -> set[str]:
     return {text for place in _places(service, event_name) for text in _texts(source, place)}
 
 
-@lru_cache(maxsize=4096)
 def _places(service: str, event_name: str) -> tuple[str, ...]:
     if service == "lambda":
         return next((places for part, places in _VERSIONED.items() if part in event_name), ())

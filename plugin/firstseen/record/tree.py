@@ -17,6 +17,8 @@ from typing import NamedTuple, TypeGuard
 
 from firstseen.model import Scalar
 
+LONGEST_NAME = 1024
+
 MAX_ENTERED_DEPTH = 64
 """Containers inside one another that are entered. Elasticsearch refuses documents with more than 20."""
 
@@ -99,8 +101,12 @@ def leaves(path: str, node: Node) -> Iterator[tuple[str, Scalar]]:
 
 
 def names_of(path: str, node: Node) -> list[str]:
-    """The name of every leaf at ``node`` or below, once; ``path`` is that of ``node``, empty for a whole record."""
-    return list(dict.fromkeys(name if path else name[1:] for name, _ in leaves(path, node)))
+    """The name of every leaf at ``node`` or below, once; ``path`` is that of ``node``, empty for a whole record.
+
+    Those of more than `LONGEST_NAME` characters are nobody's fields: much is kept of each name that was looked at.
+    """
+    names = (name if path else name[1:] for name, _ in leaves(path, node))
+    return list(dict.fromkeys(name for name in names if len(name) <= LONGEST_NAME))
 
 
 def maps(node: Node) -> Iterator[Node]:

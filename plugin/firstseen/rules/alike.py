@@ -28,6 +28,8 @@ from firstseen.rules.scanner import ESCAPE
 MOST_KNOWN = 4_096
 """Kinds of records of which is kept what they match, some kilobyte each."""
 
+LONGEST_KIND = 4_096
+"""Characters of all that tells a kind of records, up to which it is kept: longer ones are not met again."""
 
 _MOST_FEWER = 64
 """Parts of one group of rules of which is kept what they have in common."""
@@ -57,6 +59,8 @@ class Likeness(NamedTuple):
 
     def learn(self, matches: Sequence[Match]) -> None:
         """This is what they match, all of it."""
+        if len(repr(self.key)) > LONGEST_KIND:
+            return
         if len(self.known) >= MOST_KNOWN:
             self.known.clear()
         self.known[self.key] = matches

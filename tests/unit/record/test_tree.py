@@ -6,6 +6,7 @@ import pytest
 from msgpack import ExtType, Timestamp
 
 from firstseen.record.tree import (
+    LONGEST_NAME,
     MAX_ENTERED_DEPTH,
     Node,
     find,
@@ -182,6 +183,7 @@ def test_the_names_of_leaves():
     assert names_of("", Node(record, 0)) == ["a.b", "a.b.c.d", "f.b"]
     assert names_of("x", Node({"y": 1}, 0)) == ["x.y"]
     assert names_of("x", Node(1, 0)) == ["x"]
+    assert names_of("", Node({"a" * (LONGEST_NAME + 1): 1, "b" * LONGEST_NAME: 1}, 0)) == ["b" * LONGEST_NAME]
 
 
 def test_the_maps_at_a_node():

@@ -36,6 +36,15 @@ def test_what_was_learned_is_recalled() -> None:
     assert asked.recalled(seen("bob")) is None
 
 
+def test_what_is_too_long_to_be_kept_is_not_learned() -> None:
+    kept = Kept()
+    asked = Asked([RULE], kept)
+    for size in (alike.LONGEST_KIND // 2, 2 * alike.LONGEST_KIND):
+        asked.likeness(seen("a" * size)).learn([])
+    assert asked.recalled(seen("a" * (alike.LONGEST_KIND // 2))) == []
+    assert len(kept.known) == 1
+
+
 def test_terms_that_a_glance_does_not_show_are_veiled() -> None:
     veiled, shown = rule_set(
         rule_text("event.action: GetUser", ["aws.cloudtrail.request_parameters"]), rule_text(rule_id=rule_id(2))
