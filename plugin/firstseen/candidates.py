@@ -15,7 +15,6 @@ from typing import NamedTuple
 from firstseen.forward.content import Content
 from firstseen.forward.messages import Mode
 from firstseen.record.glance import LARGEST, Glance
-from firstseen.record.source import EMPTY_TEXTS
 from firstseen.record.spans import Span, entry_span, message_span
 from firstseen.rules.actions import Group, Hit
 from firstseen.rules.alike import Asked
@@ -139,7 +138,7 @@ def _glanced(content: Content, rules: RuleSet, first: int, behind: int) -> Seque
         if asked is not None and not asked.rules:
             continue
         start, stop = base + offsets[number], base + offsets[number + 1]
-        if seen.eventID in EMPTY_TEXTS or stop - start > LARGEST:
+        if not seen.is_named or stop - start > LARGEST:
             found += _searched(content, rules, number, number + 1)
             continue
         if asked is None or asked.glances is None:

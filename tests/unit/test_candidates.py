@@ -13,6 +13,7 @@ from firstseen import candidates as candidates_module
 from firstseen.candidates import GLANCED, MANY, MOST_ENTRIES, STRETCH, Candidate, Candidates, span_of
 from firstseen.forward.content import Content, content_of
 from firstseen.record.glance import LARGEST
+from firstseen.record.source import LONGEST_ID
 from firstseen.rules.ruleset import RuleSet
 from support.rulebook import ARN, call, rule_id, rule_set, rule_text
 from support.wire import chunk_of
@@ -203,6 +204,11 @@ def test_a_record_that_is_too_large_for_a_glance_is_searched() -> None:
     record = call(ADA, "e-1", CALLS[3])
     holding = content(record, record | {"note": "x" * LARGEST}, record)
 
+    assert [each.seen is None for each in found(busy(), holding)] == [False, True, False]
+
+
+def test_a_record_whose_id_is_too_long_to_be_remembered_is_searched() -> None:
+    holding = content(*(call(ADA, each, CALLS[3]) for each in ("e-1", "e" * (LONGEST_ID + 1), "e-3")))
     assert [each.seen is None for each in found(busy(), holding)] == [False, True, False]
 
 

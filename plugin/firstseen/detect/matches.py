@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, assert_never
 
-from firstseen.detect.keys import rule_state
+from firstseen.detect.keys import digest_of, rule_state
 from firstseen.detect.law import Law, Occurrence
 from firstseen.detect.new_terms import NewTermsLaw, TermsProduct, terms_product
 from firstseen.detect.suppression import SuppressionLaw
@@ -16,6 +16,7 @@ from firstseen.detect.threshold import ThresholdLaw
 from firstseen.kql.kinds import kind_of
 from firstseen.model import Scalar, TermValue
 from firstseen.record.fields import field_type
+from firstseen.record.source import LONGEST_ID
 from firstseen.record.view import View
 from firstseen.rules.rule import EveryMatch, NewTerms, Rule, Threshold
 
@@ -37,8 +38,14 @@ class Moment(NamedTuple):
 
 
 def identity_of(view: View, number: int, digest: Callable[[], str]) -> str:
-    """What the event is known by: its own id, or the ``digest`` of the record whose view of this ``number`` it is."""
-    return view.event_id or (digest() if number == 0 else f"{digest()}/{number}")
+    """What the event is known by: its own id, or the ``digest`` of the record whose view of this ``number`` it is.
+
+    Of an id that is too long to be remembered, it is a digest of that.
+    """
+    own = view.event_id
+    if own:
+        return own if len(own) <= LONGEST_ID else digest_of(own.encode("utf-8", "surrogatepass"))
+    return digest() if number == 0 else f"{digest()}/{number}"
 
 
 def law_of(rule: Rule) -> Law[Any] | None:

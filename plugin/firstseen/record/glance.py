@@ -20,7 +20,7 @@ from msgspec.structs import fields
 
 from firstseen.packing import Buffer
 from firstseen.record.instant import parse_ms
-from firstseen.record.source import EMPTY_TEXTS
+from firstseen.record.source import EMPTY_TEXTS, LONGEST_ID
 
 Path: TypeAlias = tuple[str, ...]
 """Keys that lead to a value of a record."""
@@ -96,9 +96,17 @@ class Glance(_Part, frozen=True, gc=False):
     ingested: Unset = msgspec.field(name="event.ingested", default=msgspec.UNSET)
 
     @property
+    def is_named(self) -> bool:
+        """Whether the event is known by its ``eventID`` as it stands."""
+        return self.eventID not in EMPTY_TEXTS and len(self.eventID) <= LONGEST_ID
+
+    @property
     def time_ms(self) -> int | None:
         """When the event happened, in milliseconds since 1970, where it says so."""
-        return None if self.eventTime is None else _parsed(self.eventTime)
+        text = self.eventTime
+        if text is None:
+            return None
+        return _parsed(text) if len(text) <= _USUAL_TIME else parse_ms(text)
 
 
 class _Whole(Glance, frozen=True, gc=False):
@@ -119,6 +127,7 @@ class _Whole(Glance, frozen=True, gc=False):
     resources: tuple[_Resource, ...] | None = None
 
 
+_USUAL_TIME: Final = 64
 _parsed = lru_cache(maxsize=1024)(parse_ms)
 _MEMBERS: Final = {"responseElements": _Answer, "additionalEventData": _Additional, "tlsDetails": _Tls}
 """Parts that may be null: what is read of them is compared as a whole."""
@@ -150,13 +159,13 @@ class Glances:
             seen = self._of_json(record) if json else self._of_msgpack(record)
         except (ValueError, RecursionError):
             return None
-        return None if seen.eventID in EMPTY_TEXTS else seen
+        return seen if seen.is_named else None
 
     def at_entries(self, entries: Buffer, count: int) -> Sequence[tuple[object, Glance]] | None:
         """The same of ``count`` entries of a chunk that lie one behind the other, each beside its time.
 
-        None where one of them is anything else, but for the texts of ``eventID`` that stand for nothing: they are to be
-        looked for. All in one go they take a good half of the time.
+        None where one of them is anything else, but for those that are not `Glance.is_named`: they are to be looked
+        for. All in one go they take a good half of the time.
         """
         if self._of_entries is None:
             row = tuple[msgspec.Raw, self._narrowed]  # type: ignore[name-defined]  # a type that is made here

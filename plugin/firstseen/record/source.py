@@ -39,6 +39,9 @@ def pruned(value: object, depth: int = 1) -> object:
     return None
 
 
+LONGEST_ID: Final = 512
+"""Characters of an event's id up to which it is known by the id itself, as many as Elasticsearch takes for one."""
+
 _INGESTED_KEYS: Final = frozenset(("event", "event.ingested", b"event", b"event.ingested"))
 """Of a record that has ``event.ingested``, one is at its top."""
 

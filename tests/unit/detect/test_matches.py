@@ -6,6 +6,7 @@ from firstseen.detect.matches import Moment, counted, history_of, identity_of, l
 from firstseen.detect.new_terms import NewTermsLaw
 from firstseen.detect.suppression import SuppressionLaw
 from firstseen.detect.threshold import ThresholdLaw
+from firstseen.record.source import LONGEST_ID
 from firstseen.record.view import View, views
 from firstseen.rules.rule import Cardinality, EveryMatch, Kind, NewTerms, Rule, Suppression, Threshold
 from support.rulebook import rule_set, rule_text
@@ -107,4 +108,9 @@ def test_an_event_without_an_id_is_known_by_the_digest_of_its_record_and_its_pla
     own = view(event={"id": "e-1"})
 
     assert identity_of(own, 1, lambda: "digest") == "e-1"
+    lengths = (LONGEST_ID, LONGEST_ID + 1, LONGEST_ID + 2)
+    kept, long, longer = (identity_of(view(event={"id": "e" * length}), 0, lambda: "digest") for length in lengths)
+    assert kept == "e" * LONGEST_ID
+    assert long.startswith("sha256:")
+    assert long != longer
     assert [identity_of(view(), number, lambda: "digest") for number in (0, 1)] == ["digest", "digest/1"]
