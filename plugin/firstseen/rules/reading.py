@@ -74,6 +74,7 @@ def _unwanted(file: RuleFile) -> str:
     """Why the file itself says that its rule should not run."""
     if file.value("metadata", "maturity") == "deprecated":
         return "deprecated (metadata.maturity)"
+    file.flag("rule", "enabled")
     if file.value("rule", "enabled") is False:
         return "turned off (rule.enabled)"
     return ""

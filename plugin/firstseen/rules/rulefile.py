@@ -11,9 +11,13 @@ from collections.abc import Sequence
 
 from firstseen.errors import Problem
 from firstseen.notation import Duration
+from firstseen.record.fields import field_type
 from firstseen.toml import Document, KeyPath, dotted, in_words
 
 UNSUPPORTED = "not supported by this version"
+
+_OBJECTS = ("object", "nested")
+"""Types of fields that have fields below them, and no values."""
 
 
 class RuleFile:
@@ -118,7 +122,10 @@ class RuleFile:
         return [(*path, number) for number in range(len(value))]
 
     def names(self, path: KeyPath, *, least: int, most: int) -> tuple[str, ...]:
-        """The names of fields in the list at ``path``, ``least`` to ``most`` different ones; none if it has a fault."""
+        """The names of fields in the list at ``path``, ``least`` to ``most`` different ones; none if it has a fault.
+
+        What has no values in any event, an object or a pattern, is a reason not to run.
+        """
         faults = len(self.problems)
         names = self.texts(*path)
         if len(self.problems) > faults:
@@ -129,6 +136,10 @@ class RuleFile:
             self.fault("a field must have a name", *path)
         if len(set(names)) < len(names):
             self.fault("a field is named twice", *path)
+        for name in names:
+            what = "a pattern" if "*" in name else "an object" if field_type(name) in _OBJECTS else ""
+            if what:
+                self.reasons.append(f"{dotted(path)}: {name} is {what}, and no field with values")
         return names
 
     def table(self, *path: str | int) -> bool:
