@@ -12,6 +12,7 @@ import lmdb
 
 from firstseen.errors import StoreError
 from firstseen.model import TermValue
+from firstseen.steps import nothing
 from firstseen.store.base import DamagedError, Memory
 from firstseen.store.disk import DATA, FILE, environment, explanation, is_full, is_passing, is_there, settle, writable
 from firstseen.store.lock import OwnerLock
@@ -39,6 +40,7 @@ class OwnedTables(Tables):
         self._owner = owner
         self._damage: DamagedError | None = None  # the first that was found
         self._writing = threading.Lock()  # of who writes, or opens anew
+        self._is_shut = False  # it was closed to be opened anew, and that failed
         super().__init__(path, lambda: writable(path, map_size, durable=durable))
 
     def _use(self, open_env: Callable[[], lmdb.Environment]) -> None:
@@ -63,7 +65,7 @@ class OwnedTables(Tables):
             self._damage = self._damage or error
             raise
         except StoreError as error:
-            if not isinstance(error.__cause__, lmdb.PanicError):
+            if not self._is_shut and not isinstance(error.__cause__, lmdb.PanicError):
                 raise
         with self._writing:
             if self._env is env:  # else the writer was faster
@@ -81,6 +83,8 @@ class OwnedTables(Tables):
         """One transaction: in each table each key with its value, or with None gone. Raises `StoreError`."""
         with self._writing:
             self._require_place()
+            if self._is_shut:
+                self._recover()
             try:
                 try:
                     self._write_all(changes)
@@ -105,33 +109,40 @@ class OwnedTables(Tables):
         """Open it again after a commit of which LMDB does not know what the disk has: the caller is ``_writing``.
 
         LMDB uses the environment no more, not even to read. The file holds the last transaction or the one before, and
-        what was not acknowledged is written once more.
+        what was not acknowledged is written once more. Raises as `_anew` does.
         """
-        try:
-            self._anew(self._map_size, lambda: None)
-        except (OSError, lmdb.Error) as error:
-            raise StoreError(
-                f"the state in {self._path} cannot be opened again: {error}; start the agent anew"
-            ) from error
+        self._anew(self._map_size, nothing)
 
     def _anew(self, map_size: int, change: Callable[[], None]) -> None:
         """Close the database, ``change`` its files, and open it again; nobody reads or writes meanwhile.
 
-        Raises `CommitError` where it is as it was before.
+        Raises `CommitError` where it is as it was before, or where the disk does not let it be opened now: then that is
+        tried again by who reads or writes next. Raises `StoreError` where it never will be.
         """
         self._require_place()
         with self._reading:
             self._env.close()
+            self._is_shut = True
             try:
                 change()
-                self._use(lambda: self._again(map_size))
+                self._again(map_size)
             except (OSError, StoreError, lmdb.Error) as error:
-                settle(self._path)
-                self._use(lambda: self._again(self._map_size))
+                self._back()
                 raise CommitError(f"the state in {self._path} stays as it was: {error}") from error
             self._map_size = map_size
 
-    def _again(self, map_size: int) -> lmdb.Environment:
+    def _back(self) -> None:
+        try:
+            settle(self._path)
+            self._again(self._map_size)
+        except (OSError, lmdb.Error) as error:
+            what = f"the state in {self._path} cannot be opened again: {error}"
+            if isinstance(error, OSError) or is_passing(error):
+                raise CommitError(f"{what}; it is tried again until it can") from error
+            raise StoreError(f"{what}; start the agent anew") from error
+
+    def _again(self, map_size: int) -> None:
         if not is_there(self._path):  # LMDB would begin an empty one
             raise StoreError(_GONE.format(self._path))
-        return environment(self._path / DATA, map_size, durable=self._durable)
+        self._use(lambda: environment(self._path / DATA, map_size, durable=self._durable))
+        self._is_shut = False

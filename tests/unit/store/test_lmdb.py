@@ -583,15 +583,32 @@ class TestRoom:
         remember(store, "y")
         assert store.stats().entries == 2
 
-    def test_where_nothing_can_be_opened_any_more_nothing_is_acknowledged(self, store, monkeypatch):
+    def test_where_nothing_can_be_opened_nothing_is_acknowledged(self, store, monkeypatch):
         monkeypatch.setattr("firstseen.store.owned.environment", lambda *_, **__: Path("/nowhere").read_bytes())
-        with pytest.raises(StoreError, match="cannot be written any more"):
-            store.resize(MAP_SIZE * 2).result(LONG)
+        for doing in (lambda: store.resize(MAP_SIZE * 2).result(LONG), lambda: claim(store, "x"), store.stats):
+            with pytest.raises(StoreError, match="cannot be opened again"):
+                doing()
         monkeypatch.undo()
-        for doing in (lambda: claim(store, "x"), lambda: store.resize(MAP_SIZE).result(LONG), store.stats):
+        remember(store, "x")
+        assert store.stats().map_size == MAP_SIZE
+        assert store.problem is None
+
+    def test_where_nothing_can_be_opened_any_more_all_is_refused(self, store, monkeypatch):
+        def broken(*_, **__):
+            error = lmdb.InvalidError("it is no database")
+            error.code = -30793
+            raise error
+
+        monkeypatch.setattr("firstseen.store.owned.environment", broken)
+        for doing in (
+            lambda: store.resize(MAP_SIZE * 2).result(LONG),
+            lambda: claim(store, "x"),
+            lambda: store.resize(MAP_SIZE).result(LONG),
+            store.stats,
+        ):
             with pytest.raises(StoreError):
                 doing()
-        assert "cannot be written any more" in str(store.problem)
+        assert "cannot be opened again" in str(store.problem)
 
     def test_closing_does_not_wait_for_a_compaction(self, tmp_path, monkeypatch):
         """Half of it is thrown away, and what was confirmed meanwhile is written."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 from pathlib import Path
 
+import lmdb
 import pytest
 
 from firstseen.detect.law import Occurrence
@@ -16,6 +17,7 @@ from firstseen.detect.new_terms import NewTermsLaw
 from firstseen.errors import StoreError
 from firstseen.store.base import DamagedError, RuleState
 from firstseen.store.lmdb import LmdbStore
+from firstseen.store.writer import CommitError
 
 RULE = RuleState(b"8 bytes.", "rule", "Rule")
 MAP_SIZE = 1 << 20
@@ -154,14 +156,29 @@ class TestFailedHalfWay:
         bench.store.resize(MAP_SIZE * 2).result(LONG)  # what is asked for meanwhile wakes the writer
         waiting.result(LONG)
 
-    def test_what_cannot_be_opened_again_is_told(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("firstseen.store.writer.FIRST_PAUSE_S", LONG)
-        monkeypatch.setattr("firstseen.store.owned.environment", lambda *_, **__: Path("/nowhere").read_bytes())
+    def test_what_cannot_be_opened_again_is_told_and_tried_until_it_can(self, bench: Bench) -> None:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr("firstseen.store.owned.environment", lambda *_, **__: Path("/nowhere").read_bytes())
+            Disk(bench.path)
+            waiting = bench.remember("ada")
+            wait([waiting], 0.5)
+            with pytest.raises(CommitError, match=r"cannot be opened again: .*nowhere.*tried again"):
+                bench.knows("bob")
+            assert not waiting.done()
+        waiting.result(LONG)
+        assert bench.knows("ada")
+        assert (bench.store.problem, bench.told[-1]) == (None, None)
+
+    def test_what_will_never_be_opened_again_ends_it(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        def broken(*_: object, **__: object) -> None:
+            error = lmdb.InvalidError("it is no database")
+            error.code = -30793
+            raise error
+
+        monkeypatch.setattr("firstseen.store.owned.environment", broken)
         Disk(bench.path)
-        wait([bench.remember("ada")], 0.3)
         with pytest.raises(StoreError, match=r"cannot be opened again: .*start .* anew"):
-            bench.knows("bob")
-        monkeypatch.undo()
+            bench.remember("ada").result(LONG)
 
 
 def test_damage_that_is_found_when_it_is_read_stays_a_problem(tmp_path: Path) -> None:
