@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import operator
+import os
 import socket
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from itertools import combinations
 
 from firstseen.config.manual import settings
 from firstseen.config.sections import Config, Input, Log, Output
@@ -70,6 +72,9 @@ def _input(given: Input) -> Iterator[Fault]:
     fixed = [endpoint.place for endpoint in given.listen if endpoint.port or endpoint.path]
     for twice in sorted({str(endpoint) for endpoint in given.listen if fixed.count(endpoint.place) > 1}):
         yield ["input.listen"], f"{twice} is listed twice"
+    for one, other in combinations(given.listen, 2):
+        if one.place != other.place and _collide(one, other):
+            yield ["input.listen"], f"of {one} and {other} only one can be listened on"
     yield from _one_secret("input.shared_key", given.shared_key, given.shared_key_file)
     if given.users and given.key is None:
         yield ["input.users", "input.shared_key", "input.shared_key_file"], "needs a shared_key"
@@ -128,11 +133,19 @@ def _one_secret(name: str, written: object, file: object) -> Iterator[Fault]:
 
 
 def _loops(config: Config) -> Iterator[Fault]:
-    own = {endpoint.place for endpoint in config.input.listen if endpoint.port or endpoint.path}
     for name in ("output.servers", "output.standby"):
         for server in operator.attrgetter(name)(config):
-            if server.address.place in own:
-                yield [name, "input.listen"], f"{server.address} is where this agent listens itself"
+            yield from _to_itself(config, name, server.address)
+
+
+def _to_itself(config: Config, name: str, server: Endpoint) -> Iterator[Fault]:
+    """Whether ``server``, which the setting ``name`` has, is this agent: what it is sent would come back for ever."""
+    own = [("input.listen", endpoint) for endpoint in config.input.listen]
+    if config.http.listen is not None:
+        own.append(("http.listen", config.http.listen))
+    setting = next((setting for setting, listening in own if _reaches(server, listening)), None)
+    if setting is not None:
+        yield [name, setting], f"{server} is where this agent listens itself"
 
 
 def _http(config: Config) -> Iterator[Fault]:
@@ -155,8 +168,7 @@ def _http(config: Config) -> Iterator[Fault]:
             " http.token_file, or http.tls.client_ca, or listen on 127.0.0.1"
         )
         yield ["http.listen", "http.token", "http.token_file", "http.tls"], what
-    fixed = listen.port or listen.path
-    if fixed and any(listen.place == endpoint.place for endpoint in config.input.listen):
+    if any(_collide(listen, endpoint) for endpoint in config.input.listen):
         yield ["http.listen", "input.listen"], f"{listen} is where records come in"
 
 
@@ -172,15 +184,14 @@ def _log(config: Config) -> Iterator[Fault]:
         yield ["log.forward"], f"expected a server at a name or an IPv4 address, got {server}"
     elif not server.port and server.path is None:
         yield ["log.forward"], f'a server has a port from 1 to 65535, got "{server}"'
-    if any(_reaches(server, endpoint) for endpoint in config.input.listen):
-        yield ["log.forward", "input.listen"], f"{server} is where this agent listens itself"
+    yield from _to_itself(config, "log.forward", server)
 
 
 def _reaches(server: Endpoint, listening: Endpoint) -> bool:
     """Whether connecting to ``server`` gets to what listens at ``listening``, as far as no name has to be asked for."""
-    if server.place == listening.place:
+    if _are_alike(server, listening):
         return True
-    if server.path is not None or server.port != listening.port:
+    if not _share_a_port(server, listening):
         return False
     there = _addresses(listening.host)
     for address in _addresses(server.host):
@@ -191,6 +202,34 @@ def _reaches(server: Endpoint, listening: Endpoint) -> bool:
     return False
 
 
+def _collide(one: Endpoint, other: Endpoint) -> bool:
+    """Whether only one of the two can be listened on, as far as that is sure without asking for a name."""
+    if _are_alike(one, other):
+        return True
+    return _share_a_port(one, other) and any(
+        here == there or (here.version == there.version and (here.is_unspecified or there.is_unspecified))
+        for here in _surely(one.host)
+        for there in _surely(other.host)
+    )
+
+
+def _are_alike(one: Endpoint, other: Endpoint) -> bool:
+    """Whether they are written alike, or are one Unix socket, by whatever links and dots."""
+    if one.path is not None and other.path is not None:
+        return os.path.realpath(one.path) == os.path.realpath(other.path)
+    return _share_a_port(one, other) and one.host.lower() == other.host.lower()
+
+
+def _share_a_port(one: Endpoint, other: Endpoint) -> bool:
+    """Whether both have the same port; port 0 is another one each time."""
+    return one.path is None and other.path is None and one.port == other.port != 0
+
+
+def _surely(host: str) -> Collection[IPv4Address | IPv6Address]:
+    """The addresses of `_addresses`; localhost is not ::1 everywhere."""
+    return [_LOOPBACK[4]] if host.lower() == "localhost" else _addresses(host)
+
+
 def _addresses(host: str) -> Collection[IPv4Address | IPv6Address]:
     """What is written as an address, such as 127.1, or is localhost; of other names nobody is asked."""
     if host.lower() == "localhost":
@@ -199,7 +238,12 @@ def _addresses(host: str) -> Collection[IPv4Address | IPv6Address]:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except OSError:
         return []
-    return [ip_address(address[0]) for *_, address in found]
+    return [_unmapped(ip_address(address[0])) for *_, address in found]
+
+
+def _unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """The IPv4 address that ``::ffff:127.0.0.1`` is another spelling of."""
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
 
 
 def _is_here(address: IPv4Address | IPv6Address) -> bool:
