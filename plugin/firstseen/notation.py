@@ -270,6 +270,8 @@ class Endpoint:
         if text.startswith("unix:"):
             self.path = self._socket(text.removeprefix("unix:"))
             return
+        if "@" in text:  # what stands before it is a user or a password, which no message tells
+            raise ValueError(f"expected {self.FORMS}: users and passwords are settings of their own")
         if "://" in text and not self.tls:
             raise ValueError(f'expected {self.FORMS}, got "{text}"')
         address = Address(text.removeprefix("tls://"))

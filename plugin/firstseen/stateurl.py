@@ -29,7 +29,8 @@ class StateUrl:
     """``redis[s][+sentinel|+cluster]://[user[:password]@]host[:port][,host[:port]...][/...]``; prints no password.
 
     Behind the hosts stands ``/database``, of Sentinels ``/name[/database]``, of a cluster nothing; with ``s`` the
-    connection is TLS. Raises `ValueError` for a text that is none, which tells no password either.
+    connection is TLS. Raises `ValueError` for a text that is none, which quotes nothing of it: where an ``@`` or a sign
+    in a password is not as it should be, any part may be the password.
     """
 
     EXAMPLE = "redis://127.0.0.1:6379/0"
@@ -37,7 +38,13 @@ class StateUrl:
     __slots__ = ("_text", "database", "hosts", "kind", "password", "service", "tls", "username")
 
     def __init__(self, text: str) -> None:
-        parts = urlsplit(text)
+        try:
+            parts = urlsplit(text)
+        except ValueError:  # which quotes what it does not take
+            what = (
+                "no address: in a user or a password signs other than letters and digits are written %XX, as [ is %5B"
+            )
+            raise ValueError(what) from None
         if "@" in parts.path + parts.query + parts.fragment:
             raise ValueError("/, ? and # in a user or a password are written %2F, %3F and %23")
         if parts.scheme not in _SCHEMES:
@@ -65,8 +72,9 @@ class StateUrl:
         if not path:
             return service, 0
         if self.kind == "cluster" or len(path) > 1 or not path[0].isdecimal() or len(path[0]) > 5:
-            what = "nothing stands behind the servers of a cluster" if self.kind == "cluster" else "expected a number"
-            raise ValueError(f"{what}, got /{'/'.join(path)}")
+            if self.kind == "cluster":
+                raise ValueError("nothing stands behind the servers of a cluster")
+            raise ValueError("expected the number of a database, of at most five digits, and nothing behind it")
         return service, int(path[0])
 
     def __str__(self) -> str:
@@ -87,11 +95,14 @@ class StateUrl:
 
 
 def _host(place: str, port: int) -> HostPort:
-    parts = urlsplit(f"//{place}")
     try:
+        parts = urlsplit(f"//{place}")
         given = parts.port
     except ValueError:
         given = 0
-    if not parts.hostname or given == 0:
-        raise ValueError(f'expected host:port, got "{place}"')
+    if given == 0 or not parts.hostname:
+        what = (
+            f"expected host:port, such as {StateUrl.EXAMPLE}, behind an @ where a user or a password stands before it"
+        )
+        raise ValueError(what)
     return HostPort(parts.hostname, port if given is None else given)

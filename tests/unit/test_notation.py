@@ -178,6 +178,9 @@ def test_the_path_of_a_socket_fits_its_structure():
         ("unix:", 'expected the path of a socket behind "unix:", got ""'),
         ("unix:a\0b", "expected the path of a socket"),
         ("a:65536", "a port is at most 65535"),
+        ("http://ada:pw@a:1", 'or "unix:/path": users and passwords are settings of their own'),
+        ("tls://ada:pw@a:1", "users and passwords are settings of their own"),
+        ("ada:pw@[a]:1", "users and passwords are settings of their own"),
     ],
 )
 def test_no_endpoints(text, what):

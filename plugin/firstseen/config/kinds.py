@@ -102,11 +102,12 @@ def _table_in_words(kind: type[Section], *, many: bool) -> str:
 
 
 def mismatch(kind: Any, value: object) -> str:
-    """That ``value`` is no value of this type. What stands in place of a table is not told: it may be a password."""
+    """That ``value`` is no value of this type. What may be a password is not told: before an @, in place of a table."""
     if by_pattern(kind):
         return f"expected {in_words(kind)}, got {kind_of_value(value)}"
     table = table_of(item_of(kind) or kind)
     secretive = table is not None and not table.SHORTHAND
+    secretive = secretive or (isinstance(value, str) and "@" in value)
     told = (isinstance(value, str) and value and not secretive) or (type(value) is int and bare(kind) is int)
     if value == "" and in_words(kind) == "a string":
         return "expected a string that is not empty"
