@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from firstseen.errors import FirstseenError, StoreError
-from firstseen.notation import spelled
+from firstseen.notation import spelled, spelled_lines
 
 log = logging.getLogger(__name__)
 
@@ -195,7 +195,7 @@ def _read(line: bytes, folder: Path, shape: type[Shape]) -> Shape:
     try:
         answer = json.loads(line)
         if isinstance(answer, dict) and isinstance(answer.get("error"), str):
-            raise StoreError("\n".join(map(spelled, answer["error"].split("\n"))))
+            raise StoreError(spelled_lines(answer["error"]))
         return msgspec.convert(answer, shape)  # json knows texts that are none, as a path may be
     except (ValueError, RecursionError) as error:
         what = f"what {_named(folder)} answers is no answer of this version: {spelled(str(error))}"

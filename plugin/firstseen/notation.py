@@ -138,6 +138,11 @@ def spelled(value: str | float | None) -> str:
     return value if isinstance(value, str) and value.isprintable() else json.dumps(value)
 
 
+def spelled_lines(text: str) -> str:
+    """A text whose lines are ours, each of them as `spelled` has it."""
+    return "\n".join(map(spelled, text.split("\n")))
+
+
 class Until:
     """Until when something holds: true for ever, a date to its end in UTC, or a moment, which is UTC if not said.
 

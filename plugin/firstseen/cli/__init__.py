@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from firstseen import __version__
+from firstseen.cli.complaints import in_words, say
 from firstseen.cli.output import OutputError, written
 from firstseen.errors import ConfigError, FirstseenError, RuleError
 from firstseen.revision import revision
@@ -62,7 +63,7 @@ class _Commands(click.Group):
             with written():
                 return super().main(*args, **extra)
         except OutputError as error:
-            click.echo(f"firstseen: {error}", err=True)
+            say(error)
             sys.exit(EXIT_FAILED)
 
     def invoke(self, ctx: click.Context) -> object:
@@ -70,10 +71,10 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except (ConfigError, RuleError) as error:
-            click.echo(str(error), err=True)
+            click.echo(in_words(error), err=True)
             ctx.exit(EXIT_CONFIG)
         except FirstseenError as error:
-            click.echo(f"firstseen: {error}", err=True)
+            say(error)
             ctx.exit(EXIT_FAILED)
 
 

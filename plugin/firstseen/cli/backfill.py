@@ -20,6 +20,7 @@ from firstseen.backfill.filling import Filling, Outcome, position_in
 from firstseen.backfill.reading import Reader, Report, Task, Totals
 from firstseen.backfill.tasks import Bound, Bounds, Plan, plan, purpose
 from firstseen.cli import CONFIG_FILE, EXIT_FAILED
+from firstseen.cli.complaints import say
 from firstseen.cli.pastlogs import now_ms
 from firstseen.cli.whichrules import rules_of, tell_of
 from firstseen.cli.whichstate import place_of, state_options
@@ -109,7 +110,7 @@ def command(
         terms = store.stats().entries
     summary = _Summary(found, filling.outcome, terms, len(meant.rules.rules) - len(new_terms.rules), started)
     for problem in filling.outcome.unreadable:
-        click.echo(f"firstseen: {problem}", err=True)
+        say(problem)
     click.echo(summary.as_json() if output == "json" else summary.as_text())
     ctx.exit(EXIT_FAILED if filling.outcome.unreadable or filling.outcome.stopped else 0)
 

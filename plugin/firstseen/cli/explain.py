@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from firstseen.cli import CONFIG_FILE, EXIT_FAILED
+from firstseen.cli.complaints import say
 from firstseen.cli.explained import lines
 from firstseen.cli.pastlogs import moment_of, now_ms
 from firstseen.cli.whichrules import rules_of, tell_of
@@ -63,7 +64,7 @@ def command(
                         else:
                             click.echo("\n".join(lines(explanation)) + "\n")
             except InputError as error:
-                click.echo(f"firstseen: {error}", err=True)
+                say(error)
                 failed = True
     sys.stdout.flush()
     ctx.exit(EXIT_FAILED if failed else 0)

@@ -34,7 +34,7 @@ _COLOURS = {
 def lines(explanation: Explanation) -> Iterator[str]:
     """The event, and below it every rule."""
     action = _values(explanation.view.values("event.action"))
-    place = f"{explanation.source}:{explanation.number}"
+    place = spelled(f"{explanation.source}:{explanation.number}")
     yield f"{click.style(place, bold=True)}  {action}  {iso(explanation.time_ms)}  {spelled(explanation.identity)}"
     for rule in explanation.rules:
         yield from (f"  {line}" for line in _of_rule(rule, explanation.state))
@@ -44,11 +44,11 @@ def _of_rule(explained: RuleExplained, state: bool) -> Iterator[str]:
     rule, outcome = explained.rule, explained.outcome
     matched = outcome not in (Outcome.NO_MATCH, Outcome.EXCEPTED)
     told = click.style(outcome, fg=_COLOURS[outcome], bold=matched)
-    yield f"{_mark(matched)} {click.style(rule.name, bold=True)} ({rule.type}): {told}"
-    yield f"  {click.style(f'{rule.id}  {rule.file}', dim=True)}"
+    yield f"{_mark(matched)} {click.style(spelled(rule.name), bold=True)} ({rule.type}): {told}"
+    yield f"  {click.style(f'{spelled(rule.id)}  {spelled(rule.file)}', dim=True)}"
     yield f"  {_of_needles(explained.needles)}"
     yield from (f"  {line}" for line in _of_trace(explained.query))
-    yield from (f"  {click.style('!', fg='yellow')} {why}" for why in explained.unavailable.values())
+    yield from (f"  {click.style('!', fg='yellow')} {spelled(why)}" for why in explained.unavailable.values())
     for each in explained.exceptions:
         yield from (f"  {line}" for line in _of_exception(each))
     yield from (f"  {line}" for line in _of_answers(explained, state))
@@ -74,7 +74,7 @@ def _of_trace(trace: Trace, known: Sequence[Found] = ()) -> Iterator[str]:
             yield from (f"  {line}" for line in _below(trace))
         case Nested(path):
             count = len(trace.children)
-            yield f"{mark} {path}: one of {count} object{'' if count == 1 else 's'}{_remarks(trace)}"
+            yield f"{mark} {spelled(str(path))}: one of {count} object{'' if count == 1 else 's'}{_remarks(trace)}"
             for number, child in enumerate(trace.children, 1):
                 yield f"  {_mark(child.verdict)} object {number}"
                 yield from (f"    {line}" for line in _of_trace(child))
@@ -103,7 +103,7 @@ def _of_found(found: Sequence[Found]) -> str:
     if not found:
         return ""
     several = len(found) > 1
-    parts = [f"{each.field} " * several + _present(each) for each in found[:MOST_VALUES]]
+    parts = [f"{spelled(each.field)} " * several + _present(each) for each in found[:MOST_VALUES]]
     more = f" and {len(found) - MOST_VALUES} fields more" if len(found) > MOST_VALUES else ""
     return click.style("  → ", dim=True) + click.style("; ".join(parts) + more, fg="cyan")
 
@@ -115,14 +115,14 @@ def _present(found: Found) -> str:
 
 
 def _remarks(trace: Trace) -> str:
-    return click.style(f"  ({'; '.join(trace.remarks)})", fg="yellow") if trace.remarks else ""
+    return click.style(f"  ({spelled('; '.join(trace.remarks))})", fg="yellow") if trace.remarks else ""
 
 
 def _of_exception(each: Excepting) -> Iterator[str]:
     item, applies = each.item, each.trace.verdict
     place = item.file if item.line is None else f"{item.file}:{item.line}"
     verb = "applies" if applies else "does not apply"
-    yield f"{_mark(applies)} exception {click.style(item.name, bold=applies)} {verb}  ({place})"
+    yield f"{_mark(applies)} exception {click.style(spelled(item.name), bold=applies)} {verb}  ({spelled(place)})"
     yield from (f"  {line}" for line in _of_trace(each.trace))
 
 
@@ -132,7 +132,7 @@ def _of_answers(explained: RuleExplained, state: bool) -> Iterator[str]:
         case Outcome.NO_MATCH | Outcome.EXCEPTED:
             return
         case Outcome.NO_TERMS:
-            yield f"state: not asked, because a value is missing in {', '.join(rule.kind.fields)}"
+            yield f"state: not asked, because a value is missing in {', '.join(map(spelled, rule.kind.fields))}"
             return
     if not explained.answers:
         yield "state: not asked, because every match is an alert"
@@ -159,7 +159,7 @@ def _terms(rule: Rule, terms: Sequence[TermValue]) -> str:
     fields = rule.kind.fields
     if isinstance(rule.kind, EveryMatch) and rule.suppression is not None:
         fields = rule.suppression.fields
-    pairs = [f"{field} {_text(value)}" for field, value in zip(fields, terms, strict=True)]
+    pairs = [f"{spelled(field)} {_text(value)}" for field, value in zip(fields, terms, strict=True)]
     return ", ".join(pairs) or "all matches"
 
 
@@ -175,7 +175,7 @@ def _text(value: TermValue) -> str:
 
 
 def _cut_list(texts: Sequence[str]) -> str:
-    shown = ", ".join(f'"{text}"' for text in texts[:MOST_VALUES])
+    shown = ", ".join(f'"{text}"' if text.isprintable() else spelled(text) for text in texts[:MOST_VALUES])
     return f"{shown} and {len(texts) - MOST_VALUES} more" if len(texts) > MOST_VALUES else shown
 
 

@@ -9,6 +9,7 @@ import click
 
 from firstseen import config
 from firstseen.cli import CONFIG_FILE, EXIT_FAILED
+from firstseen.cli.complaints import say
 from firstseen.errors import InputError
 from firstseen.eventfiles import encode_object, in_ascii, read_events
 from firstseen.eventfolders import event_files
@@ -37,7 +38,7 @@ def command(
                 for view in views(event.decode(), enrichment=geoip):
                     sys.stdout.buffer.write(in_ascii(encode_object(view.document())) + b"\n")
         except (InputError, ValueError) as error:
-            click.echo(f"firstseen: {error}", err=True)
+            say(error)
             failed = True
     sys.stdout.buffer.flush()
     ctx.exit(EXIT_FAILED if failed else 0)

@@ -10,6 +10,7 @@ import click
 from firstseen import config
 from firstseen.cli import CONFIG_FILE, EXIT_FAILED
 from firstseen.cli.asking import StrangerError, ask
+from firstseen.notation import spelled_lines
 
 
 @click.command("health")
@@ -30,5 +31,5 @@ def command(ctx: click.Context, file: Path, live: bool, timeout: float) -> None:
             code, said = ask(settings, "/readyz", timeout, settings.secret)
         except StrangerError:  # whether it is ready, it says to everybody
             code, said = ask(settings, "/readyz", timeout)
-    click.echo(said.rstrip("\n"), err=code != http.client.OK)
+    click.echo(spelled_lines(said.rstrip("\n")), err=code != http.client.OK)
     ctx.exit(0 if code == http.client.OK else EXIT_FAILED)

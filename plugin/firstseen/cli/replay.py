@@ -16,6 +16,7 @@ import click
 from msgspec import Struct, field
 
 from firstseen.cli import CONFIG_FILE, EXIT_FAILED
+from firstseen.cli.complaints import say
 from firstseen.cli.pastlogs import moment_of, now_ms, time_of
 from firstseen.cli.whichrules import Meant, rules_of, tell_of
 from firstseen.config import Alerts
@@ -25,6 +26,7 @@ from firstseen.errors import InputError
 from firstseen.eventfiles import Event, encode_object, in_ascii, read_events
 from firstseen.eventfolders import event_files
 from firstseen.metrics import Counts
+from firstseen.notation import spelled
 from firstseen.record.splice import place_of_labels
 from firstseen.record.view import Mode
 from firstseen.states import DEFAULT_MAP_SIZE
@@ -125,7 +127,7 @@ class _Summary(Struct):
                     yield event
             except InputError as error:
                 self.unreadable.append(str(error))
-                click.echo(f"firstseen: {error}", err=True)
+                say(error)
 
     def as_json(self) -> str:
         counts = self.counts
@@ -152,7 +154,7 @@ class _Summary(Struct):
         ]
         if counts.learning:
             lines[0] += f", {counts.learning} learnt"
-        lines += [f"{number:>7}  {name}" for name, number in self.by_rule.most_common()]
+        lines += [f"{number:>7}  {spelled(name)}" for name, number in self.by_rule.most_common()]
         if self.undated:
             lines.append(f"{several(self.undated, 'match', 'matches')} without a time, taken as of now")
         if self.unreadable:

@@ -11,7 +11,7 @@ from msgspec.structs import asdict
 
 from firstseen.cli.whichrules import lines_of, rules_of
 from firstseen.configuredrules import Notice, notices_beside, only_documents
-from firstseen.notation import in_units
+from firstseen.notation import in_units, spelled
 from firstseen.record.enrichment import Enrichment
 from firstseen.record.instant import iso
 from firstseen.record.view import unavailable
@@ -157,22 +157,28 @@ def as_text(listing: Listing) -> str:
 def _lines(listed: Listed, now_ms: int) -> Iterator[str]:
     report = listed.report
     status = click.style(f"{_spoken(report.status):<12}", fg=_COLOURS[report.status])
-    yield f"{status}  {report.type:<10}  {report.name}"
-    yield f"{_INDENT}{report.id}  {report.file}"
+    yield f"{status}  {spelled(report.type):<10}  {spelled(report.name)}"
+    yield f"{_INDENT}{spelled(report.id)}  {spelled(report.file)}"
     if report.reason:
-        yield f"{_INDENT}{report.reason}"
-    if report.needles:
-        yield f"{_INDENT}needles: {', '.join(report.needles)}"
+        yield f"{_INDENT}{spelled(report.reason)}"
+    yield from (f"{_INDENT}{spelled(line)}" for line in _more(listed, now_ms))
+
+
+def _more(listed: Listed, now_ms: int) -> Iterator[str]:
+    """What leads to its records, what is excepted of them, what they cannot have, and its history."""
+    needles = listed.report.needles
+    if needles:
+        yield f"needles: {', '.join(needles)}"
     elif listed.looks_at_all:
-        yield f"{_INDENT}needles: none, every record is looked at"
+        yield "needles: none, every record is looked at"
     if listed.exceptions:
-        yield f"{_INDENT}exceptions: {len(listed.exceptions)}: {', '.join(map(_exception, listed.exceptions))}"
+        yield f"exceptions: {len(listed.exceptions)}: {', '.join(map(_exception, listed.exceptions))}"
     others = [field for field, why in listed.unavailable.items() if why.endswith(_NO_FIELD)]
     if others:
-        yield f"{_INDENT}not in CloudTrail: {', '.join(others)}"
-    yield from (f"{_INDENT}{why}" for field, why in listed.unavailable.items() if field not in others)
+        yield f"not in CloudTrail: {', '.join(others)}"
+    yield from (why for field, why in listed.unavailable.items() if field not in others)
     if listed.health is not None:
-        yield from (f"{_INDENT}{line}" for line in _standing(listed.health, now_ms))
+        yield from _standing(listed.health, now_ms)
 
 
 def _standing(health: Health, now_ms: int) -> Iterator[str]:

@@ -19,6 +19,7 @@ from firstseen.cli import CONFIG_FILE, EXIT_CONFIG, EXIT_FAILED, rulelist
 from firstseen.cli.whichstate import reader_of, state_options
 from firstseen.errors import Problem, RuleError
 from firstseen.geoip import GeoIp, databases
+from firstseen.notation import spelled
 from firstseen.rules.loader import load_rules
 from firstseen.rules.rule import Status
 from firstseen.rules.testing import RuleTest, TestFile, is_test_file, load_tests
@@ -98,7 +99,7 @@ def test_rules(ctx: click.Context, file: Path | None, junit: Path | None, output
             for mismatch in outcome.mismatches:
                 click.echo("\n".join(_shown(outcome, mismatch)))
         for problem in problems:
-            click.echo(str(problem))
+            click.echo(spelled(str(problem)))
         click.echo(f"{len(outcomes)} tests in {len(files)} files: {len(outcomes) - failed} passed, {failed} failed")
     ctx.exit(EXIT_CONFIG if problems else EXIT_FAILED if failed else 0)
 
@@ -131,7 +132,8 @@ def _run(file: TestFile, geoip: GeoIp) -> Iterator[_Outcome]:
 
 
 def _shown(outcome: _Outcome, mismatch: Mismatch) -> Iterator[str]:
-    yield click.style(f"{outcome.file.path}:{mismatch.line}: {outcome.test.name}: {mismatch.what}", fg="red")
+    told = f"{outcome.file.path}:{mismatch.line}: {outcome.test.name}: {mismatch.what}"
+    yield click.style(spelled(told), fg="red")
     yield from (f"    {line}" for line in _diff(mismatch))
 
 

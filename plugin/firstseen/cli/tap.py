@@ -14,6 +14,7 @@ import msgspec
 from firstseen import config
 from firstseen.cli import CONFIG_FILE
 from firstseen.cli.asking import status
+from firstseen.cli.complaints import say
 from firstseen.cli.screen import has_colours
 from firstseen.cli.tapping import Chosen, Tapping
 from firstseen.config import Http
@@ -50,7 +51,7 @@ def command(
     chosen = Chosen(rules, terms)
     told = status(settings, timeout)  # what is wrong from the start ends it
     for rule in chosen.unknown(told):
-        click.echo(f"firstseen: there is no rule {spelled(rule)} at present", err=True)
+        say(f"there is no rule {spelled(rule)} at present")
     show = _as_json if output == "json" else _as_text
     tapping = Tapping(everything)
     try:
@@ -59,7 +60,7 @@ def command(
         for told in _reports(settings, timeout):
             news = tapping.new(told)
             for remark in news.remarks:
-                click.echo(f"firstseen: {remark}", err=True)
+                say(remark)
             _print([alert for alert in news.alerts if chosen.has(alert)], show)
     except KeyboardInterrupt:
         return
@@ -74,11 +75,11 @@ def _reports(settings: Http, timeout_s: float) -> Iterator[Status]:
             told = status(settings, timeout_s)
         except FirstseenError as error:
             if not away:
-                click.echo(f"firstseen: {error}; trying on", err=True)
+                say(f"{error}; trying on")
             away = True
             continue
         if away:
-            click.echo("firstseen: there is an answer again", err=True)
+            say("there is an answer again")
         away = False
         yield told
 

@@ -66,8 +66,7 @@ def command(ctx: click.Context, file: Path, wants_changes: bool, output: str) ->
 
 def _print(text: str) -> None:
     """What others have written is no command to the terminal, and a name of a file may be no text."""
-    for line in text.split("\n"):
-        click.echo(spelled(line))
+    click.echo(spelled(text))
 
 
 def _lines(file: Path, problems: Sequence[Problem], rules: RuleSet, told_of: Sequence[Notice]) -> Iterator[str]:

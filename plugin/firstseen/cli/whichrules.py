@@ -9,6 +9,7 @@ import click
 from msgspec import Struct
 
 from firstseen import config
+from firstseen.cli.complaints import say
 from firstseen.cli.pastlogs import now_ms
 from firstseen.config import Config
 from firstseen.configuredrules import Notice, configured_policy, configured_rules, notices
@@ -68,9 +69,9 @@ def rules_of(
 def tell_of(meant: Meant) -> None:
     """Say on standard error of each rule, exception and setting that has no effect, or costs something, why."""
     for line in lines_of(notices(meant.rules, meant.held_against)):
-        click.echo(f"firstseen: {line}", err=True)
+        say(line)
 
 
 def lines_of(told: Iterable[Notice]) -> Iterable[str]:
     """In words: what others have written is no command to the terminal, and a name of a file may be no text."""
-    return (spelled(line) for notice in told for line in str(notice).split("\n"))
+    return (spelled(str(notice)) for notice in told)

@@ -364,4 +364,4 @@ def test_what_an_agent_says_is_no_command_to_the_terminal(tmp_path: Path) -> Non
         (tmp_path / "state").rmdir()
 
         assert all(line.isprintable() for line in result.stdout.splitlines())
-        assert len(result.stdout.splitlines()) == (4 if answer["refused"] else 3)
+        assert len(result.stdout.splitlines()) == 3  # no line is made by a name
