@@ -25,6 +25,9 @@ _LISTENING_EVERYWHERE: Mapping[int, IPv4Address | IPv6Address] = {4: IPv4Address
 SMALLEST_MAP = Size("256KiB")
 """Less has no room for the histories of some hundred rules, which are written at the start."""
 
+LARGEST_MAP = Size("16384GiB")
+"""A file of ext4 is no larger, and 47 bits of addresses have room for it twice, as when it is written anew."""
+
 Fault = tuple[Sequence[str], str]
 """The names of settings, the one to be changed first, and what is wrong between them."""
 
@@ -35,7 +38,7 @@ SHORTEST_TOKEN = 16
 """Bytes of a token that nobody guesses."""
 
 SMALLEST_FRAME = Size("64KiB")
-"""Messages that are cut into smaller ones than this are mostly overhead."""
+"""Messages that are cut into smaller ones than this are mostly overhead, and what clients send is mostly larger."""
 
 
 def faults(config: Config) -> Iterator[Fault]:
@@ -61,8 +64,9 @@ def _too_little(config: Config) -> Iterator[Fault]:
     if 0 < config.input.idle_timeout.ms <= SHORTEST_IDLE.ms:
         what = f"must be 0s or longer than {SHORTEST_IDLE}, when Fluent Bit closes idle connections itself"
         yield ["input.idle_timeout"], what
-    if 0 < config.output.max_frame.bytes < SMALLEST_FRAME.bytes:
-        yield ["output.max_frame"], f"must be at least {SMALLEST_FRAME}"
+    for name in ("input.max_frame", "output.max_frame"):
+        if 0 < operator.attrgetter(name)(config).bytes < SMALLEST_FRAME.bytes:
+            yield [name], f"must be at least {SMALLEST_FRAME}"
 
 
 def _input(given: Input) -> Iterator[Fault]:
@@ -113,6 +117,8 @@ def _output(taken: Output) -> Iterator[Fault]:
 def _state(state: State) -> Iterator[Fault]:
     if 0 < state.map_size.bytes < SMALLEST_MAP.bytes:
         yield ["state.map_size"], f"must be at least {SMALLEST_MAP}"
+    if state.map_size.bytes > LARGEST_MAP.bytes:
+        yield ["state.map_size"], f"must be at most {LARGEST_MAP}"
     yield from _one_secret("state.password", state.password, state.password_file)
     yield from _one_secret("state.sentinel.password", state.sentinel.password, state.sentinel.password_file)
     if state.url is None:

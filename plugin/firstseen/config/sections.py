@@ -34,7 +34,8 @@ class Input(Section, frozen=True, kw_only=True):
     ] = (Endpoint("127.0.0.1:24225"),)
     unix_mode: Annotated[Mode, Meta(description="Mode of Unix sockets: who may connect.")] = Mode("0660")
     max_frame: Annotated[
-        Size, Meta(description="Largest message from a client. One that is larger closes its connection.")
+        Size,
+        Meta(description="Largest message from a client, at least 64KiB. One that is larger closes its connection."),
     ] = Size("16MiB")
     max_decompressed: Annotated[
         Size, Meta(description="Largest content of a compressed message, inflated. One that is larger is refused.")

@@ -54,8 +54,8 @@ class State(Section, frozen=True, kw_only=True):
     map_size: Annotated[
         Size,
         Meta(
-            description="Largest size of the database. Its file is sparse and takes up only what is used. Taken anew at"
-            " SIGHUP."
+            description="Largest size of the database, 256KiB to 16384GiB. Its file is sparse and takes up only what is"
+            " used. Taken anew at SIGHUP."
         ),
     ] = Size("1GiB")
     learning_period: Annotated[

@@ -49,6 +49,8 @@ def test_a_certificate_has_its_key(half: str) -> None:
         ),
         (State(url=PLAIN, lease=Duration("999ms")), "lease", "must be at least 1s"),
         (State(map_size=Size("255KiB")), "map_size", "must be at least 256KiB"),
+        (State(map_size=Size("16385GiB")), "map_size", "must be at most 16384GiB"),
+        (State(map_size=Size("999999999GiB")), "map_size", "must be at most 16384GiB"),
     ],
 )
 def test_what_does_not_go_together(state: State, name: str, what: str) -> None:
