@@ -49,7 +49,7 @@ class Provisions(Struct, frozen=True):
 
 
 def configuration(file: Path, now_ms: int, between: Callable[[], None] = nothing) -> Config:
-    """The configuration in ``file``, to be provided for; raises `ConfigError`.
+    """The configuration in ``file``, to be provided for; raises `ConfigError`, as `firstseen.config.load` does.
 
     Where settings are wrong, it also tells what is wrong with what the others name: nobody is to mend the one only to
     be told of the other. ``between`` is as for `provide`.
@@ -57,14 +57,12 @@ def configuration(file: Path, now_ms: int, between: Callable[[], None] = nothing
     try:
         return config.load(file)
     except SettingsError as error:
-        problems = list(error.problems)
+        beside: Sequence[Problem] = ()
         try:
             provide(error.rest, now_ms, between=between)
-        except ProvisionsError as beside:
-            problems += beside.problems
-        own = [each for each in problems if each.file == str(file)]
-        others = [each for each in problems if each.file != str(file)]
-        raise ConfigError([*sorted(own, key=lambda each: each.line or 0), *others]) from error
+        except ProvisionsError as found:
+            beside = found.problems
+        raise error.beside(beside) from error
 
 
 def provide(

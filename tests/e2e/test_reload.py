@@ -204,6 +204,22 @@ def test_validate_tells_what_the_reload_does(tmp_path: Path) -> None:
     assert refused["refused"] == [problem]
 
 
+def test_the_agent_tells_it_by_its_own_environment(tmp_path: Path) -> None:
+    with Sink() as sink:
+        site = Site(tmp_path, sink, SHIPPED)
+        keyed = site.config.read_text().replace("[input]\n", '[input]\nshared_key = "${FIRSTSEEN_TEST_KEY}"\n')
+        site.config.write_text(keyed)
+        with AgentProcess(site.config, environment={"FIRSTSEEN_TEST_KEY": "secret"}) as agent:
+            agent.wait_for("ready")
+            told = foretold(site.config)
+            assert reload(agent, 1)["event"] == "reloaded"
+            site.config.write_text(f"{keyed}[htpp]\n")
+            refused = foretold(site.config, code=78)
+            assert reload(agent, 2)["event"] == "reload_failed"
+    assert (told["against"], told["refused"], refused["against"]) == ("agent", [], "agent")
+    assert [agent.wait_for("reload_problem")["problem"]] == refused["refused"]
+
+
 @pytest.mark.parametrize("becomes", ["a directory", "a link to nothing", "a link to itself"])
 def test_a_file_of_a_rule_that_cannot_be_read_any_more_is_no_rule_that_was_removed(
     tmp_path: Path, becomes: str

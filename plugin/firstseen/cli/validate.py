@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import click
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from firstseen.changes import changes, last_known, running_now
 from firstseen.cli import CONFIG_FILE, EXIT_CONFIG
+from firstseen.config import Config, SettingsError
 from firstseen.configuredrules import Notice, notices
 from firstseen.control import ask
 from firstseen.errors import ConfigError, Problem
@@ -39,15 +40,19 @@ def command(ctx: click.Context, file: Path, wants_changes: bool, output: str) ->
 
     With --changes the agent that runs on the state of this configuration is asked what it would do at SIGHUP, and
     waited for, unless it gives no sign of life for 30 s; where none answers, what is configured is compared with what
-    the state knows.
+    the state knows. Where it answers, a variable that is not set here is told of, and no reason for exit 78 if the
+    agent has it.
     """
-    problems, found = _checked(file)
+    checked = _checked(file)
+    problems, found = checked.problems, checked.found
     rules = RuleSet([]) if found is None else found.rules
     # Where rules could not be read, nothing is known of which there are.
     settings = found.config if found is not None and rules.reports else None
     told_of = list(notices(rules, settings))
-    reload = _foretold(found, problems) if wants_changes else None
-    refused = [] if reload is None else [each for each in reload["refused"] if each not in map(str, problems)]
+    if output == "text":  # what is wrong is told also where the agent cannot be asked
+        for line in _lines(file, problems, rules, told_of):
+            _print(line)
+    reload = _foretold(checked) if wants_changes else None
     if output == "json":
         told = {
             "problems": [asdict(problem) for problem in problems],
@@ -57,11 +62,16 @@ def command(ctx: click.Context, file: Path, wants_changes: bool, output: str) ->
         }
         click.echo(json.dumps(told if reload is None else told | {"reload": reload}))
     else:
-        for line in _lines(file, problems, rules, told_of):
+        for line in () if reload is None else _of_reload(reload, problems):
             _print(line)
-        for line in () if reload is None else _of_reload(reload, refused):
-            _print(line)
-    ctx.exit(EXIT_CONFIG if problems or refused else 0)
+    ctx.exit(EXIT_CONFIG if _is_wrong(checked, reload) else 0)
+
+
+def _is_wrong(checked: _Checked, reload: Mapping[str, Any] | None) -> bool:
+    """The environment that counts is that of the agent, where it answers."""
+    elsewhere = checked.unset if reload is not None and reload["against"] == "agent" else ()
+    refused = reload is not None and bool(reload["refused"])
+    return refused or any(problem not in elsewhere for problem in checked.problems)
 
 
 def _print(text: str) -> None:
@@ -77,12 +87,13 @@ def _lines(file: Path, problems: Sequence[Problem], rules: RuleSet, told_of: Seq
         yield f"{file}: no problems; {loaded} of {len(rules.reports)} rules run"
 
 
-def _of_reload(told: Mapping[str, Any], refused: Sequence[str]) -> Iterator[str]:
-    """What a reload would do, in the words of its lines in the log."""
-    yield from refused
-    against = _AGAINST[told["against"]]
+def _of_reload(told: Mapping[str, Any], problems: Sequence[Problem]) -> Iterator[str]:
+    """What a reload would do, in the words of its lines in the log, without the ``problems`` that are told already."""
     if told["refused"]:
-        yield f"reload refused: all stays as it is ({against})"
+        # The agent is elsewhere, and calls the file by its whole name.
+        known = {str(name) for each in problems for name in (each, replace(each, file=str(Path(each.file).absolute())))}
+        yield from (each for each in told["refused"] if each not in known)
+        yield f"reload refused: all stays as it is ({_REFUSED[told['against']]})"
         return
     found = told["changes"]
     for name, more in _OF_RULES.items():
@@ -91,7 +102,7 @@ def _of_reload(told: Mapping[str, Any], refused: Sequence[str]) -> Iterator[str]
     yield from (f"setting taken: {name}" for name in found["taken"])
     yield from (f"setting waits: {name}: it is taken at the next start" for name in found["waits"])
     counts = ", ".join(f"{len(names)} {name}" for name, names in found.items())
-    yield f"reload: {told['rules']} rules; {counts} ({against})"
+    yield f"reload: {told['rules']} rules; {counts} ({_AGAINST[told['against']]})"
 
 
 class _Rule(TypedDict):
@@ -137,36 +148,69 @@ _AGAINST = {
     "state": "no agent answers here: compared with what the state knows, which is no settings",
     "nothing": "no agent answers here, and there is no state yet",
 }
+_REFUSED = {
+    "agent": "as the agent says that runs here",
+    "state": "no agent answers here",
+    "nothing": "no agent answers here",
+    "unasked": "no agent was asked, as the file does not say where its state is",
+}
 
 
-def _foretold(found: Provisions | None, problems: Sequence[Problem]) -> dict[str, Any]:
+class _Checked(NamedTuple):
+    """All that is wrong with the configuration and what it names, and ``found``, what could be read of it.
+
+    ``settings`` are enough of it to find its agent; None where they are not. ``unset`` are those of the problems that
+    another environment would not have.
+    """
+
+    problems: Sequence[Problem]
+    found: Provisions | None
+    settings: Config | None
+    unset: Collection[Problem] = ()
+
+
+def _foretold(checked: _Checked) -> dict[str, Any]:
     """What a reload would come to, as `firstseen.reloading.Reloading.foretell` says. Raises `StoreError`."""
-    if found is None:
-        return {"against": "nothing", "refused": list(map(str, problems))}
+    settings, found = checked.settings, checked.found
+    refused = list(map(str, checked.problems))
+    if settings is None:
+        return {"against": "unasked", "refused": refused}
     # Absolute, as the agent is elsewhere, and through no link: where one stands relative paths in the file begin.
-    told = ask(found.config.state.path, "foretell", _Foretold, file=str(found.config.path.absolute()))
+    told = ask(settings.state.path, "foretell", _Foretold, file=str(settings.path.absolute()))
     if told is not None:
         return {"against": "agent", **told.as_dict()}
-    reader = read_if_there(configured(found.config))
+    if found is None:
+        return {"against": "nothing", "refused": refused}
+    reader = read_if_there(configured(settings))
     against = "nothing" if reader is None else "state"
-    if problems:
-        return {"against": against, "refused": list(map(str, problems))}
+    if refused:
+        return {"against": against, "refused": refused}
     before = last_known(())
     if reader is not None:
         with closing(reader):
             before = last_known(reader.rules())
     running = [Running(rule, found.policy) for rule in found.rules.rules]
-    different = changes(before, running_now(found.config, running))
+    different = changes(before, running_now(settings, running))
     return {"against": against, "refused": [], "changes": different.as_dict(), "rules": len(running)}
 
 
-def _checked(file: Path) -> tuple[Sequence[Problem], Provisions | None]:
-    """All that is wrong with the configuration and what it names, and what could be read of it."""
+def _checked(file: Path) -> _Checked:
     now_ms = time.time_ns() // 1_000_000
     try:
         settings = configuration(file, now_ms)
-        return (), provide(settings, now_ms, Shelf(settings.state.path).known())
+        found = provide(settings, now_ms, Shelf(settings.state.path).known())
+        return _Checked((), found, settings)
     except ProvisionsError as error:
-        return error.problems, error.found
+        return _Checked(error.problems, error.found, error.found.config)
+    except SettingsError as error:
+        return _Checked(error.problems, None, _to_ask(error), error.unset)
     except ConfigError as error:
-        return error.problems, None
+        return _Checked(error.problems, None, None)
+
+
+def _to_ask(error: SettingsError) -> Config | None:
+    """What is right of a configuration, where that says where its agent is."""
+    try:
+        return error.part(["state.path"], strict=False)
+    except ConfigError:
+        return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -92,9 +92,18 @@ def hint(key: str, here: Mapping[str, str], section: str = "") -> str:
     everywhere = {each.key.rpartition(".")[2]: each.name for each in listed}
     if key in everywhere:
         return f"; did you mean {everywhere[key]}?"
-    from difflib import get_close_matches  # an agent that starts has no use for it
-
     for names in (here, everywhere):
-        for close in get_close_matches(key, names, n=1):
+        for close in _close(key, names):
             return f"; did you mean {names[close]}?"
     return f"; there is {', '.join(here.values())}"
+
+
+def section_meant(name: str) -> str | None:
+    """The section that was probably meant by one that is unknown."""
+    return next(iter(_close(name, SECTIONS)), None)
+
+
+def _close(name: str, names: Iterable[str]) -> list[str]:
+    from difflib import get_close_matches  # an agent that starts has no use for it
+
+    return get_close_matches(name, names, n=1)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from firstseen import toml
 from firstseen.config.checks import faults
-from firstseen.config.environment import expanded
+from firstseen.config.environment import UnsetError, expanded
 from firstseen.config.kinds import bare, by_pattern, in_words, is_optional, item_of, meta, mismatch, table_of
-from firstseen.config.manual import hint
+from firstseen.config.manual import hint, section_meant
 from firstseen.config.secret import Secret, SecretFile
 from firstseen.config.section import Section
 from firstseen.config.sections import SECTIONS, Config
@@ -24,12 +24,55 @@ from firstseen.toml import KeyPath, TomlError, dotted
 from firstseen.toml import in_words as kind_of_value
 
 
-class SettingsError(ConfigError):
-    """Settings are wrong; ``rest`` is the configuration without them, and without rules where it names none itself."""
+class Wrong(NamedTuple):
+    """A problem with ``setting``, as "input.listen", or with all of a section, "input", as it may be any of it.
 
-    def __init__(self, problems: Sequence[Problem], rest: Config) -> None:
-        super().__init__(problems)
-        self.rest = rest
+    ``is_unset`` tells that it is no more than a variable of the environment that is not set.
+    """
+
+    problem: Problem
+    setting: str
+    is_unset: bool
+
+
+class SettingsError(ConfigError):
+    """Settings are wrong; ``rest`` is the configuration without them, and without rules where it names none itself.
+
+    ``unset`` are those of the problems that another environment would not have.
+    """
+
+    def __init__(
+        self, wrong: Sequence[Wrong], settings: Config, given: Collection[str], beside: Sequence[Problem] = ()
+    ) -> None:
+        problems = [*(each.problem for each in wrong), *beside]
+        own = [each for each in problems if each.file == str(settings.path)]
+        others = [each for each in problems if each.file != str(settings.path)]
+        super().__init__([*sorted(own, key=lambda each: each.line or 0), *others])
+        self._wrong, self._settings, self._given = wrong, settings, given
+        self.unset = frozenset(each.problem for each in wrong if each.is_unset)
+        self.rest = settings if "rules.paths" in given else _without_rules(settings)
+
+    def beside(self, problems: Sequence[Problem]) -> SettingsError:
+        """The same, where there are other problems with what is configured as well."""
+        return SettingsError(self._wrong, self._settings, self._given, problems)
+
+    def part(self, needed: Collection[str], *, strict: bool) -> Config:
+        """The configuration, for who looks at these sections and settings alone, such as "http" or "state.path".
+
+        In others a variable that is not set is no matter, and nothing is that is wrong unless it is ``strict``: they
+        have their defaults. Raises `ConfigError` with the problems that matter.
+        """
+        problems = [
+            each.problem for each in self._wrong if self._is_of(each.setting, needed) or (strict and not each.is_unset)
+        ]
+        if problems:
+            raise ConfigError(sorted(problems, key=lambda problem: problem.line or 0))
+        return self._settings
+
+    def _is_of(self, wrong: str, needed: Collection[str]) -> bool:
+        """Whether what is wrong is something that is needed, or may have been meant for it."""
+        in_doubt = {name.partition(".")[0] for name in needed if name not in self._given}
+        return wrong in needed or wrong in in_doubt or wrong.partition(".")[0] in needed
 
 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
@@ -46,9 +89,8 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     reader.no_other_sections()
     config = msgspec.structs.replace(Config(path=path), **sections)
     reader.check(config)
-    if reader.problems:
-        problems = sorted(reader.problems, key=lambda problem: problem.line or 0)
-        raise SettingsError(problems, config if reader.has("rules", "paths") else _without_rules(config))
+    if reader.wrong:
+        raise SettingsError(reader.wrong, config, reader.given())
     return config
 
 
@@ -77,6 +119,10 @@ class _SettingError(FirstseenError):
     """A value that is no value of its setting; says what was expected."""
 
 
+class _UnsetSettingError(_SettingError):
+    """It may be one where a variable is set that is not."""
+
+
 _FAULTY = object()
 """In place of a value whose problem is reported."""
 
@@ -89,7 +135,7 @@ class _Reader:
         self._base = base
         self._environ = environ
         self._faulty: set[str] = set()
-        self.problems: list[Problem] = []
+        self.wrong: list[Wrong] = []
 
     def section(self, name: str) -> Section | Sources:
         """The section ``name`` with what the document says of it; settings with a problem keep their default."""
@@ -107,7 +153,8 @@ class _Reader:
         for name, value in self._document.data.items():
             if name not in SECTIONS:
                 what = "section" if isinstance(value, dict) else "setting"
-                self._report(f"unknown {what}{hint(name, {each: f'[{each}]' for each in SECTIONS})}", name)
+                told = f"unknown {what}{hint(name, {each: f'[{each}]' for each in SECTIONS})}"
+                self._report(told, name, of=section_meant(name) or name)
 
     def check(self, config: Config) -> None:
         """Report settings that do not go together; those that have a problem of their own are left out."""
@@ -116,14 +163,16 @@ class _Reader:
             if faulty.isdisjoint(names):
                 self._report(what, *names[0].split("."))
 
-    def has(self, section: str, name: str) -> bool:
-        """Whether the document has this setting, with nothing wrong in it."""
-        table = self._document.data.get(section)
-        return isinstance(table, dict) and name in table and f"{section}.{name}" not in self._faulty
+    def given(self) -> frozenset[str]:
+        """The settings that the document has, with nothing wrong in them."""
+        tables = {name: table for name, table in self._document.data.items() if isinstance(table, dict)}
+        return frozenset(f"{name}.{key}" for name, table in tables.items() for key in table) - self._faulty
 
-    def _report(self, what: str, *path: str | int) -> None:
+    def _report(self, what: str, *path: str | int, of: str = "", is_unset: bool = False) -> None:
+        """``of`` is what it may be the fault of, where that is not the setting at ``path``."""
         self._faulty.update(dotted(path[:length]) for length in range(2, len(path) + 1))
-        self.problems.append(self._document.problem(f"{dotted(path)}: {what}", *path))
+        problem = self._document.problem(f"{dotted(path)}: {what}", *path)
+        self.wrong.append(Wrong(problem, of or dotted(path[:2]), is_unset))
 
     def _values(self, kind: type[Section], table: Mapping[str, object], path: KeyPath) -> dict[str, object]:
         """The settings in ``table`` that are fine, by their names; the others are reported."""
@@ -133,7 +182,8 @@ class _Reader:
             at = (*path, key)
             if key not in fields:
                 here = {name: dotted((*path, name)) for name in fields}
-                self._report(f"unknown setting{hint(key, here, str(path[0]))}", *at)
+                of = str(path[0]) if len(path) == 1 else ""
+                self._report(f"unknown setting{hint(key, here, str(path[0]))}", *at, of=of)
                 continue
             read = self._attempt(fields[key], value, at)
             if read is not _FAULTY:
@@ -145,7 +195,7 @@ class _Reader:
         try:
             return self._read(kind, value, path)
         except _SettingError as error:
-            self._report(str(error), *path)
+            self._report(str(error), *path, is_unset=isinstance(error, _UnsetSettingError))
             return _FAULTY
 
     def _read(self, kind: Any, value: object, path: KeyPath) -> object:
@@ -167,7 +217,7 @@ class _Reader:
             return kind(**{kind.SHORTHAND: self._converted(fields[kind.SHORTHAND].type, value)})
         if not isinstance(value, dict):
             raise _SettingError(mismatch(kind, value))
-        before = len(self.problems)
+        before = len(self.wrong)
         values = self._values(kind, value, path)
         required = [name for name, field in fields.items() if field.required]
         for name in required:
@@ -178,7 +228,7 @@ class _Reader:
         try:
             return kind(**values)
         except ValueError as error:
-            if len(self.problems) > before:  # that a setting was left out may be why
+            if len(self.wrong) > before:  # that a setting was left out may be why
                 return _FAULTY
             raise _SettingError(str(error)) from None
 
@@ -206,6 +256,8 @@ class _Reader:
     def _converted(self, kind: Any, value: object) -> object:
         try:
             full = expanded(value, self._environ)
+        except UnsetError as error:
+            raise _UnsetSettingError(str(error)) from None
         except ValueError as error:
             raise _SettingError(str(error)) from None
         if is_optional(kind):

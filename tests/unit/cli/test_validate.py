@@ -323,7 +323,7 @@ def test_what_only_the_agent_finds_wrong_is_wrong(tmp_path: Path) -> None:
 def test_what_is_wrong_would_be_refused(tmp_path: Path) -> None:
     written(tmp_path, a=rule_text("event.action: ("))
     broken = validate(tmp_path, f'{RULES}[state]\npath = "state"\n', "--changes")
-    unreadable = validate(tmp_path, "[rule]\n", "--changes")
+    unreadable = validate(tmp_path, '[rule]\n[state]\npath = "state"\n', "--changes")
 
     for result in (broken, unreadable):
         assert result.exit_code == 78
@@ -365,3 +365,107 @@ def test_what_an_agent_says_is_no_command_to_the_terminal(tmp_path: Path) -> Non
 
         assert all(line.isprintable() for line in result.stdout.splitlines())
         assert len(result.stdout.splitlines()) == 3  # no line is made by a name
+
+
+FORETOLD = {"refused": [], "changes": Changes().as_dict(), "rules": 1}
+NO_KEY = "input.shared_key: the environment variable FIRSTSEEN_TEST_KEY is not set"
+KEYED = f'{RULES}[input]\nshared_key = "${{FIRSTSEEN_TEST_KEY}}"\n[state]\npath = "state"\n'
+
+
+def reload_of(result: Result) -> Mapping[str, Any]:
+    """What is told of the reload in JSON."""
+    told: Mapping[str, Any] = json.loads(result.stdout)["reload"]
+    return told
+
+
+def test_the_environment_that_counts_is_that_of_the_agent(tmp_path: Path) -> None:
+    written(tmp_path, a=rule_text(rule_id="a"))
+    with an_agent(tmp_path / "state", FORETOLD) as asked:
+        result = validate(tmp_path, KEYED, "--changes")
+        told = reload_of(validate(tmp_path, KEYED, "--changes", "--output", "json"))
+
+    first, last = result.stdout.splitlines()
+    assert asked[0] == {"do": "foretell", "file": str(tmp_path / "firstseen.toml")}
+    assert first.startswith(f"{tmp_path}/firstseen.toml:4: {NO_KEY}")
+    assert (result.exit_code, last.startswith("reload: 1 rules; "), told["against"]) == (0, True, "agent")
+    assert validate(tmp_path, KEYED).exit_code == 78
+
+
+@pytest.mark.parametrize("of_agent", ["has no variable either", "finds something else"])
+def test_what_the_agent_refuses_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of_agent: str) -> None:
+    written(tmp_path, a=rule_text(rule_id="a"))
+    told = json.loads(validate(tmp_path, KEYED, "--output", "json").stdout)["problems"][0]
+    line = f"{told['file']}:{told['line']}: {told['what']}" if "variable" in of_agent else "a.toml: it is gone"
+    monkeypatch.chdir(tmp_path)
+    with an_agent(tmp_path / "state", {"refused": [line]}):
+        result = CliRunner().invoke(main, ["validate", "-c", "firstseen.toml", "--changes"])
+
+    assert result.exit_code == 78
+    assert result.stdout.splitlines() == [
+        f"firstseen.toml:4: {told['what']}",
+        *([] if "variable" in of_agent else [line]),
+        "reload refused: all stays as it is (as the agent says that runs here)",
+    ]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        '[state]\npath = "state"\n[htpp]\nlisten = ""\n',
+        '[state]\npath = "state"\npaths = "other"\n',
+        '[state]\npath = "state"\nmap_size = 5\n',
+        '[state]\npath = "state"\nurl = "redis://127.0.0.1:1"\npassword = "${FIRSTSEEN_TEST_KEY}"\n',
+        '[state]\npath = "state"\n[stat]\npath = "other"\n',
+    ],
+)
+def test_an_agent_that_can_be_found_is_asked_whatever_else_is_wrong(tmp_path: Path, wrong: str) -> None:
+    written(tmp_path, a=rule_text(rule_id="a"))
+    with an_agent(tmp_path / "state", {"refused": ["it is wrong"]}) as asked:
+        result = validate(tmp_path, f"{RULES}{wrong}", "--changes")
+
+    assert [each["file"] for each in asked] == [str(tmp_path / "firstseen.toml")]
+    assert (result.exit_code, "it is wrong" in result.stdout.splitlines()) == (78, True)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "state = 5\n",
+        "[state]\npath = 5\n",
+        '[state]\npath = "${FIRSTSEEN_TEST_KEY}"\n',
+        '[state]\npaths = "state"\n',
+        '[stat]\npath = "state"\n',
+        "[state\n",
+    ],
+)
+def test_no_agent_is_asked_where_the_file_does_not_say_which(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    monkeypatch.setattr("firstseen.cli.validate.ask", lambda *_, **__: pytest.fail("one was asked"))
+
+    result = validate(tmp_path, wrong, "--changes")
+    told = reload_of(validate(tmp_path, wrong, "--changes", "--output", "json"))
+
+    said = "reload refused: all stays as it is (no agent was asked, as the file does not say where its state is)"
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (78, said)
+    assert (told["against"], len(told["refused"])) == ("unasked", 1)
+
+
+def test_settings_that_are_wrong_where_no_agent_answers(tmp_path: Path) -> None:
+    result = validate(tmp_path, KEYED, "--changes")
+    told = reload_of(validate(tmp_path, KEYED, "--changes", "--output", "json"))
+
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (
+        78,
+        "reload refused: all stays as it is (no agent answers here)",
+    )
+    assert told["against"] == "nothing"
+
+
+def test_what_is_wrong_is_told_where_the_agent_cannot_be_asked(tmp_path: Path) -> None:
+    (tmp_path / "state/control").mkdir(parents=True)
+
+    result = validate(tmp_path, KEYED, "--changes")
+
+    assert (result.exit_code, NO_KEY in result.stdout) == (1, True)
+    assert "is no socket" in result.stderr

@@ -1,6 +1,6 @@
 import pytest
 
-from firstseen.config.environment import expanded
+from firstseen.config.environment import UnsetError, expanded
 
 ENVIRON = {"HOST": "192.0.2.7", "EMPTY": "", "OUTER": "${HOST}", "_2": "two"}
 
@@ -34,5 +34,5 @@ def test_references_that_are_none(text):
 
 
 def test_variables_that_are_not_set():
-    with pytest.raises(ValueError, match="the environment variable UNSET is not set"):
+    with pytest.raises(UnsetError, match="the environment variable UNSET is not set"):
         expanded("${UNSET}", ENVIRON)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from firstseen import config
-from firstseen.config.manual import hint
+from firstseen.config.manual import hint, section_meant
 
 SHIPPED = Path(__file__).parents[3] / "conf/firstseen.toml"
 
@@ -71,3 +71,8 @@ def test_a_setting_as_documentation_shows_it():
 )
 def test_hints(key, section, what):
     assert hint(key, {"one": "[one]", "two": "[two]"}, section) == what
+
+
+@pytest.mark.parametrize(("name", "section"), [("htpp", "http"), ("stat", "state"), ("xyzzy", None)])
+def test_the_section_that_was_meant(name, section):
+    assert section_meant(name) == section
