@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from support.agent import AgentProcess
+from support.agent import FIRSTSEEN, AgentProcess
 from support.authority import Authority, Pem
 from support.peer_frames import KeepingReader, pack
 from support.peers import Sink, Source
@@ -210,3 +211,16 @@ def test_a_server_that_answers_no_goodbye_holds_nobody_up(tmp_path: Path) -> Non
                 assert client.ack() == str(number)
             assert time.monotonic() - started < 15
         assert len(server.connections) >= 3
+
+
+def test_who_looks_after_an_agent_needs_none_of_its_keys(tmp_path: Path) -> None:
+    """They are in the environment of the service, and not in that of a shell or of cron."""
+    with Sink() as sink:
+        config = configure(tmp_path, sink.address, extra='input: shared_key = "${FIRSTSEEN_TEST_KEY}"')
+        config.write_text(config.read_text().replace('[http]\nlisten = ""', f'[http]\nlisten = "unix:{tmp_path}/http"'))
+        with AgentProcess(config, environment={"FIRSTSEEN_TEST_KEY": "the key"}) as agent:
+            agent.wait_for("ready")
+            for command in ("state stats", "state list", "state export", "rules list"):
+                asked = [FIRSTSEEN, *command.split(), "-c", str(config)]
+                done = subprocess.run(asked, check=False, capture_output=True, text=True, timeout=60)
+                assert (done.returncode, done.stderr) == (0, ""), command

@@ -49,4 +49,4 @@ def _opened(file: Path | None, city: Path | None, asn: Path | None) -> GeoIp:
         return GeoIp(city, asn)
     if city is not None or asn is not None:
         raise click.UsageError("name the databases with --city and --asn, or with a configuration file, not both")
-    return databases(config.load(file))
+    return databases(config.load_part(file, ["geoip"]))

@@ -75,7 +75,7 @@ def test_rules(ctx: click.Context, file: Path | None, junit: Path | None, output
 
     Without a configuration there are no databases of addresses; nothing else of it is used.
     """
-    geoip = GeoIp() if file is None else databases(config.load(file))
+    geoip = GeoIp() if file is None else databases(config.load_part(file, ["geoip"]))
     problems: list[Problem] = []
     outcomes: list[_Outcome] = []
     files = list(_test_files(paths))

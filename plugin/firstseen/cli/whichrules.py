@@ -19,6 +19,9 @@ from firstseen.record.view import Mode
 from firstseen.rules.ruleset import RuleSet
 from firstseen.running import Policy
 
+NEEDED = ("rules", "geoip", "sources", "state.learning_period", "alerts.key")
+"""What is looked at of a configuration."""
+
 
 class Meant(Struct, frozen=True):
     """The rules that are meant, as of ``now_ms``, and the databases of addresses.
@@ -57,7 +60,7 @@ def rules_of(
     ``named`` is how the command line names rules. Raises `RuleError`, `ConfigError`, and `click.UsageError` where no
     rules are named.
     """
-    settings = None if file is None else config.load(file)
+    settings = None if file is None else config.load_part(file, NEEDED)
     if settings is None and not paths:
         raise click.UsageError(f"say which rules: {named}, or with a configuration file")
     geoip = GeoIp() if settings is None else databases(settings)

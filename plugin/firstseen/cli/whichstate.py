@@ -51,7 +51,8 @@ def place_of(file: Path | None, state: str | None, prefix: str | None) -> Place 
 
     Raises `ConfigError` and `click.UsageError`.
     """
-    settings = None if file is None else config.load(file)
+    needed = ["state" if state is None else "state.map_size"]
+    settings = None if file is None else config.load_part(file, needed)
     if state is None:
         if prefix is not None:
             raise click.UsageError("--prefix goes with a URL in --state; in a configuration file it is state.prefix")

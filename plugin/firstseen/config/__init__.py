@@ -18,7 +18,7 @@ the shipped sample and the reference documentation come from that declaration; w
 """
 
 from firstseen.config.manual import Setting, sample, settings
-from firstseen.config.reader import SettingsError, load, located
+from firstseen.config.reader import SettingsError, load, load_part, located
 from firstseen.config.sections import (
     Alerts,
     Config,
@@ -54,6 +54,7 @@ __all__ = [
     "User",
     "View",
     "load",
+    "load_part",
     "located",
     "sample",
     "settings",

@@ -94,6 +94,16 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     return config
 
 
+def load_part(
+    path: Path, needed: Collection[str], environ: Mapping[str, str] = os.environ, *, strict: bool = True
+) -> Config:
+    """As `load`, for who looks at what is ``needed`` alone: see `SettingsError.part`. Raises `ConfigError`."""
+    try:
+        return load(path, environ)
+    except SettingsError as error:
+        return error.part(needed, strict=strict)
+
+
 def located(config: Config, setting: str, what: str) -> Problem:
     """What is wrong with the setting of this name, found out later, such as "input.tls.cert", with its line."""
     told = f"{setting}: {what}"

@@ -57,7 +57,7 @@ def test_databases_named_on_the_command_line_or_in_a_configuration(tmp_path: Pat
     event, config = tmp_path / "event.json", tmp_path / "firstseen.toml"
     event.write_text(json.dumps(EVENT | {"sourceIPAddress": "192.0.2.7"}))
     city, asn = city_database(tmp_path / "city.mmdb"), asn_database(tmp_path / "asn.mmdb")
-    config.write_text('[geoip]\ncity = "city.mmdb"\n')
+    config.write_text('[geoip]\ncity = "city.mmdb"\n[input]\nshared_key = "${FIRSTSEEN_TEST_KEY}"\n')
 
     named = CliRunner().invoke(main, ["fields", "--city", str(city), "--asn", str(asn), str(event)])
     configured = CliRunner().invoke(main, ["fields", "-c", str(config), str(event)])

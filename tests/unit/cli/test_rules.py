@@ -240,7 +240,7 @@ def test_the_databases_of_a_configuration_tell_of_addresses(folder: Path) -> Non
     (folder / "a.test.toml").write_text(FROM_LEEDS)
     city_database(folder / "city.mmdb")
     config = folder / "firstseen.toml"
-    config.write_text('[geoip]\ncity = "city.mmdb"\n')
+    config.write_text('[geoip]\ncity = "city.mmdb"\n[input]\nshared_key = "${FIRSTSEEN_TEST_KEY}"\n')
 
     without, having = rules("test", folder / "a.toml"), rules("test", "-c", config, folder / "a.toml")
 

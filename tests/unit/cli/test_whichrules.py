@@ -6,6 +6,7 @@ from click.testing import CliRunner
 
 from firstseen.cli import main
 from firstseen.cli.whichrules import rules_of, tell_of
+from firstseen.errors import ConfigError
 from support.rulebook import rule_text
 
 OF_PLACES = "event.action: GetCallerIdentity and source.geo.country_iso_code: DE"
@@ -85,3 +86,14 @@ def test_every_command_tells_of_a_rule_that_no_event_can_match_here(
     reason = "no event can match: source.geo.country_iso_code (a database of places (geoip.city))"
     assert reason in told
     assert "not runnable" in told
+
+
+def test_a_variable_is_missed_only_where_rules_depend_on_it(tmp_path: Path, file: Path) -> None:
+    text, key = file.read_text(), "${FIRSTSEEN_TEST_KEY}"
+    file.write_text(f'{text}password = "{key}"\n[input]\nshared_key = "{key}"\n[http]\ntoken = "{key}"\n')
+    assert len(rules_of(file, (), ()).rules.rules) == 1
+
+    for setting, more in (("state.learning_period", ""), ("alerts.key", "[alerts]\n"), ("geoip.city", "[geoip]\n")):
+        file.write_text(f'{text}{more}{setting.partition(".")[2]} = "{key}"\n')
+        with pytest.raises(ConfigError, match=f"{setting}: the environment variable FIRSTSEEN_TEST_KEY is not set"):
+            rules_of(file, (), ())

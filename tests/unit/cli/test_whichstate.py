@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from firstseen.cli.whichstate import place_of, placed, reader_of, state_options
-from firstseen.errors import StoreError
+from firstseen.errors import ConfigError, StoreError
 from firstseen.states import OnDisk, Place, Shared, edit
 from firstseen.stateurl import StateUrl
 from firstseen.store.redis.access import Access
@@ -128,3 +128,32 @@ def test_a_state_that_is_named_has_to_be_there_and_an_agent_s_may_be_missing(tmp
         with reader_of(on_disk, named, None) as reader:
             assert reader is not None
             assert list(reader.rules()) == []
+
+
+KEYED = ["[input]", 'shared_key = "${FIRSTSEEN_TEST_KEY}"']
+UNSET = "the environment variable FIRSTSEEN_TEST_KEY is not set"
+
+
+def test_a_variable_is_not_missed_where_it_says_nothing_of_the_state(tmp_path: Path) -> None:
+    keyed = config(tmp_path, 'path = "state"', 'map_size = "16MiB"', *KEYED)
+    assert place_of(keyed, None, None) == OnDisk(tmp_path / "state", 16 << 20)
+
+
+@pytest.mark.parametrize("setting", ["path", "map_size", "learning_period"])
+def test_a_variable_is_missed_where_it_says_what_the_state_is(tmp_path: Path, setting: str) -> None:
+    keyed = config(tmp_path, f'{setting} = "${{FIRSTSEEN_TEST_KEY}}"', *KEYED)
+    with pytest.raises(ConfigError, match=f"state.{setting}: {UNSET}") as caught:
+        place_of(keyed, None, None)
+    assert len(caught.value.problems) == 1
+
+
+def test_a_password_is_missed_where_its_server_is_asked(tmp_path: Path) -> None:
+    keyed = config(tmp_path, f'url = "{URL}"', 'username = "ada"', 'password = "${FIRSTSEEN_TEST_KEY}"')
+    with pytest.raises(ConfigError, match=f"state.password: {UNSET}"):
+        place_of(keyed, None, None)
+    assert place_of(keyed, "other", None) == OnDisk(Path("other"), 1 << 30)
+
+
+def test_a_state_is_not_touched_by_a_configuration_that_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"output\.max_frame"):
+        place_of(config(tmp_path, 'path = "state"', "[output]", "max_frame = 1", *KEYED), None, None)

@@ -151,3 +151,16 @@ def test_strictly_only_variables_are_passed_over(tmp_path):
     with pytest.raises(ConfigError) as caught:
         wrong(tmp_path, f"{text}[output]\nmax_frame = 1\n").part(["state"], strict=True)
     assert names(caught.value.problems) == ["output.max_frame"]
+
+
+def test_a_part_of_a_file(tmp_path):
+    path = tmp_path / "firstseen.toml"
+    path.write_text('[state]\npath = "here"\n', "utf-8")
+    assert config.load_part(path, ["state"]) == config.load(path)
+    path.write_text('[input]\nshared_key = "${KEY}"\n[state]\npath = "here"\n', "utf-8")
+    assert config.load_part(path, ["state"], {}).state.path == tmp_path / "here"
+    with pytest.raises(ConfigError, match="the environment variable KEY is not set"):
+        config.load_part(path, ["input"], {})
+    path.write_text("[state\n", "utf-8")
+    with pytest.raises(ConfigError):
+        config.load_part(path, ["http"], strict=False)
