@@ -220,7 +220,7 @@ def test_who_looks_after_an_agent_needs_none_of_its_keys(tmp_path: Path) -> None
         config.write_text(config.read_text().replace('[http]\nlisten = ""', f'[http]\nlisten = "unix:{tmp_path}/http"'))
         with AgentProcess(config, environment={"FIRSTSEEN_TEST_KEY": "the key"}) as agent:
             agent.wait_for("ready")
-            for command in ("state stats", "state list", "state export", "rules list"):
+            for command in ("state stats", "state list", "state export", "rules list", "health", "top --once"):
                 asked = [FIRSTSEEN, *command.split(), "-c", str(config)]
                 done = subprocess.run(asked, check=False, capture_output=True, text=True, timeout=60)
                 assert (done.returncode, done.stderr) == (0, ""), command

@@ -33,7 +33,7 @@ def command(file: Path, once: bool, timeout: float) -> None:
 
     Records and alerts, the latest alerts and why, rules, state, peers and their lag. q ends it.
     """
-    settings = config.load(file).http
+    settings = config.load_part(file, ["http"], strict=False).http
     if once:
         columns, _ = size()
         for line in picture(status(settings, timeout), columns, MANY_ROWS):

@@ -164,3 +164,39 @@ def test_nothing_to_ask(tmp_path: Path, listen: str, why: str) -> None:
 
 def test_a_configuration_that_is_wrong(tmp_path: Path) -> None:
     assert health(tmp_path, "nowhere").exit_code == 78
+
+
+ELSEWHERE = [
+    '[input]\nshared_key = "${FIRSTSEEN_TEST_KEY}"\n',
+    '[input]\nshared_key_file = "gone"\n',
+    "[output]\nserver = 5\n",
+    "[xyzzy]\n",
+]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--live"]], ids=str)
+@pytest.mark.parametrize("more", ELSEWHERE)
+def test_what_is_wrong_elsewhere_in_the_file_says_nothing_of_the_agent(
+    tmp_path: Path, listening: socket.socket, more: str, arguments: list[str]
+) -> None:
+    Agent(listening, READY)
+    result = health(tmp_path, f"127.0.0.1:{port(listening)}", *arguments, more=more)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "ready\n", "")
+
+
+@pytest.mark.parametrize("token", ["short", "${FIRSTSEEN_TEST_KEY}"])
+def test_whether_it_lives_is_asked_without_the_token(tmp_path: Path, listening: socket.socket, token: str) -> None:
+    Agent(listening, READY)
+    more = f'token = "{token}"\n[input]\nshared_key = "${{FIRSTSEEN_TEST_KEY}}"\n'
+    refused = health(tmp_path, f"127.0.0.1:{port(listening)}", more=more)
+    assert (refused.exit_code, "http.token: " in refused.stderr) == (78, True)
+    assert "input.shared_key" not in refused.stderr
+    assert health(tmp_path, f"127.0.0.1:{port(listening)}", "--live", more=more).exit_code == 0
+
+
+@pytest.mark.parametrize("text", ["[http\n", '[htpp]\nlisten = "127.0.0.1:1"\n', "http = 5\n"])
+def test_a_file_that_does_not_say_where_the_agent_listens(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "firstseen.toml"
+    file.write_text(text)
+    result = CliRunner().invoke(main, ["health", "--live", "-c", str(file)])
+    assert (result.exit_code, result.stderr.startswith(f"{file}:1: ")) == (78, True)

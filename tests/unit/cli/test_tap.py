@@ -101,3 +101,13 @@ def test_what_was_missed(tmp_path: Path) -> None:
     result = run(tmp_path, answers)
     assert len(result.stdout.splitlines()) == 50
     assert "up to 10 alerts came between two looks" in result.stderr
+
+
+def test_what_is_wrong_elsewhere_in_the_file_says_nothing_of_the_agent(tmp_path: Path) -> None:
+    file = tmp_path / "firstseen.toml"
+    with Answering(looks([alert(1)])) as agent:
+        file.write_text(
+            f'[input]\nshared_key = "${{FIRSTSEEN_TEST_KEY}}"\nx = 1\n[http]\nlisten = "127.0.0.1:{agent.port}"\n'
+        )
+        result = CliRunner().invoke(main, ["tap", "-c", str(file), "--last", "1"])
+    assert (result.exit_code, len(result.stdout.splitlines())) == (0, 1)

@@ -38,3 +38,13 @@ def test_no_agent(tmp_path: Path) -> None:
         result = top(tmp_path, agent.port, "--once")
     assert (result.exit_code, "answers /status with 503" in result.stderr) == (1, True)
     assert top(tmp_path, agent.port, "--once").exit_code == 1
+
+
+def test_what_is_wrong_elsewhere_in_the_file_says_nothing_of_the_agent(tmp_path: Path) -> None:
+    file = tmp_path / "firstseen.toml"
+    with Answering(reported(status())) as agent:
+        file.write_text(
+            f'[input]\nshared_key = "${{FIRSTSEEN_TEST_KEY}}"\nx = 1\n[http]\nlisten = "127.0.0.1:{agent.port}"\n'
+        )
+        result = CliRunner().invoke(main, ["top", "-c", str(file), "--once"])
+    assert (result.exit_code, result.stderr) == (0, "")
