@@ -25,7 +25,8 @@ SYSTEMCTL = """
 systemctl() {
     case $1 in
         start)
-            firstseen run -c firstseen.toml 2> agent.log & agent=$!
+            : > agent.log  # here: the agent that begins below may not have come to it yet
+            firstseen run -c firstseen.toml 2>> agent.log & agent=$!
             until grep -q '"ready"' agent.log; do sleep 0.1; done ;;
         stop)
             if kill $agent 2> /dev/null; then wait $agent; fi ;;
