@@ -193,7 +193,7 @@ def _with_copy(place: Shared, state: State, trouble: Callable[[StoreError | None
             closing(LmdbStore.open(state.path, state.map_size.bytes, trouble=trouble, alone=True))
         )
         fallback = Fallback(
-            lambda away: undo.enter_context(closing(_part(place, state, away))),
+            lambda: undo.enter_context(closing(_part(place, state, lambda _: None))),  # it tells of that by itself
             copy,
             _tell_of_solitude,
             _warn,

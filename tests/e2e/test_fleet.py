@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -250,3 +251,45 @@ def test_alone_while_the_server_is_away(tmp_path: Path, stack: ExitStack) -> Non
     }
     assert labels == {"e1": False, "e2": True, "e5": False}
     assert agent.stop()["records_rejected"] == 0
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["killed", "hanging"])
+def test_what_was_on_its_way_when_the_server_went_away(tmp_path: Path, stack: ExitStack, *, silent: bool) -> None:
+    """Known callers and new ones are acknowledged within seconds, in order, and nobody is news again afterwards."""
+    (tmp_path / "redis").mkdir()
+    server = stack.enter_context(RedisServer(tmp_path / "redis"))
+    fleet = in_fleet(tmp_path, stack)
+    prefix = new_prefix()
+    agent = fleet.agent("a", *shared(server, prefix, 'when_away = "local"'))
+    ada, bob = (f"arn:aws:iam::111122223333:user/{name}" for name in ("ada", "bob"))
+    with Source(agent.port) as source, Source(agent.port) as again:
+        source.send(frame("c1", call(ada, "e1")))
+        assert source.ack() == "c1"
+        server.signal(signal.SIGSTOP) if silent else server.kill()
+        source.send(frame("c2", call(ada, "e2")))
+        source.send(frame("c3", call(bob, "e3")))
+        again.send(frame("c2", call(ada, "e2")))
+        assert (source.ack(), source.ack(), again.ack()) == ("c2", "c3", "c2")
+        agent.wait_for("state_away")
+        server.signal(signal.SIGCONT) if silent else server.start()
+        agent.wait_for("state_shared_again")
+        source.send(frame("c4", call(ada, "e4"), call(bob, "e5")))
+        assert source.ack() == "c4"
+    found = {label["id"]: entry.record["eventID"] for entry in fleet.sinks[0].entries for label in labels_of(entry)}
+    assert sorted(found.values()) == ["e1", "e3"]
+    counts = {key: server.call("HGET", key, "c") for key in keys(server, prefix)}
+    assert sorted(counts.values()) == [b"2", b"3"]
+    assert agent.stop()["records_rejected"] == 0
+
+
+def labels_of(entry: Any) -> list[dict[str, Any]]:
+    return entry.record.get("alerts", [])  # type: ignore[no-any-return]
+
+
+def keys(server: RedisServer, prefix: bytes) -> list[bytes]:
+    """Those of its terms."""
+    link = server.link()
+    try:
+        return sorted(set(link.keys(prefix + b"t:*")))
+    finally:
+        link.close()

@@ -17,7 +17,7 @@ anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
@@ -53,6 +53,27 @@ class Change(NamedTuple):
     memory: Memory
     tickets: set[Ticket]
     claims: Sequence[Claim]
+
+
+class Handed(NamedTuple):
+    """What was on its way in one ledger, for another to `Ledger.take_over`."""
+
+    terms: Sequence[Term]
+
+    @property
+    def claims(self) -> Iterator[tuple[Claim, bytes]]:
+        """All of them, each with the key of its term."""
+        return ((ticket.claim, term.key) for term in self.terms for ticket in term.tickets)
+
+    @property
+    def confirmed(self) -> Iterable[tuple[Future[None], list[Claim]]]:
+        """Those that are confirmed, with the futures of that."""
+        together: dict[Future[None], list[Claim]] = {}
+        for term in self.terms:
+            for ticket in term.tickets:
+                if ticket.confirmation is not None:
+                    together.setdefault(ticket.confirmation.future, []).append(ticket.claim)
+        return together.items()
 
 
 class Ledger:
@@ -144,6 +165,28 @@ class Ledger:
         """The same claims, added to what somebody else has written meanwhile."""
         self.refresh(change.key, memory)
         return change._replace(memory=_with(memory, change.claims))
+
+    def has(self, change: Change) -> bool:
+        """Whether what `take` gave is on its way here, and not `Handed` over meanwhile."""
+        term = self._terms.get(change.key)
+        return term is not None and not change.tickets.isdisjoint(term.tickets)
+
+    def hand_over(self) -> Handed:
+        """Let go of all that is on its way, also of what `take` gave. What is lost stays, until its owner asks."""
+        handed = Handed(list(self._terms.values()))
+        self._pending = {claim: ticket for claim, ticket in self._pending.items() if ticket is None}
+        self._terms.clear()
+        self._touched.clear()
+        return handed
+
+    def take_over(self, handed: Handed) -> None:
+        """All of that goes on here, where nothing is on its way for any of its terms."""
+        for term in handed.terms:
+            self._terms[term.key] = term
+            self._touched[term] = None
+            for ticket in term.tickets:
+                if ticket.confirmation is None:
+                    self._pending[ticket.claim] = ticket
 
     def _settle(self, claims: Sequence[Claim]) -> list[Ticket | None]:
         pending = self._pending

@@ -38,7 +38,7 @@ from firstseen.store.disk import (
     read_only,
     settle,
 )
-from firstseen.store.ledger import Change, Ledger, resolve
+from firstseen.store.ledger import Change, Handed, Ledger, resolve
 from firstseen.store.lock import OwnerLock
 from firstseen.store.merge import merged, merged_history, together
 from firstseen.store.owned import OwnedTables
@@ -173,7 +173,7 @@ class LmdbStore(OwnedTables):
     def absorb(self, histories: Sequence[History], entries: Sequence[Entry]) -> None:
         """Take what another state knows into this one (`firstseen.store.merge`), durably, each list in one transaction.
 
-        For a state in which nothing is claimed. Raises `StoreError`.
+        Claims that are on their way are added to it. Raises `StoreError`.
         """
         rules: dict[bytes, History] = {}
         for history in histories:
@@ -181,13 +181,12 @@ class LmdbStore(OwnedTables):
             raw = self._raw(key, RULES)
             known = rules.get(key) or (None if raw is None else history_at(self._path, key, raw))
             rules[key] = history if known is None else merged_history(known, history)
-        terms: dict[bytes, Entry] = {}
-        for entry in entries:
-            key = state_key(entry.rule_key, entry.terms)
-            memory = terms[key].memory if key in terms else self._memory(key)
-            terms[key] = entry if memory is None else entry._replace(memory=self._merged(key, memory, entry.memory))
         self._change(RULES, {key: pack_history(history) for key, history in rules.items()})
-        self._change(TERMS, {key: pack_memory(entry.memory, entry.terms) for key, entry in terms.items()})
+        if entries:
+            failed: list[StoreError] = []
+            self._writer.run(lambda: self._absorb(entries, failed)).result()
+            for error in failed:
+                raise error
 
     def forget(self, rule_key: bytes, terms: Sequence[Sequence[TermValue]]) -> None:
         """Remember these no longer, durably, in one transaction. For a state in which nothing is claimed.
@@ -222,6 +221,14 @@ class LmdbStore(OwnedTables):
         with self._lock:
             outcomes = self._ledger.release(claims)
         resolve(outcomes)
+
+    def take_over(self, handed: Handed) -> None:
+        """What was on its way in another state goes on here, added to what both remember: see `Ledger.take_over`."""
+        with self._lock:
+            for term in handed.terms:
+                term.refresh(self._best(term.key, term.durable))
+            self._ledger.take_over(handed)
+            self._writer.wake()
 
     def fold(self, found: Mapping[bytes, Entry], marks: Mapping[bytes, bytes]) -> int:
         """Remember ``found``, by `state_key`, and keep ``marks`` for `mark`, in one transaction; durable on return.
@@ -353,6 +360,30 @@ class LmdbStore(OwnedTables):
                 self.resize(self._map_size + SPARE).result()
             else:
                 return
+
+    def _absorb(self, entries: Sequence[Entry], failed: list[StoreError]) -> None:
+        """In the writing thread: nothing is written between reading and writing. It outlives what ``failed``."""
+        terms: dict[bytes, Entry] = {}
+        try:
+            for entry in entries:
+                key = state_key(entry.rule_key, entry.terms)
+                memory = terms[key].memory if key in terms else self._memory(key)
+                terms[key] = entry if memory is None else entry._replace(memory=self._merged(key, memory, entry.memory))
+        except StoreError as error:
+            failed.append(error)
+            return
+        self._put((TERMS, {key: pack_memory(entry.memory, entry.terms) for key, entry in terms.items()}))
+        with self._lock:
+            for key, entry in terms.items():
+                self._ledger.refresh(key, entry.memory)
+
+    def _best(self, key: bytes, there: Memory | None) -> Memory | None:
+        """What is remembered under ``key``, here and ``there``; only there where it cannot be told."""
+        try:
+            here = self._memory(key)
+            return here if there is None else there if here is None else self._merged(key, here, there)
+        except StoreError:  # a `problem` from now on, or of two laws: the claims go by what is there
+            return there
 
     def _merged(self, key: bytes, one: Memory, other: Memory) -> Memory:
         try:

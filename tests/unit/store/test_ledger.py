@@ -290,3 +290,46 @@ def test_what_a_released_claim_was_extended_by_is_forgotten(ledger, disk):
     assert ledger.extend(first, Occurrence(105, "e2"))
     resolve(ledger.release([first]))
     assert claim(ledger, "e3", time=111).verdict is Verdict.NEW
+
+
+class TestHandingOver:
+    """What is on its way in one ledger goes on in another."""
+
+    def test_what_is_confirmed_is_written_by_the_other(self, ledger, disk):
+        one, other = claim(ledger), claim(ledger, "e2", time=101)
+        future = ledger.confirm([one, other])
+        (taken,) = ledger.take()
+        assert ledger.has(taken)
+        handed = ledger.hand_over()
+        assert dict(handed.claims) == {one: KEY, other: KEY}
+        assert list(handed.confirmed) == [(future, [one, other])]
+        assert not ledger.has(taken)
+        assert ledger.take() == []
+        taking = Ledger(disk.get)
+        taking.take_over(handed)
+        write(taking, disk)
+        assert future.result() is None
+        assert disk[KEY] == Sighting(100, 101, 2, "e1", "e2")
+
+    def test_what_relies_on_an_alert_goes_with_it(self, ledger, disk):
+        alert, relying = claim(ledger), claim(ledger, "e2", time=101)
+        future = ledger.confirm([relying])
+        taking = Ledger(disk.get)
+        taking.take_over(ledger.hand_over())
+        write(taking, disk)
+        assert not future.done()
+        again = claim(taking)
+        assert again.verdict is Verdict.AGAIN
+        resolve(taking.release([again]))
+        resolve(taking.release([alert]))
+        with pytest.raises(ClaimLost):
+            future.result()
+        assert disk == {}
+
+    def test_what_is_lost_stays(self, ledger, disk):
+        alert, relying = claim(ledger), claim(ledger, "e2", time=101)
+        resolve(ledger.release([alert]))
+        handed = ledger.hand_over()
+        assert list(handed.claims) == []
+        with pytest.raises(ClaimLost):
+            ledger.confirm([relying]).result()

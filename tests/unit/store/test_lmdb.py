@@ -17,10 +17,11 @@ import pytest
 from firstseen.detect.keys import state_key
 from firstseen.detect.law import Occurrence
 from firstseen.detect.new_terms import NewTermsLaw, Sighting
-from firstseen.detect.suppression import Window
+from firstseen.detect.suppression import SuppressionLaw, Window
 from firstseen.errors import StoreError
 from firstseen.model import Verdict
 from firstseen.store.base import Claim, Entry, History, RuleState
+from firstseen.store.ledger import Ledger
 from firstseen.store.lmdb import LmdbReader, LmdbStore
 from firstseen.store.sweep import Sweep
 
@@ -736,6 +737,32 @@ class TestUpkeep:
         assert list(store.rules()) == [(RULE, 500), (OTHER, 9)]
         store.close()
         assert len(raw(tmp_path / "state", b"terms")) == 2
+
+    def test_claims_on_their_way_are_added_to_what_is_absorbed(self, store):
+        one = claim(store, "x", "e1", 105)
+        store.absorb([], [Entry(RULE.key, ("x",), Sighting(50, 100, 7, "e0", "e0"))])
+        assert claim(store, "x", "e2", 106).before == Sighting(50, 105, 8, "e1", "e1")
+        store.confirm([one]).result(LONG)
+        assert store.get(RULE.key, ("x",)) == Sighting(50, 105, 8, "e1", "e1")
+
+    def test_what_is_on_its_way_elsewhere_goes_on_here(self, store, tmp_path):
+        remember(store, "x", "y")
+        there = {
+            state_key(RULE.key, ("x",)): Sighting(50, 99, 7, "e0", "e0"),
+            state_key(RULE.key, ("y",)): Window(1, 2, "e", 0),
+        }
+        elsewhere = Ledger(there.get)
+        law = NewTermsLaw(10)
+        known = elsewhere.claim(RULE, ("x",), Occurrence(105, "e2"), law)
+        other = elsewhere.claim(RULE, ("y",), Occurrence(105, "e3"), SuppressionLaw(10))
+        new = elsewhere.claim(RULE, ("z",), Occurrence(105, "e4"), law)
+        confirmed = elsewhere.confirm([known, other])
+        store.take_over(elsewhere.hand_over())
+        confirmed.result(LONG)
+        store.confirm([new]).result(LONG)
+        assert store.get(RULE.key, ("x",)) == Sighting(50, 105, 8, "e1", "e2")
+        assert isinstance(store.get(RULE.key, ("y",)), Window), "it goes by the law by which it was claimed"
+        assert store.get(RULE.key, ("z",)) == Sighting(105, 105, 1, "e4", "e4")
 
     def test_what_does_not_fit_is_not_absorbed(self, store):
         remember(store, "x")

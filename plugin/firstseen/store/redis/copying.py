@@ -20,6 +20,7 @@ class Copying:
     def __init__(self, copy: LmdbStore) -> None:
         self._copy = copy
         self._lock = threading.Lock()
+        self._catching_up = threading.Lock()
         self._waiting: list[Entry] = []
         self.newest_ms: int | None = None
         """The latest sighting of which note was taken; None before the first."""
@@ -40,18 +41,19 @@ class Copying:
     def catch_up(self) -> None:
         """Copy all that waits. Raises `StoreError`; what could not be copied waits for the next time.
 
-        While nothing is claimed in the copy, as `LmdbStore.absorb` has it.
+        For any thread: when it returns, what another one was copying is copied as well.
         """
-        with self._lock:
-            left, self._waiting = self._waiting, []
-        try:
-            while left:
-                batch, left = left[:BATCH], left[BATCH:]
-                try:
-                    self._copy.absorb([], batch)
-                except BaseException:
-                    left += batch  # behind the others: what fails for its own sake does not keep them waiting
-                    raise
-        finally:
+        with self._catching_up:
             with self._lock:
-                self._waiting = [*left, *self._waiting][:MOST_COPIED]
+                left, self._waiting = self._waiting, []
+            try:
+                while left:
+                    batch, left = left[:BATCH], left[BATCH:]
+                    try:
+                        self._copy.absorb([], batch)
+                    except BaseException:
+                        left += batch  # behind the others: what fails for its own sake does not keep them waiting
+                        raise
+            finally:
+                with self._lock:
+                    self._waiting = [*left, *self._waiting][:MOST_COPIED]

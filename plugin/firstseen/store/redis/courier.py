@@ -59,7 +59,7 @@ class Courier:
     told of the error when that begins, and of None when it is over, in this thread.
 
     ``problem`` is the error while that lasts, and None otherwise. After any other exception nothing is done any more,
-    and it stays.
+    and it stays. ``trip`` is the round that is not answered yet, ``sent_s`` is when it was sent first.
     """
 
     def __init__(
@@ -77,6 +77,8 @@ class Courier:
         self._work = threading.Condition(lock)
         self._closing = False
         self.problem: StoreError | None = None
+        self.trip: Round | None = None
+        self.sent_s = 0.0
         # A daemon thread: where close was never called, the process may end all the same.
         self._thread = threading.Thread(target=self._run, name="firstseen-state", daemon=True)
         self._thread.start()
@@ -104,7 +106,7 @@ class Courier:
             problem = StoreError(f"the state cannot be used any more: {error!r}")
             problem.__cause__ = error
             with self._work:
-                self.problem = problem
+                self.problem, self.trip = problem, None
                 outcomes = list(self._given_up(problem))
             self._trouble(problem)
             resolve(outcomes)
@@ -114,6 +116,7 @@ class Courier:
             while True:
                 trip, due_s = self._gather()
                 if trip:
+                    self.trip, self.sent_s = trip, time.monotonic()
                     return trip
                 if self._closing:
                     return None
@@ -131,12 +134,13 @@ class Courier:
                 with self._work:
                     self.problem = error
                     if self._work.wait_for(lambda: self._closing, pause_s):
+                        self.trip = None
                         outcomes += self._given_up(error)
                         return
                 continue
             recovered = self.problem is not None
             with self._work:
-                self.problem = None
+                self.problem = self.trip = None
                 trip.answered(answers, outcomes)
             if recovered:
                 self._trouble(None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha1
 from importlib import resources
@@ -11,6 +12,7 @@ from typing import Any
 
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
+from firstseen.errors import StoreError
 from firstseen.stateurl import HostPort, StateUrl
 from firstseen.store.redis.access import Access
 from firstseen.store.redis.cluster import Cluster, cluster
@@ -57,6 +59,7 @@ class Link:
         self._access = access
         self._lock = threading.Lock()
         self._made: OneServer | Cluster | None = None
+        self._heard_s = 0.0
         self._known: Sequence[HostPort] = ()  # a cluster's servers, of which the address may name only one
 
     @property
@@ -93,6 +96,12 @@ class Link:
         with self._used() as servers:
             return servers.size()
 
+    def silence(self, since_s: float, for_s: float) -> StoreError | None:
+        """What is wrong where nothing was answered for so long, though it was asked ``since_s`` (`time.monotonic`)."""
+        if time.monotonic() - max(since_s, self._heard_s) < for_s:
+            return None
+        return StoreError(f"the state at {self._url} cannot be reached: it does not answer")
+
     def close(self) -> None:
         """Close the connections. Nobody else may be using them."""
         with self._lock:
@@ -119,6 +128,7 @@ class Link:
             for answer in answers:
                 if isinstance(answer, Exception):
                     raise answer
+        self._heard_s = time.monotonic()
         return answers
 
     @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Future
 
 from firstseen.detect.keys import state_key
@@ -13,13 +13,14 @@ from firstseen.store.redis.ask import Asking
 class Reservation:
     """See `firstseen.store.base.Reservation`; ``there`` is the same in the shared state, ``keys`` what is had here.
 
-    Whoever it is ``reserve``d with says when it is `over`; ``give_up`` is told of its keys when it ends.
+    Whoever it is ``reserve``d with says when it is `over`, and keeps in it whether that is so or it has ended;
+    ``give_up`` is told when it ends.
     """
 
     def __init__(
         self,
         reserve: Callable[[Reservation], None],
-        give_up: Callable[[Reservation, Iterable[bytes]], None],
+        give_up: Callable[[Reservation], None],
         there: Asking,
     ) -> None:
         self._reserve = reserve
@@ -27,6 +28,7 @@ class Reservation:
         self.there = there
         self.wanted: set[bytes] = set()
         self.keys: list[bytes] = []
+        self.is_made = False
         self.has_ended = False
         self._ready: Future[None] = Future()
         self._ready.set_running_or_notify_cancel()
@@ -43,8 +45,7 @@ class Reservation:
 
     def end(self) -> None:
         """See `firstseen.store.base.Reservation.end`."""
-        keys, self.keys = self.keys, []
-        self._give_up(self, keys)
+        self._give_up(self)
 
     def over(self, error: BaseException | None) -> None:
         """It is made, or will not be."""

@@ -16,10 +16,9 @@ import contextlib
 import functools
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from itertools import chain
-from typing import Any, TypeAlias
+from typing import Any
 
 from firstseen.detect.keys import RULE_KEY_SIZE, state_key
 from firstseen.detect.law import Law, Occurrence
@@ -28,25 +27,20 @@ from firstseen.errors import StoreError
 from firstseen.model import TermValue, Verdict
 from firstseen.store.base import Claim, ClaimLost, Entry, NotReservedError, RuleState, Stats
 from firstseen.store.codec import pack_memory
-from firstseen.store.ledger import Change, Ledger, Outcome, resolve
+from firstseen.store.ledger import Change, Handed, Ledger, Outcome, resolve
 from firstseen.store.redis.ask import Ask, Asking
 from firstseen.store.redis.courier import Courier, Round
-from firstseen.store.redis.hashes import fields_of, raw
+from firstseen.store.redis.hashes import fields_of
 from firstseen.store.redis.lasting import Lasting
-from firstseen.store.redis.link import CLAIM, FREE, NOTE, REMEMBER, Link, Part
+from firstseen.store.redis.link import CLAIM, FREE, NOTE, Link
 from firstseen.store.redis.merging import exchange, new_token
 from firstseen.store.redis.owner import Owner
 from firstseen.store.redis.pins import Cache, Met, Pins
+from firstseen.store.redis.sightings import remembering
 from firstseen.store.sweep import kept_ms
-
-Parts: TypeAlias = tuple[Part, ...]
-"""Some of what a command is made of."""
 
 QUEUE_MS = 2_000
 """For how long the next in the queue is waited for, before others are served."""
-
-MOST_SIGHTINGS = 10_000
-"""In one command: an event may come a million times in a chunk, and no command may have so many parts."""
 
 
 def _silent(_: StoreError | None) -> None:
@@ -80,6 +74,7 @@ class RedisStore(Lasting):
         self._again: list[Change] = []
         self._asking: list[Asking] = []
         self._open = True
+        self._left: Round | None = None
         self._failed: StoreError | None = None
         self.on_done: Callable[[Entry], None] | None = None
         """Is told of what this agent remembers, holding a lock."""
@@ -122,6 +117,30 @@ class RedisStore(Lasting):
             outcomes = self._ledger.release(claims)
             self._let_go(state_key(claim.rule.key, claim.terms) for claim in claims)
         resolve(outcomes)
+
+    def hand_over(self) -> Handed:
+        """Let go of all claims: whoever takes them over brings them here again, by `absorb`, once this `is_settled`.
+
+        What was sent of them may be done all the same. Nobody may be waiting for a reservation.
+        """
+        with self._lock:
+            self._again = []
+            self._left = self._courier.trip
+            self._let_go(list(self._leased))
+            return self._ledger.hand_over()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all is answered that had been sent when it was handed over."""
+        return self._left is None or self._left is not self._courier.trip
+
+    def away(self, for_s: float) -> StoreError | None:
+        """What is wrong where nothing came back for so long, though something was asked."""
+        with self._lock:
+            trip, sent_s, problem = self._courier.trip, self._courier.sent_s, self._courier.problem
+        if trip is None or time.monotonic() - sent_s < for_s:
+            return None
+        return problem or self._link.silence(sent_s, for_s)
 
     @property
     def problem(self) -> StoreError | None:
@@ -237,20 +256,21 @@ class RedisStore(Lasting):
             del self._leased[key]
         kept = kept_ms(change.claims[0].law.reach_ms)
         if isinstance(change.memory, Sighting):
-            *before, last = _pieces([each for claim in change.claims for each in _sightings(claim)])
+            *before, command = remembering(self._terms + key, self._owner.name, change, (token, int(ends), kept))
             for piece in before:
-                trip.add(self._remembering(change, piece, (new_token(), 0, kept)), lambda _: ())
-            command = self._remembering(change, last, (token, int(ends), kept))
+                trip.add(piece, lambda _: ())
         else:
             fields = fields_of(change.memory, change.terms)
             command = exchange(self._terms + key, self._owner.name, int(ends), kept, (read, token), fields)
         trip.add(command, lambda answer: self._written(change, token, answer, ends=ends))
 
-    def _remembering(self, change: Change, sightings: Sequence[Parts], how: Parts) -> Parts:
-        terms = fields_of(change.memory, change.terms)[b"t"] or b""
-        return REMEMBER.on(self._terms + change.key, self._owner.name, *how, terms, *chain.from_iterable(sightings))
-
     def _written(self, change: Change, token: bytes, answer: Any, *, ends: bool) -> Sequence[Outcome]:
+        if not self._ledger.has(change):  # it was handed over meanwhile
+            self._cache.drop(change.key)
+            if ends and answer[0] != b"ok":
+                self._leased[change.key] = None
+            self._let_go([change.key])
+            return ()
         try:
             return self._written_as(change, token, answer, ends=ends)
         except StoreError as error:  # what is there is unreadable
@@ -276,6 +296,8 @@ class RedisStore(Lasting):
 
     def _noted(self, change: Change) -> Sequence[Outcome]:
         """It is remembered since it was asked for."""
+        if not self._ledger.has(change):
+            return ()
         outcomes = self._ledger.committed([change._replace(memory=self._ledger.durable(change.key))])  # type: ignore[arg-type]
         self._let_go([change.key])
         return outcomes
@@ -369,21 +391,6 @@ class RedisStore(Lasting):
         waiting, self._asking = self._asking, []
         outcomes = [Outcome(asking.ready, error) for asking in waiting]
         return outcomes + self._ledger.abandon(error)
-
-
-def _pieces(sightings: Sequence[Parts]) -> list[Sequence[Parts]]:
-    return [sightings[start : start + MOST_SIGHTINGS] for start in range(0, len(sightings), MOST_SIGHTINGS)]
-
-
-def _sightings(claim: Claim) -> Iterator[Parts]:
-    """What `REMEMBER` takes of each event."""
-    yield _sighting(claim.occurrence, claim.verdict)
-    for occurrence in claim.more.events:
-        yield _sighting(occurrence, Verdict.KNOWN)
-
-
-def _sighting(occurrence: Occurrence, verdict: Verdict) -> Parts:
-    return occurrence.time_ms, raw(occurrence.event), "known" if verdict is Verdict.KNOWN else "alert"
 
 
 def _forgotten() -> ClaimLost:

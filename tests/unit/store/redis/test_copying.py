@@ -9,7 +9,7 @@ import pytest
 from firstseen.detect.new_terms import Sighting
 from firstseen.detect.threshold import Bucket
 from firstseen.errors import StoreError
-from firstseen.store.base import Entry
+from firstseen.store.base import Entry, History
 from firstseen.store.lmdb import LmdbStore
 from firstseen.store.redis import copying
 from firstseen.store.redis.copying import Copying
@@ -92,6 +92,29 @@ def test_what_waits_is_bounded(copy: LmdbStore, monkeypatch: pytest.MonkeyPatch)
         made.catch_up()
     assert absorbed == [entry(number) for number in range(3)]
     assert made.waiting == 3
+
+
+def test_who_catches_up_finds_what_another_was_copying_copied(copy: LmdbStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    absorb, goes_on, began = copy.absorb, threading.Event(), threading.Event()
+
+    def slowly(histories: list[History], entries: list[Entry]) -> None:
+        began.set()
+        assert goes_on.wait(10)
+        absorb(histories, entries)
+
+    monkeypatch.setattr(copy, "absorb", slowly)
+    made = Copying(copy)
+    made.note(entry(0))
+    one, other = threading.Thread(target=made.catch_up), threading.Thread(target=made.catch_up)
+    one.start()
+    assert began.wait(10)
+    other.start()
+    other.join(0.05)
+    assert other.is_alive()
+    goes_on.set()
+    other.join(10)
+    assert copy.get(RULE_KEY, entry(0).terms) is not None
+    one.join(10)
 
 
 def test_note_is_taken_in_one_thread_while_another_copies(copy: LmdbStore) -> None:

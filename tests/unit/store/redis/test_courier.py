@@ -92,6 +92,20 @@ def test_a_round_that_fails_is_tried_again_and_told_of_once(bench: Bench) -> Non
     assert bench.courier.problem is None
 
 
+def test_a_round_is_under_way_until_it_is_answered(bench: Bench) -> None:
+    assert bench.courier.trip is None
+    bench.failures.extend(StoreError("away") for _ in range(1_000))
+    bench.add((b"one",))
+    bench.until(lambda: len(bench.sent) > 1)
+    trip, sent_s = bench.courier.trip, bench.courier.sent_s
+    assert trip is not None
+    assert trip.commands == [(b"one",)]
+    bench.until(lambda: len(bench.sent) > 2)
+    assert (bench.courier.trip, bench.courier.sent_s) == (trip, sent_s)
+    bench.failures.clear()
+    bench.until(lambda: bench.courier.trip is None)
+
+
 def test_while_it_fails_the_problem_is_the_last_failure(bench: Bench) -> None:
     bench.failures.extend(StoreError("away") for _ in range(1_000))
     bench.add((b"one",))
@@ -99,6 +113,7 @@ def test_while_it_fails_the_problem_is_the_last_failure(bench: Bench) -> None:
     assert str(bench.courier.problem) == "away"
     bench.courier.close()
     assert [str(error) for error in bench.given_up] == ["away"]
+    assert bench.courier.trip is None
 
 
 def test_a_mistake_ends_it_and_all_who_wait(bench: Bench) -> None:
@@ -106,6 +121,7 @@ def test_a_mistake_ends_it_and_all_who_wait(bench: Bench) -> None:
     bench.add((b"one",))
     bench.until(lambda: bool(bench.given_up))
     assert "cannot be used any more: RuntimeError('a mistake')" in str(bench.courier.problem)
+    assert bench.courier.trip is None
 
 
 def test_what_is_due_later_is_gathered_then(bench: Bench) -> None:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import wait
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,10 +15,13 @@ from firstseen.detect.law import Occurrence
 from firstseen.detect.new_terms import NewTermsLaw, Sighting
 from firstseen.errors import StoreError
 from firstseen.model import Verdict
-from firstseen.store.base import Claim, RuleState, Solitude, Wanted
+from firstseen.store.base import Claim, ClaimLost, RuleState, Solitude, Wanted
 from firstseen.store.lmdb import LmdbReader, LmdbStore
+from firstseen.store.redis import fallback
 from firstseen.store.redis.fallback import Fallback
+from firstseen.store.redis.link import TIMEOUT_S, Part
 from firstseen.store.redis.owner import Owner
+from firstseen.store.redis.reservation import Reservation
 from firstseen.store.redis.store import RedisStore
 from support.redis import RedisServer, new_prefix
 
@@ -43,8 +49,8 @@ class Bench:
     def agent(self, name: str = "a", map_size: int = 1 << 22) -> Fallback:
         copy = LmdbStore.open(self.folder / name, map_size, durable=False, alone=True)
 
-        def part(trouble: Callable[[StoreError | None], None]) -> RedisStore:
-            return RedisStore(self.server.link(), self.prefix, Owner.take(self.folder / name), 30_000, trouble)
+        def part() -> RedisStore:
+            return RedisStore(self.server.link(), self.prefix, Owner.take(self.folder / name), 30_000)
 
         store = Fallback(part, copy, self.told.append, self.begun.append, AWAY_S, tell_of_copy=self.told_of_copy.append)
         store.register([RULE], 1)
@@ -84,6 +90,13 @@ def claim(store: Fallback | RedisStore, term: str, event: str, at_ms: int = 100)
         return store.claim(*wanted)
     finally:
         reservation.end()
+
+
+def reserve(store: Fallback, term: str, event: str, at_ms: int = 105) -> Reservation:
+    """One that is not asked for yet."""
+    reservation = store.reservation()
+    reservation.add(Wanted(RULE, (term,), Occurrence(at_ms, event), LAW))
+    return reservation
 
 
 def remember(store: Fallback | RedisStore, term: str, event: str, at_ms: int = 100) -> Verdict:
@@ -146,19 +159,146 @@ def test_an_alert_that_is_given_up_alone_is_not_remembered(bench: Bench) -> None
     assert claim(store, "x", "e2").verdict is Verdict.NEW
 
 
-def test_a_chunk_that_was_claimed_in_both(bench: Bench) -> None:
+def test_what_is_on_its_way_when_they_go_away_is_settled_alone(bench: Bench) -> None:
     store = bench.agent()
-    there = claim(store, "x", "e1")
+    remember(store, "x", "e1")
+    known, new, late = claim(store, "x", "e2", 105), claim(store, "y", "e3"), claim(store, "z", "e4")
+    assert [each.verdict for each in (known, new)] == [Verdict.KNOWN, Verdict.NEW]
     bench.server.kill()
-    here = claim(store, "y", "e2")
-    confirmed = store.confirm([there, here])
-    assert not confirmed.done()
+    confirmed = store.confirm([known, new])
+    confirmed.result(LONG)  # nobody starts the server
+    assert store.is_alone
+    assert store.extend(late, Occurrence(101, "e5")) is False, "what holds an alert is not extended"
+    assert remember(store, "y", "e6", 110) is Verdict.KNOWN
+    store.confirm([late, claim(store, "w", "e7")]).result(LONG)
+
     bench.server.start()
-    confirmed.result(LONG)
     until(lambda: not store.is_alone)
+
     other = bench.shared()
-    assert None not in {other.get(RULE.key, (term,)) for term in "xy"}
+    assert other.get(RULE.key, ("x",)) == Sighting(100, 105, 2, "e1", "e2")
+    assert other.get(RULE.key, ("y",)) == Sighting(100, 110, 2, "e3", "e6")
+    assert None not in {other.get(RULE.key, (term,)) for term in "zw"}
     other.close()
+
+
+def test_what_was_done_without_an_answer_is_done_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = bench.agent()
+    remember(store, "x", "e1")
+    known = claim(store, "x", "e2", 105)
+    link = store._shared._link
+    sent, lost = link._sent, []
+
+    def lossy(commands: Sequence[Sequence[Part]]) -> list[Any]:
+        sent(commands)
+        lost.extend(commands)
+        raise StoreError("the answer is lost")
+
+    monkeypatch.setattr(link, "_sent", lossy)
+    store.confirm([known]).result(LONG)
+    assert lost
+    monkeypatch.setattr(link, "_sent", sent)
+    until(lambda: not store.is_alone)
+
+    assert store.get(RULE.key, ("x",)) == Sighting(100, 105, 2, "e1", "e2")
+    assert remember(store, "x", "e3", 110) is Verdict.KNOWN
+
+
+def test_an_alert_that_was_on_its_way_when_they_went_away_may_be_given_up(bench: Bench) -> None:
+    store = bench.agent()
+    new, relying = claim(store, "x", "e1"), claim(store, "x", "e2", 101)
+    bench.server.kill()
+    waiting = store.confirm([relying])
+    claim(store, "y", "e3")  # alone, by now
+    assert not waiting.done()
+    store.release([new])
+    with pytest.raises(ClaimLost):
+        waiting.result(LONG)
+    assert remember(store, "x", "e4", 102) is Verdict.NEW
+
+
+def test_what_was_reserved_when_they_go_away_is_claimed_alone(bench: Bench) -> None:
+    store = bench.agent()
+    wanted = Wanted(RULE, ("x",), Occurrence(100, "e1"), LAW)
+    reservation = store.reservation()
+    reservation.add(wanted)
+    reservation.ask().result(LONG)
+    bench.server.kill()
+    remember(store, "y", "e2")
+    one = store.claim(*wanted)
+    reservation.end()
+    assert (one.verdict, one.alone) == (Verdict.NEW, True)
+    store.confirm([one]).result(LONG)
+
+
+def test_servers_that_say_nothing_are_away_as_soon(bench: Bench) -> None:
+    store = bench.agent()
+    known = remember(store, "x", "e1"), claim(store, "x", "e2", 105)
+    bench.server.signal(signal.SIGSTOP)
+    began_s = time.monotonic()
+    assert remember(store, "y", "e3") is Verdict.NEW
+    store.confirm([known[1]]).result(LONG)
+    assert time.monotonic() - began_s < TIMEOUT_S / 2
+    assert "does not answer" in str(bench.told[0])
+    bench.server.signal(signal.SIGCONT)
+    until(lambda: not store.is_alone)
+    assert store.get(RULE.key, ("x",)) == Sighting(100, 105, 2, "e1", "e2")
+    assert store.get(RULE.key, ("y",)) is not None
+
+
+def test_what_is_acknowledged_right_before_is_known_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fallback, "TEND_S", LONG)  # nothing is copied meanwhile
+    store = bench.agent()
+    store._stir.set()
+    until(lambda: not store._stir.is_set())
+    remember(store, "x", "e1")
+    bench.server.kill()
+    claim(store, "y", "e2")
+    one = claim(store, "x", "e3", 105)
+    assert (one.verdict, one.alone) == (Verdict.KNOWN, True)
+
+
+def test_what_was_claimed_alone_is_asked_for_once_it_is_there(bench: Bench) -> None:
+    store = bench.agent()
+    bench.server.kill()
+    late, lost = claim(store, "x", "e1"), claim(store, "y", "e2")
+    bench.server.start()
+    until(lambda: not store.is_alone)
+    reservations = {term: reserve(store, term, "e3") for term in "xyz"}
+    reservations["z"].ask().result(LONG)
+    asked = {term: reservations[term].ask() for term in "xy"}
+    assert not wait(asked.values(), 3 * fallback.TEND_S).done
+    store.confirm([late]).result(LONG)
+    asked["x"].result(LONG)
+    assert not asked["y"].done()
+    store.release([lost])
+    asked["y"].result(LONG)
+    assert store.claim(RULE, ("x",), Occurrence(105, "e3"), LAW).verdict is Verdict.KNOWN
+    assert store.claim(RULE, ("y",), Occurrence(105, "e3"), LAW).verdict is Verdict.NEW
+
+
+def test_what_is_held_back_goes_on_alone_or_ends(bench: Bench) -> None:
+    store = bench.agent()
+    bench.server.kill()
+    late = claim(store, "x", "e1")
+    bench.server.start()
+    until(lambda: not store.is_alone)
+    first = reserve(store, "x", "e2").ask()
+    bench.server.kill()
+    claim(store, "z", "e3")
+    first.result(LONG)
+    assert store.claim(RULE, ("x",), Occurrence(105, "e2"), LAW).verdict is Verdict.KNOWN
+    bench.server.start()
+    until(lambda: not store.is_alone)
+    second, ended = reserve(store, "x", "e4"), reserve(store, "x", "e5")
+    asked, never = second.ask(), ended.ask()
+    ended.end()
+    store.close()
+    bench.opened.remove(store)
+    with pytest.raises(StoreError, match="closed"):
+        asked.result(LONG)
+    assert not never.done()
+    assert late.verdict is Verdict.NEW
 
 
 def test_an_agent_that_begins_and_ends_alone_is_merged_when_it_is_back(bench: Bench) -> None:

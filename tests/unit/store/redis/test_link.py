@@ -7,6 +7,7 @@ import re
 import signal
 import socketserver
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -259,3 +260,13 @@ def test_no_cluster_and_no_sentinel(redis_server: RedisServer) -> None:
     assert said.endswith("it is no cluster: redis:// instead of redis+cluster://")
     said = complaint(f"redis+sentinel://127.0.0.1:{redis_server.port}/main")
     assert said.endswith("it is no Sentinel: redis:// instead of redis+sentinel://")
+
+
+def test_a_server_that_answered_lately_is_not_silent(server: RedisServer) -> None:
+    link = server.link()
+    long_ago_s = time.monotonic() - 100
+    assert "it does not answer" in str(link.silence(long_ago_s, 50))
+    link.call("PING")
+    assert link.silence(long_ago_s, 50) is None
+    assert "it does not answer" in str(link.silence(long_ago_s, 0))
+    link.close()

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import pytest
 
 from firstseen.detect.keys import state_key
@@ -21,12 +19,8 @@ class Taking:
 
     def __init__(self) -> None:
         self.reserved: list[Reservation] = []
-        self.given_up: list[list[bytes]] = []
-        self.made = Reservation(self.reserved.append, self.give_up, Asking(lambda _: None, lambda _: None))
-
-    def give_up(self, reservation: Reservation, keys: Iterable[bytes]) -> None:
-        assert reservation is self.made
-        self.given_up.append(list(keys))
+        self.given_up: list[Reservation] = []
+        self.made = Reservation(self.reserved.append, self.given_up.append, Asking(lambda _: None, lambda _: None))
 
 
 def test_what_is_wanted_is_asked_for_and_may_be_had_in_either() -> None:
@@ -51,9 +45,7 @@ def test_it_may_fail() -> None:
         ready.result(0)
 
 
-def test_what_was_had_is_given_up_once() -> None:
+def test_that_it_ends_is_told() -> None:
     taking = Taking()
-    taking.made.keys = [b"one"]
     taking.made.end()
-    taking.made.end()
-    assert taking.given_up == [[b"one"], []]
+    assert taking.given_up == [taking.made]

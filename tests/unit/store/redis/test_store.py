@@ -152,7 +152,7 @@ class TestKnown:
     def test_later_events_join_a_claim_and_are_written_with_it(
         self, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("firstseen.store.redis.store.MOST_SIGHTINGS", 3)
+        monkeypatch.setattr("firstseen.store.redis.sightings.MOST_SIGHTINGS", 3)
         one, other = fleet.agent("a"), fleet.agent("b")
         one.confirm([claim(one, "x", "e0")]).result(LONG)
         first, others = claim(one, "x", "e1", 101), claim(other, "x", "e2", 102)

@@ -1,0 +1,87 @@
+"""What an agent has remembered alone, brought into the shared state when that is back."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from firstseen.errors import StoreError
+from firstseen.store.base import Entry, History
+from firstseen.store.lmdb import LmdbStore
+from firstseen.store.redis.merging import Merging
+from firstseen.store.redis.owed import Owed
+
+BATCH = 1_000
+"""Terms merged at once."""
+
+
+class Bringing:
+    """Merges what is ``owed`` out of ``copy``; ``lock`` guards that, and what is registered. One thread at a time.
+
+    It is given up where the agent ``ends``: all of the copy may take long.
+    """
+
+    def __init__(
+        self,
+        copy: LmdbStore,
+        owed: Owed,
+        lock: AbstractContextManager[Any],
+        ends: Callable[[], bool],
+    ) -> None:
+        self._copy = copy
+        self._owed = owed
+        self._lock = lock
+        self._ends = ends
+        self._unregistered: dict[bytes, History] = {}
+
+    @property
+    def registers(self) -> bool:
+        """Whether there are histories to register."""
+        return bool(self._unregistered)
+
+    def register(self, histories: Iterable[History]) -> None:
+        """These are to be registered first. The caller holds the lock."""
+        self._unregistered.update({history.rule.key: history for history in histories})
+
+    def catch_up(self, shared: Merging) -> None:
+        """Bring all there is. Raises `StoreError`; what was not brought is brought the next time."""
+        with self._lock:
+            waiting = dict(self._unregistered)
+        shared.begin_histories(waiting.values())
+        with self._lock:
+            for key, history in waiting.items():
+                if self._unregistered[key] is history:  # else it was registered again meanwhile
+                    del self._unregistered[key]
+        while self._owed.is_unmerged:
+            if self._owed.all_unmerged:
+                self._merge_all(shared)
+            else:
+                self._merge_some(shared)
+
+    def _merge_all(self, shared: Merging) -> None:
+        with self._locked(self._owed.begin_all, self._owed.end_all):
+            shared.absorb(list(self._copy.rules()), [])  # of which terms know for how long they are kept
+            entries = self._copy.entries()
+            while batch := list(itertools.islice(entries, BATCH)):
+                if self._ends():
+                    raise StoreError("the agent ends: the copy is merged when it is back")
+                shared.absorb([], batch)
+
+    def _merge_some(self, shared: Merging) -> None:
+        with self._locked(lambda: self._owed.begin(BATCH), self._owed.end):
+            known = ((rule_key, terms, self._copy.get(rule_key, terms)) for rule_key, terms in self._owed.merging)
+            shared.absorb([], [Entry(*each[:2], each[2]) for each in known if each[2] is not None])
+
+    @contextmanager
+    def _locked(self, begin: Callable[[], None], end: Callable[..., None]) -> Iterator[None]:
+        with self._lock:
+            begin()
+        is_merged = False
+        try:
+            yield
+            is_merged = True
+        finally:
+            with self._lock:
+                end(is_merged=is_merged)
