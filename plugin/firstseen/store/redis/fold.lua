@@ -36,7 +36,11 @@ for i = 1, terms do
     end
     redis.call('HSET', key, 'f', string.format('%.0f', first), 'l', string.format('%.0f', last),
         'c', string.format('%.0f', count), 'e', event, 'g', latest, 't', names, 'w', token)
-    if kept == '' then redis.call('PERSIST', key) else redis.call('PEXPIRE', key, kept) end
+    if kept == '' then
+        redis.call('PERSIST', key)
+    elseif redis.call('PTTL', key) < tonumber(kept) then -- an agent whose rule has a longer window may need it
+        redis.call('PEXPIRE', key, kept)
+    end
     at = at + 7
 end
 for i = terms + 1, #KEYS do

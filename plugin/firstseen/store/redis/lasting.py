@@ -16,7 +16,9 @@ from typing import Any
 from firstseen.store.base import History
 from firstseen.store.redis.link import REGISTER, Link, Part
 from firstseen.store.redis.merging import Merging, new_token
+from firstseen.store.redis.prolonging import Grown, Prolonging
 from firstseen.store.redis.reader import packed_rule
+from firstseen.store.sweep import kept_ms
 
 
 class Lasting(Merging):
@@ -32,6 +34,7 @@ class Lasting(Merging):
         self._begun = 0
         self._entering = threading.Lock()
         self._in_hand: dict[bytes, History] = {}
+        self._prolonging = Prolonging(link, self._terms)
 
     def begin(self) -> None:
         """See `Merging.begin`; with what is in hand."""
@@ -39,10 +42,18 @@ class Lasting(Merging):
         self._look(*self._link.together(self._signs))
 
     def begin_histories(self, histories: Iterable[History]) -> Sequence[int]:
-        """See `Merging.begin_histories`. What was lost goes on as it began; what was forgotten begins anew."""
+        """See `Merging.begin_histories`. What was lost goes on as it began; what was forgotten begins anew.
+
+        Where one reaches further than it did, what is remembered under it is kept for longer in a while.
+        """
         asked = list(histories)
         self._look(*self._link.together(self._signs))
+        before = {history.rule.key: history.rule.reach_ms for history in self.rules()} if asked else {}
         since = super().begin_histories(asked)
+        for rule, _ in asked:
+            reach_ms = before.get(rule.key)
+            if reach_ms is not None and rule.reach_ms is not None and reach_ms < rule.reach_ms:
+                self._prolonging.begin(Grown(rule.key, kept_ms(reach_ms), kept_ms(rule.reach_ms)))
         if any(history.since_ms == since_ms for history, since_ms in zip(asked, since, strict=True)):
             # Two agents at a time may count as one. INCR is nothing that a user of the server had to be allowed so far.
             self._begun += 1
@@ -51,6 +62,11 @@ class Lasting(Merging):
             for history, since_ms in zip(asked, since, strict=True):
                 self._in_hand[history.rule.key] = history._replace(since_ms=since_ms)
         return since
+
+    def close(self) -> None:
+        """See `StateReader.close`."""
+        self._prolonging.close()
+        super().close()
 
     def together(self, commands: Sequence[Sequence[Part]]) -> list[Any]:
         """See `firstseen.store.redis.link.Link.together`; ends when the servers have the histories in hand.

@@ -44,8 +44,10 @@ class Script:
         return ("EVALSHA", self._digest, len(keys), *keys, *arguments)
 
 
-_SCRIPTS = [Script(name) for name in ("claim", "note", "free", "remember", "swap", "register", "enter", "fold")]
-CLAIM, NOTE, FREE, REMEMBER, SWAP, REGISTER, ENTER, FOLD = _SCRIPTS
+_SCRIPTS = [
+    Script(name) for name in ("claim", "note", "free", "remember", "swap", "register", "enter", "fold", "prolong")
+]
+CLAIM, NOTE, FREE, REMEMBER, SWAP, REGISTER, ENTER, FOLD, PROLONG = _SCRIPTS
 
 
 class Link:

@@ -35,7 +35,7 @@ end
 if v[3] then redis.call('HDEL', key, 'q', 'r') end
 if ARGV[8] ~= '' and written ~= ARGV[5] then
     redis.call('HSET', key, 'm', ARGV[8], 'w', ARGV[5])
-    redis.call('PEXPIRE', key, ARGV[7])
+    if redis.call('PTTL', key) < tonumber(ARGV[7]) then redis.call('PEXPIRE', key, ARGV[7]) end
 end
 if ARGV[6] ~= '1' then return {'known'} end
 redis.call('HSET', key, 'o', owner, 'd', string.format('%.0f', now + ARGV[2]))

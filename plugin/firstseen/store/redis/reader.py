@@ -52,8 +52,8 @@ class RedisReader:
     def entries(self, rule_key: bytes = b"", after: bytes = b"", holding: bytes = b"") -> Iterator[Entry]:
         """See `StateReader.entries`. All keys are read first: the server knows no order of them."""
         length = len(self._terms)
-        pattern = _SPECIAL.sub(rb"\\\1", self._terms + rule_key) + b"*"
-        keys = iter(sorted({key[length:] for key in self._link.keys(pattern) if key[length:] > after}))
+        found = self._link.keys(matching(self._terms + rule_key))
+        keys = iter(sorted({key[length:] for key in found if key[length:] > after}))
         while page := list(islice(keys, _PAGE)):
             answers = self._link.together([("HMGET", self._terms + key, *WHOLE) for key in page])
             for key, values in zip(page, answers, strict=True):
@@ -70,7 +70,7 @@ class RedisReader:
 
     def stats(self) -> Stats:
         """See `StateReader.stats`: all terms are counted. The bytes are of all that is on the servers."""
-        count = sum(1 for _ in self._link.keys(_SPECIAL.sub(rb"\\\1", self._terms) + b"*"))
+        count = sum(1 for _ in self._link.keys(matching(self._terms)))
         return self._stats(count)
 
     def hazards(self) -> Iterator[str]:
@@ -127,6 +127,11 @@ class RedisReader:
 
     def _unreadable(self, key: bytes, error: ValueError) -> StoreError:
         return StoreError(f"the state holds something unreadable under the key {key!r}: {error}; DEL it to go on")
+
+
+def matching(start: bytes) -> bytes:
+    """The pattern of keys that begin so."""
+    return _SPECIAL.sub(rb"\\\1", start) + b"*"
 
 
 def packed_history(history: History) -> bytes:

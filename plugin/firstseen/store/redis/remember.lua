@@ -34,7 +34,11 @@ if v[6] ~= ARGV[2] then
     end
     redis.call('HSET', key, 'f', string.format('%.0f', first), 'l', string.format('%.0f', last),
         'c', string.format('%.0f', count), 'e', alerted, 'g', latest, 't', ARGV[5], 'w', ARGV[2])
-    if ARGV[4] == '' then redis.call('PERSIST', key) else redis.call('PEXPIRE', key, ARGV[4]) end
+    if ARGV[4] == '' then
+        redis.call('PERSIST', key)
+    elseif redis.call('PTTL', key) < tonumber(ARGV[4]) then -- an agent whose rule has a longer window may need it
+        redis.call('PEXPIRE', key, ARGV[4])
+    end
 end
 if ARGV[3] == '1' and redis.call('HGET', key, 'o') == ARGV[1] then redis.call('HDEL', key, 'o', 'd') end
 return {'ok', string.format('%.0f', first), string.format('%.0f', last), string.format('%.0f', count), alerted, latest}

@@ -21,7 +21,11 @@ if written ~= ARGV[2] then
         end
     end
     redis.call('HSET', key, 'w', ARGV[2])
-    if ARGV[4] == '' then redis.call('PERSIST', key) else redis.call('PEXPIRE', key, ARGV[4]) end
+    if ARGV[4] == '' then
+        redis.call('PERSIST', key)
+    elseif redis.call('PTTL', key) < tonumber(ARGV[4]) then -- an agent whose rule has a longer window may need it
+        redis.call('PEXPIRE', key, ARGV[4])
+    end
 end
 if ARGV[3] == '1' and redis.call('HGET', key, 'o') == ARGV[1] then redis.call('HDEL', key, 'o', 'd') end
 return {'ok'}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from redis.crc import key_slot
 
+from firstseen.detect.keys import state_key
 from firstseen.detect.law import Occurrence
 from firstseen.detect.new_terms import NewTermsLaw, Sighting
 from firstseen.errors import StoreError
@@ -19,6 +21,7 @@ from support.redis import Fleet, RedisServer, claim_all
 pytestmark = pytest.mark.redis
 
 LONG = 60
+DAY_MS = 86_400_000
 RULE, OTHER = RuleState(b"8 bytes.", "rule", "Rule", 10_000), RuleState(b"8 others", "other", "Other", 10_000)
 LAW = NewTermsLaw(10_000)
 
@@ -190,3 +193,29 @@ def test_the_era_lies_with_the_histories_and_under_the_prefix(bench: Bench) -> N
     (era,) = [key for key in bench.held() if key.startswith(bench.prefix + b"era")]
 
     assert key_slot(era) == key_slot(bench.prefix + b"rules")
+
+
+def test_a_window_that_grows_keeps_what_is_there_for_longer(bench: Bench) -> None:
+    short, long = (RuleState(RULE.key, "rule", "Rule", days * DAY_MS) for days in (10, 40))
+    agent = bench.agent()
+    agent.register([short, OTHER], 7)
+    law = NewTermsLaw(10 * DAY_MS)
+    agent.confirm(claim_all(agent, [Wanted(short, ("ada",), Occurrence(100, "e1"), law)])).result(LONG)
+    key = bench.prefix + b"t:" + state_key(RULE.key, ("ada",))
+
+    def left_ms() -> int:
+        left = bench.redis.call("PTTL", key)
+        assert isinstance(left, int)
+        return left
+
+    assert left_ms() <= kept_ms(10 * DAY_MS)
+    agent.register([long, OTHER], 9)
+    deadline = time.monotonic() + LONG
+    while left_ms() <= kept_ms(10 * DAY_MS):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert kept_ms(40 * DAY_MS) - DAY_MS < left_ms() <= kept_ms(40 * DAY_MS)
+
+    agent.register([short, OTHER], 9)  # another agent, of yesterday
+    agent.confirm(claim_all(agent, [Wanted(short, ("ada",), Occurrence(105, "e2"), law)])).result(LONG)
+    assert left_ms() > kept_ms(10 * DAY_MS)

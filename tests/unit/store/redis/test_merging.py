@@ -183,6 +183,25 @@ def test_terms_are_kept_as_long_as_their_rule_says_and_else_for_ever(redis_serve
         assert kept_ms(1_000) - 60_000 < milliseconds <= kept_ms(1_000)
 
 
+def test_what_is_kept_for_longer_is_not_cut_short_by_what_is_imported_or_found(
+    redis_server: RedisServer, state: Merging
+) -> None:
+    long, short = (History(RuleState(RULE.key, "rule", "Rule", days * 86_400_000), 5) for days in (100, 10))
+    state.begin_histories([long])
+    state.absorb([], [sighting("ada")])
+    (key,) = by_key(sighting("ada"))
+    before = redis_server.call("PTTL", state._terms + key)
+    state.begin_histories([short])
+
+    state.fold({key: sighting("ada")}, {})
+    state.absorb([], [sighting("ada")])
+
+    after = redis_server.call("PTTL", state._terms + key)
+    assert isinstance(before, int)
+    assert isinstance(after, int)
+    assert before - 60_000 < after <= before
+
+
 @pytest.mark.parametrize(
     ("memory", "law"),
     [

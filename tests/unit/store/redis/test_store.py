@@ -5,7 +5,7 @@ import os
 import random
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Any
@@ -471,3 +471,17 @@ def test_the_name_of_an_agent_is_its_own(fleet: Fleet) -> None:
     fleet.agent("a")
     with pytest.raises(StoreError, match=f"in use by process {os.getpid()}"):
         fleet.agent("a")
+
+
+@pytest.mark.parametrize("law_of", [NewTermsLaw, SuppressionLaw], ids=["new_terms", "suppression"])
+def test_an_agent_with_a_shorter_window_keeps_nothing_for_less_time(
+    fleet: Fleet, law_of: Callable[[int], Law[Any]]
+) -> None:
+    longer, shorter = fleet.agent("a"), fleet.agent("b")
+    key = fleet.prefix + b"t:" + state_key(RULE.key, ("x",))
+    longer.confirm([claim(longer, "x", "e1", 100, law_of(100 * HOUR_MS))]).result(LONG)
+    kept: int = longer._link.call("PTTL", key)
+    for number in range(2):
+        shorter.confirm([claim(shorter, "x", f"e{number}", 100 + number, law_of(HOUR_MS))]).result(LONG)
+    left: int = longer._link.call("PTTL", key)
+    assert kept - HOUR_MS < left <= kept
