@@ -15,7 +15,7 @@ from redis.cluster import ClusterNode, RedisCluster
 from redis.exceptions import AskError, ClusterError, MovedError, ResponseError
 
 from firstseen.stateurl import HostPort, StateUrl
-from firstseen.store.redis.server import SCAN, Command
+from firstseen.store.redis.server import SCAN, Command, keys_of
 
 MOST_REDIRECTS = 5
 """How often one command is sent on before something is wrong with the cluster."""
@@ -110,7 +110,7 @@ class Cluster:
         """Each with the server that answered it, and what it answered."""
         shares: dict[HostPort, tuple[ClusterNode, list[_Sending]]] = {}
         for sending in sendings:
-            node = sending.node or self._client.get_node_from_key(_key(sending.command))
+            node = sending.node or self._client.get_node_from_key(keys_of(sending.command)[0])
             shares.setdefault(HostPort(node.host, node.port), (node, []))[1].append(sending)
         with ExitStack() as stack:
             opened = []
@@ -135,11 +135,6 @@ def cluster(url: StateUrl, known: Sequence[HostPort], options: Mapping[str, Any]
     """That of the servers in ``url``; ``known`` are others, which are asked as well where it is."""
     hosts = dict.fromkeys((*url.hosts, *known))
     return Cluster(RedisCluster(startup_nodes=[ClusterNode(host, port) for host, port in hosts], **options))
-
-
-def _key(command: Command) -> bytes | str | int:
-    """All our commands are on one key: behind the script, its digest and their number, or behind the name."""
-    return command[3] if command[0] == "EVALSHA" else command[1]
 
 
 def _packable(sending: _Sending) -> Iterator[Command]:

@@ -25,7 +25,10 @@ class Way(Protocol):
     """`firstseen.store.redis.link.Link`, as it is needed here."""
 
     def together(self, commands: Sequence[Sequence[Part]]) -> list[Any]:
-        """The answers to ``commands``. Raises `StoreError`; some may have been done then."""
+        """The answers to ``commands``, a `StoreError` where one fails for itself.
+
+        Raises `StoreError` where more is wrong; some may have been done then.
+        """
 
 
 class Round(Struct):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from redis.exceptions import RedisClusterException, RedisError, ResponseError
 
@@ -46,6 +47,9 @@ _ADVICE: tuple[tuple[str, str], ...] = (
 )
 """What an error says, by its class and its words, and what that means; the first that fits."""
 
+_UNREADABLE = r"\bWRONGTYPE\b|user_script:\d+: attempt to "
+"""Another type, or a part that is missing."""
+
 _DEMOTED = r"ReadOnly|\bREADONLY\b|MasterDown|ClusterDown"
 
 
@@ -57,6 +61,14 @@ def told(url: StateUrl, error: Fault) -> StoreError:
     words = f"{'TLS ' if url.tls else ''}{_words(root)}"
     advice = next((f"; {advice}" for pattern, advice in _ADVICE if re.search(pattern, words)), "")
     return StoreError(f"the state at {url} {what}: {said}{advice}")
+
+
+def told_of_key(url: StateUrl, error: Exception, keys: Sequence[bytes | str | int]) -> StoreError | None:
+    """What is raised where it is what lies under one of these keys that a command or a script cannot work with."""
+    if not re.search(_UNREADABLE, _words(error)):
+        return None
+    where = f"the key {keys[0]!r}" if len(keys) == 1 else f"one of {len(keys)} keys from {keys[0]!r} on"
+    return StoreError(f"the state at {url} holds something unreadable under {where}: {error}; DEL it to go on")
 
 
 def is_gone(error: Fault) -> bool:

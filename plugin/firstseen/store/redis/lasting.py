@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from firstseen.errors import StoreError
 from firstseen.store.base import History
 from firstseen.store.redis.link import REGISTER, Link, Part
 from firstseen.store.redis.merging import Merging, new_token
@@ -69,13 +70,16 @@ class Lasting(Merging):
         super().close()
 
     def together(self, commands: Sequence[Sequence[Part]]) -> list[Any]:
-        """See `firstseen.store.redis.link.Link.together`; ends when the servers have the histories in hand.
+        """See `firstseen.store.redis.link.Link.each`; ends when the servers have the histories in hand.
 
         Where it fails for want of them, the commands were done.
         """
         if not commands:
             return []
-        era, begun, *answers = self._link.together([*self._signs, *commands])
+        era, begun, *answers = self._link.each([*self._signs, *commands])
+        for sign in (era, begun):
+            if isinstance(sign, StoreError):
+                raise sign
         self._look(era, begun)
         return answers
 

@@ -16,8 +16,8 @@ from firstseen.errors import StoreError
 from firstseen.stateurl import HostPort, StateUrl
 from firstseen.store.redis.access import Access
 from firstseen.store.redis.cluster import Cluster, cluster
-from firstseen.store.redis.faults import is_gone, told
-from firstseen.store.redis.server import OneServer, primary, single
+from firstseen.store.redis.faults import is_gone, told, told_of_key
+from firstseen.store.redis.server import OneServer, keys_of, primary, single
 
 TIMEOUT_S = 5.0
 """For connecting, and for an answer."""
@@ -78,6 +78,14 @@ class Link:
 
         Those on one key are done in order. What fails may have been done, some of it or all.
         """
+        answers = self.each(commands)
+        for answer in answers:
+            if isinstance(answer, StoreError):
+                raise answer
+        return answers
+
+    def each(self, commands: Sequence[Sequence[Part]]) -> list[Any]:
+        """The same, with a `StoreError` for the answer where a command fails for what lies under its key."""
         answers: list[Any] = []
         for start in range(0, len(commands), AT_ONCE):
             answers += self._sent(commands[start : start + AT_ONCE])
@@ -127,9 +135,11 @@ class Link:
                 for script in _SCRIPTS:
                     servers.load(script.source)
                 answers = servers.together(commands)
-            for answer in answers:
+            for place, answer in enumerate(answers):
                 if isinstance(answer, Exception):
-                    raise answer
+                    answers[place] = told_of_key(self._url, answer, keys_of(commands[place]))
+                    if answers[place] is None:
+                        raise answer
         self._heard_s = time.monotonic()
         return answers
 

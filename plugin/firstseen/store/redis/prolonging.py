@@ -78,6 +78,7 @@ class Prolonging:
     def _walk(self, grown: Grown) -> None:
         keys = self._link.keys(matching(self._terms + grown.rule_key))
         while page := list(itertools.islice(keys, AT_ONCE)):
-            self._link.together([PROLONG.on(key, grown.before_ms, grown.now_ms) for key in page])
+            # Whoever needs a term that is unreadable tells of it.
+            self._link.each([PROLONG.on(key, grown.before_ms, grown.now_ms) for key in page])
             if self._closing.wait(PAUSE_S):
                 return

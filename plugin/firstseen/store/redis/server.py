@@ -20,6 +20,11 @@ SCAN = 1_000
 Command = Sequence[bytes | str | int]
 
 
+def keys_of(command: Command) -> Sequence[bytes | str | int]:
+    """Those that a command is on: behind the script, its digest and their number, or the one behind the name."""
+    return command[3 : 3 + int(command[2])] if command[0] == "EVALSHA" else command[1:2]
+
+
 class OneServer:
     """Connections to it. Everything raises what redis-py does, or `OSError`."""
 

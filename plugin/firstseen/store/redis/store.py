@@ -42,6 +42,8 @@ from firstseen.store.sweep import kept_ms
 QUEUE_MS = 2_000
 """For how long the next in the queue is waited for, before others are served."""
 
+_FORGOTTEN = "what made an event of this chunk known was forgotten meanwhile: the chunk has to come again"
+
 
 def _silent(_: StoreError | None) -> None:
     """Nobody wants to know."""
@@ -265,16 +267,18 @@ class RedisStore(Lasting):
         trip.add(command, lambda answer: self._written(change, token, answer, ends=ends))
 
     def _written(self, change: Change, token: bytes, answer: Any, *, ends: bool) -> Sequence[Outcome]:
-        if not self._ledger.has(change):  # it was handed over meanwhile
-            self._cache.drop(change.key)
-            if ends and answer[0] != b"ok":
-                self._leased[change.key] = None
-            self._let_go([change.key])
-            return ()
-        try:
-            return self._written_as(change, token, answer, ends=ends)
-        except StoreError as error:  # what is there is unreadable
-            return self._ledger.failed([change], error)
+        key, is_here = change.key, self._ledger.has(change)  # else it was handed over meanwhile
+        error = answer if isinstance(answer, StoreError) else None
+        if is_here and error is None:
+            try:
+                return self._written_as(change, token, answer, ends=ends)
+            except StoreError as unreadable:
+                error = unreadable
+        if ends and (error is not None or answer[0] != b"ok"):
+            self._leased[key] = None
+        self._cache.drop(key)
+        self._let_go([key])
+        return self._ledger.failed([change], error) if is_here and error is not None else ()
 
     def _written_as(self, change: Change, token: bytes, answer: Any, *, ends: bool) -> Sequence[Outcome]:
         key, (status, *values) = change.key, answer
@@ -290,7 +294,7 @@ class RedisStore(Lasting):
         if ends:
             self._leased[key] = None
         self._cache.drop(key)
-        outcomes = self._ledger.failed([change], _forgotten())
+        outcomes = self._ledger.failed([change], ClaimLost(_FORGOTTEN))
         self._let_go([key])
         return outcomes
 
@@ -332,6 +336,9 @@ class RedisStore(Lasting):
 
     def _claimed(self, asking: Asking, left: list[Ask], ask: Ask, noted: Met | None, answer: Any) -> Sequence[Outcome]:
         """What came of one term: it is pinned, or put with those that are left."""
+        if isinstance(answer, StoreError):
+            asking.error = answer
+            return ()
         key, (status, *values) = ask.key, answer
         if status == b"held":
             asking.refused = True
@@ -391,7 +398,3 @@ class RedisStore(Lasting):
         waiting, self._asking = self._asking, []
         outcomes = [Outcome(asking.ready, error) for asking in waiting]
         return outcomes + self._ledger.abandon(error)
-
-
-def _forgotten() -> ClaimLost:
-    return ClaimLost("what made an event of this chunk known was forgotten meanwhile: the chunk has to come again")

@@ -17,7 +17,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.sentinel import MasterNotFoundError
 
 from firstseen.stateurl import StateUrl
-from firstseen.store.redis.faults import Fault, is_gone, told
+from firstseen.store.redis.faults import Fault, is_gone, told, told_of_key
 
 URL = StateUrl("redis://ada:s3cret@h/0")
 HEAD = "the state at redis://ada:********@h/0"
@@ -93,3 +93,24 @@ def test_what_is_behind_the_words_of_a_cluster_s_client() -> None:
 )
 def test_when_another_server_may_be_the_one_to_ask(error: Fault, gone: bool) -> None:
     assert is_gone(error) is gone
+
+
+@pytest.mark.parametrize(
+    ("said", "keys", "told"),
+    [
+        ("WRONGTYPE Operation against a key", [b"k"], "under the key b'k': WRONGTYPE Operation against a key; DEL it"),
+        ("ERR Error running script: @user_script:6: WRONGTYPE Operation", [b"k"], "under the key b'k': "),
+        (
+            "user_script:20: attempt to compare nil with number script",
+            [b"k", b"l"],
+            "under one of 2 keys from b'k' on: ",
+        ),
+    ],
+)
+def test_what_lies_under_a_key_is_told_with_the_key(said: str, keys: list[bytes | str | int], told: str) -> None:
+    error = told_of_key(URL, ResponseError(said), keys)
+    assert f"{HEAD} holds something unreadable {told}" in str(error)
+
+
+def test_other_errors_are_not_about_a_key() -> None:
+    assert told_of_key(URL, ResponseError("OOM command not allowed"), [b"k"]) is None

@@ -73,14 +73,14 @@ def test_a_walk_that_fails_is_begun_again(bench: Bench, monkeypatch: pytest.Monk
     monkeypatch.setattr(prolonging, "RETRY_S", 0.01)
     key = bench.put(RULE_KEY + b"x", 3)
     failures = [StoreError("away"), StoreError("away")]
-    together = Link.together
+    each = Link.each
 
     def fails(link: Link, commands: Sequence[Sequence[Part]]) -> list[Any]:
         if failures and commands[0][0] == "EVALSHA":
             raise failures.pop()
-        return together(link, commands)
+        return each(link, commands)
 
-    monkeypatch.setattr(Link, "together", fails)
+    monkeypatch.setattr(Link, "each", fails)
     bench.prolonging.begin(GROWN)
     until(lambda: bench.days(key) == 63)
     assert not failures

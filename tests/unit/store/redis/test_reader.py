@@ -207,7 +207,7 @@ def test_a_history_that_cannot_be_read(redis_server: RedisServer, state: Merging
 def test_what_is_no_hash_is_told_of(redis_server: RedisServer, state: Merging) -> None:
     redis_server.call("SET", raw_key(state, sighting("ada")), b"x")
 
-    with pytest.raises(StoreError, match=r"cannot be used: .*WRONGTYPE"):
+    with pytest.raises(StoreError, match=r"unreadable under the key .*: WRONGTYPE .*; DEL it"):
         state.get(RULE.key, ("ada",))
 
 

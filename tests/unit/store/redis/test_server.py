@@ -9,7 +9,8 @@ import pytest
 from firstseen.errors import StoreError
 from firstseen.stateurl import StateUrl
 from firstseen.store.redis.access import Access
-from firstseen.store.redis.link import Link
+from firstseen.store.redis.link import SWAP, Link
+from firstseen.store.redis.server import keys_of
 from support.redis import RedisServer, new_prefix
 from support.redis_groups import Watched
 
@@ -76,3 +77,9 @@ def test_databases_are_told_apart(redis_server: RedisServer) -> None:
     assert list(other.keys(key)) == [key]
     assert redis_server.call("GET", key) is None
     other.close()
+
+
+def test_the_keys_of_a_command() -> None:
+    assert keys_of(("GET", b"k")) == (b"k",)
+    assert keys_of(SWAP.on(b"k", b"owner", b"token")) == (b"k",)
+    assert keys_of(SWAP.across([b"k", b"l"], b"owner")) == (b"k", b"l")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -485,3 +486,48 @@ def test_an_agent_with_a_shorter_window_keeps_nothing_for_less_time(
         shorter.confirm([claim(shorter, "x", f"e{number}", 100 + number, law_of(HOUR_MS))]).result(LONG)
     left: int = longer._link.call("PTTL", key)
     assert kept - HOUR_MS < left <= kept
+
+
+class TestUnreadable:
+    """One key in which something else lies fails those that need it, and nobody else."""
+
+    @pytest.mark.parametrize("law", [LAW, ONCE], ids=["new_terms", "suppression"])
+    @pytest.mark.parametrize("spoil", [("SET", "x"), ("HSET", "o", "somebody")], ids=["a text", "half a lease"])
+    def test_what_is_asked_for(self, fleet: Fleet, law: Law[Any], spoil: tuple[str, ...]) -> None:
+        store = fleet.agent()
+        key = fleet.prefix + b"t:" + state_key(RULE.key, ("x",))
+        store._link.call(spoil[0], key, *spoil[1:])
+        asked = ask(store, *(wanted(term, "e1", law=law) for term in "yxz"))
+        with pytest.raises(StoreError, match=f"unreadable under the key {re.escape(repr(key))}: .*; DEL it"):
+            asked.result(LONG)
+        assert claim(store, "y", "e2", law=law).verdict is Verdict.NEW
+        store._link.call("DEL", key)
+        assert claim(store, "x", "e1", law=law).verdict is Verdict.NEW
+
+    def test_what_is_to_be_remembered(self, fleet: Fleet) -> None:
+        store = fleet.agent()
+        store.confirm([claim(store, "x", "e1")]).result(LONG)
+        bad, good = claim(store, "x", "e2", 105), claim(store, "y", "e3")
+        key = fleet.prefix + b"t:" + state_key(RULE.key, ("x",))
+        store._link.call("DEL", key)
+        store._link.call("SET", key, "x")
+        failed, kept = store.confirm([bad]), store.confirm([good])
+        with pytest.raises(StoreError, match=r"unreadable under the key .*: WRONGTYPE"):
+            failed.result(LONG)
+        kept.result(LONG)
+        assert store.problem is None
+        with pytest.raises(StoreError, match="unreadable"):  # and is not delivered again first
+            ask(store, wanted("x", "e2", 105)).result(LONG)
+
+    def test_what_all_need(self, fleet: Fleet) -> None:
+        store = fleet.agent()
+        alert = claim(store, "x", "e1")
+        era = store._era_key
+        store._link.call("DEL", era)
+        store._link.call("HSET", era, "f", "v")
+        confirmed = store.confirm([alert])
+        while store.problem is None:
+            assert waits(confirmed)
+        assert f"under the key {era!r}" in str(store.problem)
+        store._link.call("DEL", era)
+        confirmed.result(LONG)
