@@ -51,6 +51,10 @@ class Conversation:
     async def ack(self, frame: list[Any]) -> None:
         await self.write(msgpack.packb({"ack": frame[-1]["chunk"]}))
 
+    def half_close(self) -> None:
+        """Say that no more will come from here."""
+        self._writer.write_eof()
+
     async def read_slowly(self, size: int) -> None:
         """Read so many bytes, and little of what is here at a time."""
         while size > 0:

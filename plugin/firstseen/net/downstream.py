@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import sys
 from collections.abc import Callable
 from typing import cast
 
@@ -112,8 +113,14 @@ async def _over_tcp(target: Target, connection: Downstream, loop: asyncio.Abstra
         raise ProtocolError(what) from error
 
 
+_NEVER = sys.maxsize
+
+
 class _Sent(Struct, frozen=True):
-    """A frame on its way: ``end`` is how many bytes the connection has carried once its last byte is out."""
+    """A frame on its way: ``end`` is how many bytes the connection has carried once its last byte is out.
+
+    `_NEVER` where it was not written, because the connection was closing.
+    """
 
     parcel: Parcel
     end: int
@@ -187,11 +194,12 @@ class Downstream(asyncio.Protocol):
 
         It is settled by its ack, or by being written where there are no acks.
         """
+        if self._transport is None or self._transport.is_closing():
+            self._unsettled.add(_Sent(parcel, _NEVER), frame.chunk)
+            return
         self._queued += frame.size
         is_oldest = not len(self._unsettled)
         self._unsettled.add(_Sent(parcel, self._queued), frame.chunk)
-        if self._transport is None or self._transport.is_closing():
-            return
         self._transport.writelines(frame.pieces if len(frame.pieces) <= MOST_PIECES else (b"".join(frame.pieces),))
         if is_oldest:
             self._note_progress()

@@ -410,6 +410,33 @@ def test_without_acks_a_frame_is_settled_when_it_is_with_the_kernel() -> None:
     run(test)
 
 
+def test_what_comes_behind_a_server_that_will_say_no_more_was_not_sent() -> None:
+    """It reads on, and what was written before goes; but nothing more is written."""
+
+    async def test() -> None:
+        go = asyncio.Event()
+
+        async def script(peer: Conversation, _: int) -> None:
+            peer.half_close()
+            await go.wait()
+            await peer.until_closed()
+
+        settled = Settled()
+        async with downstream(script) as port:
+            connection = await connect(target(port, require_ack=False), settled)
+            sent = [parcel(None, 1 << 25), parcel(None)]
+            connection.send(sent[0], sent[0].frame)
+            async with asyncio.timeout(TIMEOUT_S):
+                while not connection._transport.is_closing():  # type: ignore[union-attr]  # noqa: ASYNC110
+                    await asyncio.sleep(0.001)
+            connection.send(sent[1], sent[1].frame)
+            go.set()
+            assert await lost(connection) == "closed by the server"
+            assert (settled.parcels, connection.take_unsettled()) == (sent[:1], sent[1:])
+
+    run(test)
+
+
 def test_what_is_sent_on_a_connection_that_is_closing_is_not_lost() -> None:
     async def test() -> None:
         settled = Settled()
