@@ -219,7 +219,7 @@ async def _serve(
             set_up_logs=lambda taken: _set_up_logs(taken, forward),
         )
         await _open_control(stack, _control(config, reloading, upkeep))
-        signals.hand_over(stopping, listener.give_up, reloading.reload)
+        signals.hand_over(stopping, (listener.give_up, forwarder.give_up), reloading.reload)
         status.enter("running")
         ticking = _tick(loop)
         stack.callback(ticking.cancel)
@@ -235,9 +235,11 @@ async def _serve(
         status.enter("stopping")
         event(log, logging.INFO, "stopping", timeout=str(config.input.drain_timeout))
         notifier.stopping("settles what it has", config.input.drain_timeout.seconds + CLOSING_S)
+        until_s = loop.time() + config.input.drain_timeout.seconds
         drained = await listener.drain(config.input.drain_timeout.seconds)
         if not drained:
             agent.let_go()
+        await forwarder.leave(until_s if drained else 0.0)
         signals.end()
         _tell_of_the_end(counts, drained=drained)
     return 0

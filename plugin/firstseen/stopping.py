@@ -9,7 +9,7 @@ loop hears the signals.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -54,15 +54,18 @@ class Signals:
         if self._told:
             raise Stopped
 
-    def hand_over(self, stopping: asyncio.Event, hurry: Callable[[], None], reload: Callable[[], None]) -> None:
+    def hand_over(
+        self, stopping: asyncio.Event, hurry: Sequence[Callable[[], None]], reload: Callable[[], None]
+    ) -> None:
         """From now on the running loop hears them: one to stop, also one that has come already, sets ``stopping``.
 
-        A second one calls ``hurry``, and SIGHUP calls ``reload``: nothing is loaded anew while it stops.
+        Each further one calls all of ``hurry``, and SIGHUP calls ``reload``: nothing is loaded anew while it stops.
         """
 
         def stop() -> None:
             if stopping.is_set():
-                hurry()
+                for each in hurry:
+                    each()
             stopping.set()
 
         def load_anew() -> None:

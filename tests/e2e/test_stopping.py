@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from support.agent import AgentProcess
-from support.peers import Sink, Source, acked, held
+from support.peers import Sink, Source, acked, held, late
 from support.rulebook import rule_id, rule_text
-from support.weather import Wire, configure, frame
+from support.weather import Wire, configure, filler, frame
 
 pytestmark = pytest.mark.e2e
 
@@ -153,3 +153,33 @@ def test_who_is_impatient_gets_the_same_exit_code(tmp_path: Path) -> None:
             time.sleep(delay_s)
             agent.signal(signal.SIGTERM)
             assert agent.wait() == 0
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_slow_server_that_need_not_ack_reads_all_that_was_acked(tmp_path: Path, again: bool) -> None:
+    """It acks all the same, as servers do: nothing may answer that with a reset, by which it would lose the rest."""
+    with Sink(late(0.01)) as sink:
+        config = configure(tmp_path, sink.address, extra="output: require_ack = false")
+        with AgentProcess(config) as agent, Source(agent.port) as client:
+            client.send(b"".join(filler(str(number), 10_000) for number in range(200)))
+            assert [client.ack() for _ in range(200)] == [str(number) for number in range(200)]
+            assert sink.chunks < 150
+            agent.signal(signal.SIGTERM)
+            agent.wait_for("stopping")
+            if again:
+                agent.signal(signal.SIGTERM)
+            assert agent.wait() == 0
+        assert sink.chunks == 200
+
+
+def test_a_server_that_need_not_ack_and_reads_nothing_does_not_hold_it_up_for_long(tmp_path: Path) -> None:
+    with Sink(late(3_600)) as sink:
+        settings = 'output: require_ack = false\ninput: drain_timeout = "100ms"'
+        with AgentProcess(configure(tmp_path, sink.address, extra=settings)) as agent, Source(agent.port) as client:
+            client.send(frame("c", {"n": 1}))
+            assert client.ack() == "c"
+            agent.signal(signal.SIGTERM)
+            agent.wait_for("downstream_lost", reason="the agent stops")
+            agent.signal(signal.SIGTERM)
+            assert agent.wait() == 0
+            assert agent.wait_for("stopped")["drained"] is True

@@ -98,7 +98,7 @@ def heard_by_the_loop(number: signal.Signals, *, stops: bool) -> tuple[bool, lis
         stopping = asyncio.Event()
         if stops:
             stopping.set()
-        Signals().hand_over(stopping, lambda: came.append("hurry"), lambda: came.append("reload"))
+        Signals().hand_over(stopping, (lambda: came.append("hurry"),), lambda: came.append("reload"))
         os.kill(os.getpid(), number)
         await asyncio.sleep(0.05)
         return stopping.is_set()
@@ -113,7 +113,7 @@ def test_one_that_came_before_the_loop_took_over_is_not_forgotten() -> None:
 
     async def test() -> bool:
         stopping = asyncio.Event()
-        signals.hand_over(stopping, lambda: None, lambda: None)
+        signals.hand_over(stopping, (), lambda: None)
         return stopping.is_set()
 
     assert asyncio.run(test())
@@ -126,7 +126,7 @@ def test_at_the_end_nothing_is_heard_any_more(in_a_loop: bool) -> None:
     stopping = asyncio.Event()
 
     async def end() -> None:
-        signals.hand_over(stopping, lambda: None, lambda: None)
+        signals.hand_over(stopping, (), lambda: None)
         signals.end()
 
     if in_a_loop:

@@ -16,6 +16,7 @@ from firstseen.forward.handshake import ClientHandshake
 from firstseen.forward.outgoing import Frame
 from firstseen.net import dialer, tcpsocket
 from firstseen.net.delivery import Parcel
+from firstseen.net.farewell import Farewell
 from firstseen.net.forming import Form
 from firstseen.notation import Endpoint
 from firstseen.timers import SECOND_LOOK_S
@@ -25,7 +26,13 @@ MOST_BUFFERED = 1 << 20
 
 
 GOODBYE_S = 1.0
-"""How long a connection under TLS that is not needed any more waits for its server to agree: its lane waits, too."""
+"""How long a connection under TLS that is not needed any more waits for its server to agree: its lane waits, too.
+
+Not so where there are no acks (see `Farewell`).
+"""
+
+_A_DAY_S = 86_400.0
+"""Longer than anybody waits for anything."""
 
 _ANOTHERS_NAME = (62, 63, 64)
 """OpenSSL's codes for a certificate of another host name, mail address or IP address."""
@@ -98,7 +105,11 @@ async def _over_tcp(target: Target, connection: Downstream, loop: asyncio.Abstra
     below, _ = await loop.create_connection(asyncio.Protocol, sock=connected)
     try:
         secured = await loop.start_tls(
-            below, connection, target.tls, server_hostname=name, ssl_shutdown_timeout=GOODBYE_S
+            below,
+            connection,
+            target.tls,
+            server_hostname=name,
+            ssl_shutdown_timeout=GOODBYE_S if target.require_ack else _A_DAY_S,
         )
     except ssl.SSLCertVerificationError as error:
         told = error.verify_message.rstrip(".")
@@ -128,7 +139,9 @@ class _Sent(Struct, frozen=True):
 
 
 class Downstream(asyncio.Protocol):
-    """A connection: ``ready`` is resolved once frames may be sent, ``lost`` with the reason when it is over.
+    """A connection: ``ready`` is resolved once frames may be sent, ``lost`` with the reason when no more may be.
+
+    ``gone`` is resolved when it is over, which without acks may be long after it was left in good order.
 
     ``settled`` is called for each parcel whose frame is acked or, where there are no acks, with the kernel,
     ``has_room`` when the server read so much that more may be sent.
@@ -155,12 +168,14 @@ class Downstream(asyncio.Protocol):
         self._progress_s = 0.0
         self._overdue = False
         self._timer: asyncio.TimerHandle | None = None
+        self._farewell: Farewell | None = None
         self._heard = False
         self._doubtful_until_s = loop.time() + target.connect_timeout_s
         self._reason = "closed by the server"
         self.opened = False
         self.ready: asyncio.Future[None] = loop.create_future()
         self.lost: asyncio.Future[str] = loop.create_future()
+        self.gone: asyncio.Future[None] = loop.create_future()
 
     def __len__(self) -> int:
         """How many frames are on their way."""
@@ -221,12 +236,17 @@ class Downstream(asyncio.Protocol):
         """What has to be sent again, in order."""
         return [sent.parcel for sent in self._unsettled.take_all()]
 
-    def finish(self) -> None:
-        """Close in good order: nothing is on its way."""
-        self._reason = "closed for a new one"
+    def finish(self, reason: str = "closed for a new one") -> None:
+        """Close in good order: nothing is on its way, or what is does not matter any more."""
+        self._reason = reason
         self._doubtful_until_s = 0.0
-        if self._transport is not None:
+        if self._transport is None or self._transport.is_closing() or self._farewell is not None:
+            return
+        if self._target.require_ack or not self._queued:
             self._transport.close()
+        else:
+            self._farewell = Farewell(self._transport, self._target.ack_timeout_s, self._loop)
+            self.lost.set_result(reason)
 
     def abort(self) -> None:
         """Close at once."""
@@ -236,6 +256,9 @@ class Downstream(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """A handshake, then acks, whole or in pieces; or something that is neither."""
         self._heard = True
+        if self._farewell is not None:
+            self._farewell.heard()
+            return
         try:
             if not self.ready.done():
                 data = self._greeted(data)
@@ -278,6 +301,8 @@ class Downstream(asyncio.Protocol):
         self._transport = self._below = None
         if self._timer is not None:
             self._timer.cancel()
+        if self._farewell is not None:
+            self._farewell.over()
         reason = str(exc) if exc else self._reason
         if self._target.tls and not self._heard and self._loop.time() < self._doubtful_until_s:
             # So ends TLS 1.3 at a server that wants to see another certificate.
@@ -287,6 +312,8 @@ class Downstream(asyncio.Protocol):
             self.ready.exception()  # whoever connected may have given up: then it is no mistake that nobody asks
         if not self.lost.done():
             self.lost.set_result(reason)
+        if not self.gone.done():
+            self.gone.set_result(None)
 
     def _settle_acked(self, chunk_id: str) -> None:
         oldest = self._unsettled.oldest()

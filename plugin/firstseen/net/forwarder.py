@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 MOST_STRIKES = 5
 """How often a frame that is sent alone may fail, others being taken in between, before it counts as refused."""
 
+FAREWELL_S = 5.0
+"""How long servers that do not ack may read what they were sent, where no time is left to stop in."""
+
 
 class _Bond:
     """A source's lane, and how many parcels it has on it."""
@@ -81,6 +84,7 @@ class Forwarder:
         self._waiting: deque[Parcel] = deque()
         self._bonds: dict[Hashable, _Bond] = {}
         self._delivered = 0
+        self._hurried: asyncio.Future[None] | None = None
         self.reached = False
         """Whether any server ever was."""
         self.cut_off_s: float | None = self._loop.time()
@@ -127,6 +131,23 @@ class Forwarder:
                 lane.want(False)
             for lane in (*self._lanes, *self._standby):
                 tasks.create_task(lane.run())
+
+    async def leave(self, until_s: float) -> None:
+        """Deliver no more; wait until servers that do not say so have read what counts as delivered, and hang up.
+
+        No longer than ``until_s`` by the loop's clock, or `FAREWELL_S` where that is sooner, and than until `give_up`.
+        """
+        left = {connection.gone for lane in (*self._lanes, *self._standby) for connection in lane.leave()}
+        if left:
+            self._hurried = self._loop.create_future()
+            timeout_s = max(until_s - self._loop.time(), FAREWELL_S)
+            both = (asyncio.gather(*left), self._hurried)
+            await asyncio.wait(both, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+
+    def give_up(self) -> None:
+        """Do not wait for that any longer."""
+        if self._hurried is not None and not self._hurried.done():
+            self._hurried.set_result(None)
 
     def changed(self) -> None:
         """Called by a lane."""

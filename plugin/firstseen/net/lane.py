@@ -85,6 +85,7 @@ class Lane:
         self._wanted = asyncio.Event()
         self._wanted.set()
         self._connection: Downstream | None = None
+        self._left: set[Downstream] = set()
         self._retiring = False
         self._flushing = False
         self._queue: deque[Parcel] = deque()
@@ -121,6 +122,16 @@ class Lane:
             self._wanted.clear()
             self._retire()
 
+    def leave(self) -> set[Downstream]:
+        """Send no more. Returns the connections whose servers may have to read more than they tell of."""
+        if self.target.require_ack:
+            return set()
+        self._wanted.clear()
+        self._retiring = True
+        if self._connection is not None:
+            self._connection.finish("the agent stops")
+        return {*self._left, *(each for each in (self._connection,) if each is not None)}
+
     async def run(self) -> None:
         """Keep a connection up."""
         while True:
@@ -155,6 +166,9 @@ class Lane:
         self._flush()
         self._owner.changed()
         reason = await connection.lost
+        if not connection.gone.done():
+            self._left.add(connection)
+            connection.gone.add_done_callback(lambda _: self._left.discard(connection))
         if aging is not None:
             aging.cancel()
         retired, self._connection = self._retiring, None

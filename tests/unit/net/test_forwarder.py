@@ -7,6 +7,7 @@ import pytest
 import uvloop
 
 from firstseen.forward.outgoing import Frame
+from firstseen.net import forwarder as module
 from firstseen.net.forwarder import MOST_STRIKES
 from support.deliveries import TIMEOUT_S, forwarding, frame, target
 from support.loopback import Conversation, downstream
@@ -434,3 +435,64 @@ def test_since_when_no_server_can_be_reached() -> None:
             assert forwarder.oldest_s is not None
 
     run(test)
+
+
+def large(name: str) -> Frame:
+    data = msgpack.packb(["app", b"x" * 50_000, {"chunk": name}])
+    return Frame("app", (data,), len(data), name)
+
+
+def test_without_acks_nothing_is_lost_where_connections_are_renewed_and_at_the_end() -> None:
+    async def test() -> None:
+        got: list[str] = []
+        connections = set()
+
+        async def script(peer: Conversation, number: int) -> None:
+            connections.add(number)
+            while True:
+                received = await peer.frame()
+                got.append(received[-1]["chunk"])
+                await peer.ack(received)
+                await asyncio.sleep(0.02)
+
+        async with downstream(script) as port:
+            slow = target(port, require_ack=False, max_age_s=0.05)
+            async with forwarding(slow, target(port)) as (deliveries, retried):
+                names: list[str] = []
+                while len(connections) < 6:
+                    for _ in range(20):
+                        names.append(str(len(names)))
+                        deliveries.submit(names[-1], large(names[-1]))
+                    await deliveries.until_true(lambda: len(deliveries.done) == len(names))
+                await deliveries.forwarder.leave(asyncio.get_running_loop().time() + TIMEOUT_S)
+                assert sorted(got) == sorted(names)
+                assert retried == []
+
+    uvloop.run(test())
+
+
+@pytest.mark.parametrize("hurried", [True, False])
+def test_a_server_without_acks_that_does_not_hang_up_is_not_waited_for_any_longer(
+    hurried: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        over = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        async with (
+            downstream(lambda *_: over.wait()) as port,
+            forwarding(target(port, require_ack=False)) as (deliveries, _),
+        ):
+            deliveries.forwarder.give_up()
+            deliveries.submit("a", frame())
+            await deliveries.until("a")
+            if hurried:
+                loop.call_later(0.05, deliveries.forwarder.give_up)
+            else:
+                monkeypatch.setattr(module, "FAREWELL_S", 0.05)
+            async with asyncio.timeout(module.FAREWELL_S + 2):
+                await deliveries.forwarder.leave(loop.time() + (TIMEOUT_S if hurried else 0))
+            deliveries.submit("b", frame())
+            assert deliveries.forwarder.waiting == 1
+            over.set()
+
+    uvloop.run(test())
