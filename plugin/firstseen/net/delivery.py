@@ -44,18 +44,47 @@ class Delivery:
             self._refused(reason)
 
 
-class Parcel:
-    """One frame of a delivery on its way; ``strikes`` counts how often servers took others and not this one.
+class Trial:
+    """How one server does with one frame: it had it ``failures`` times on a connection that ended without an ack.
 
-    ``seen`` is how many parcels had been delivered in all when the last strike was counted, ``since_s`` when it set
-    out, by the loop's clock.
+    ``strikes`` is how often that counts against the frame, which was alone there while the server took others. ``seen``
+    is how many parcels had been delivered in all when the last strike was counted.
     """
 
-    __slots__ = ("delivery", "frame", "seen", "since_s", "strikes")
+    __slots__ = ("failures", "seen", "strikes")
+
+    def __init__(self, seen: int) -> None:
+        self.failures = 0
+        self.strikes = 0
+        self.seen = seen
+
+
+class Parcel:
+    """One frame of a delivery on its way; ``trials`` are those of servers that did not take it, by their names.
+
+    ``seen`` is how many parcels had been delivered in all when it set out, ``since_s`` when that was, by the loop's
+    clock.
+    """
+
+    __slots__ = ("delivery", "frame", "seen", "since_s", "trials")
 
     def __init__(self, frame: Frame, delivery: Delivery, seen: int, since_s: float) -> None:
         self.frame = frame
         self.delivery = delivery
         self.seen = seen
         self.since_s = since_s
-        self.strikes = 0
+        self.trials: dict[str, Trial] = {}
+
+    @property
+    def strikes(self) -> int:
+        """How often servers took others and not this one."""
+        return sum(trial.strikes for trial in self.trials.values())
+
+    def failed_at(self, server: str) -> None:
+        """This server had it, and did not take it."""
+        self.trials.setdefault(server, Trial(self.seen)).failures += 1
+
+    def failures_at(self, server: str) -> int:
+        """How often that was so."""
+        trial = self.trials.get(server)
+        return 0 if trial is None else trial.failures

@@ -25,7 +25,7 @@ from firstseen.net.lane import Backoff, Lane
 log = logging.getLogger(__name__)
 
 MOST_STRIKES = 5
-"""How often a frame that is sent alone may fail, others being taken in between, before it counts as refused."""
+"""How often a frame that is sent alone may fail, others being taken there in between, before it counts as refused."""
 
 FAREWELL_S = 5.0
 """How long servers that do not ack may read what they were sent, where no time is left to stop in."""
@@ -78,12 +78,13 @@ class Forwarder:
         self._by_server: dict[tuple[str, bool], list[Lane]] = {}
         for waits, lanes in ((False, self._lanes), (True, self._standby)):
             for lane in lanes:
-                self._by_server.setdefault((str(lane.target), waits), []).append(lane)
+                self._by_server.setdefault((lane.server, waits), []).append(lane)
         self._loop = asyncio.get_running_loop()
         self._retried = retried
         self._waiting: deque[Parcel] = deque()
         self._bonds: dict[Hashable, _Bond] = {}
         self._delivered = 0
+        self._took: dict[str, int] = {}
         self._hurried: asyncio.Future[None] | None = None
         self.reached = False
         """Whether any server ever was."""
@@ -165,7 +166,7 @@ class Forwarder:
         elif self.cut_off_s is None:
             self.cut_off_s = self._loop.time()
 
-    def settled(self, parcel: Parcel) -> None:
+    def settled(self, lane: Lane, parcel: Parcel) -> None:
         """Called by a lane."""
         delivery = parcel.delivery
         bond = self._bonds[delivery.source]
@@ -174,10 +175,13 @@ class Forwarder:
             del self._bonds[delivery.source]
         if not delivery.over:
             self._delivered += 1
+            self._took[lane.server] = self._delivered
             delivery.one_delivered()
 
-    def given_back(self, parcels: Sequence[Parcel], sent: int, suspect: bool, reason: str) -> None:
+    def given_back(self, lane: Lane, parcels: Sequence[Parcel], sent: int, suspect: bool, reason: str) -> None:
         """Called by a lane."""
+        for parcel in parcels[:sent]:
+            parcel.failed_at(lane.server)
         for parcel in parcels:
             self._bonds.pop(parcel.delivery.source, None)
         self._retried(sent)
@@ -188,20 +192,29 @@ class Forwarder:
         source = parcels[0].delivery.source
         self._waiting.extendleft(parcel for parcel in reversed(parcels) if parcel.delivery.source != source)
         self._waiting.extend(parcel for parcel in parcels if parcel.delivery.source == source)
-        self._strike(parcels[0], reason)
+        self._strike(lane.server, parcels[0], reason)
 
-    def _strike(self, parcel: Parcel, reason: str) -> None:
-        """A frame failed alone. That counts if others were delivered since it last did: the server is not at fault."""
-        if self._delivered == parcel.seen:
+    def _strike(self, server: str, parcel: Parcel, reason: str) -> None:
+        """A frame failed alone. That counts if the server took others since it last did, and so is not at fault itself.
+
+        It is refused when that was so often enough, and at each server that could take it.
+        """
+        trial = parcel.trials[server]
+        if self._took.get(server, 0) <= trial.seen:
             return
-        parcel.seen = self._delivered
-        parcel.strikes += 1
+        trial.seen = self._delivered
+        trial.strikes += 1
         frame = parcel.frame
         event(
             log, logging.WARNING, "frame_not_taken", tag=frame.tag, size=frame.size, times=parcel.strikes, reason=reason
         )
-        if parcel.strikes == MOST_STRIKES:
+        able = {lane.server for lane in (*self._lanes, *self._standby) if self._is_able(lane, parcel)}
+        if parcel.strikes >= MOST_STRIKES and able <= parcel.trials.keys():
             parcel.delivery.refuse(f"no server takes it: {reason}")
+
+    def _is_able(self, lane: Lane, parcel: Parcel) -> bool:
+        """Whether its server can be expected to take something now: it is there, and did since the parcel set out."""
+        return lane.is_open and (lane.trusted or self._took.get(lane.server, 0) > parcel.seen)
 
     def _place_or_keep(self, parcel: Parcel) -> None:
         if parcel.delivery.over:
@@ -209,7 +222,7 @@ class Forwarder:
         source = parcel.delivery.source
         bond = self._bonds.get(source)
         if bond is None:
-            lane = self._next_lane()
+            lane = self._next_lane(parcel)
             if lane is None:
                 self._waiting.append(parcel)
                 return
@@ -217,15 +230,19 @@ class Forwarder:
         bond.parcels += 1
         bond.lane.put(parcel)
 
-    def _next_lane(self) -> Lane | None:
-        """The next open lane in turn. One that had trouble takes a single parcel, and is asked first."""
-        for lanes in (self._lanes, self._standby):
-            for ready in (_wants_a_probe, _is_trusted):
-                for _ in range(len(lanes)):
-                    lane = lanes[0]
-                    lanes.rotate(-1)
-                    if ready(lane):
-                        return lane
+    def _next_lane(self, parcel: Parcel) -> Lane | None:
+        """The next open lane in turn. One that had trouble takes a single parcel, and is asked first.
+
+        But before that come all lanes to servers at which this parcel failed less often: another one may take it.
+        """
+        for failures in sorted({0, *(trial.failures for trial in parcel.trials.values())}):
+            for lanes in (self._lanes, self._standby):
+                for ready in (_wants_a_probe, _is_trusted):
+                    for _ in range(len(lanes)):
+                        lane = lanes[0]
+                        lanes.rotate(-1)
+                        if ready(lane) and parcel.failures_at(lane.server) <= failures:
+                            return lane
         return None
 
 

@@ -52,10 +52,10 @@ class Owner(Protocol):
     def changed(self) -> None:
         """A lane opened, delivers again, or went to rest."""
 
-    def settled(self, parcel: Parcel) -> None:
+    def settled(self, lane: Lane, parcel: Parcel) -> None:
         """A parcel is delivered, or nobody wants it any more."""
 
-    def given_back(self, parcels: Sequence[Parcel], sent: int, suspect: bool, reason: str) -> None:
+    def given_back(self, lane: Lane, parcels: Sequence[Parcel], sent: int, suspect: bool, reason: str) -> None:
         """These have to be delivered by another lane, or by this one later; the first ``sent`` of them were sent.
 
         ``suspect`` says that the first one may be at fault: it was the only one on the connection.
@@ -63,7 +63,7 @@ class Owner(Protocol):
 
 
 class Lane:
-    """One connection to ``target``. Run `run` in a task for as long as it should be kept up.
+    """One connection to ``target``, the ``server``. Run `run` in a task for as long as it should be kept up.
 
     ``rests`` says that the last attempt to use it failed; ``trusted`` is what gets any number of frames: a lane that is
     new, or one that delivered something since it had trouble. While `want` was last told False, the lane is closed.
@@ -74,6 +74,7 @@ class Lane:
 
     def __init__(self, target: Target, backoff: Backoff, owner: Owner) -> None:
         self.target = target
+        self.server = str(target)
         self.rests = False
         self.trusted = True
         self.delivered = 0
@@ -193,7 +194,7 @@ class Lane:
         self.trouble = ""
         news = not self.trusted or self.rests
         self.trusted, self.rests = True, False
-        self._owner.settled(parcel)
+        self._owner.settled(self, parcel)
         if self._connection is not None and self._connection.single:
             self._retire()
         elif self._retiring:
@@ -215,7 +216,7 @@ class Lane:
                 parcel = self._queue[0]
                 if parcel.delivery.over:
                     self._queue.popleft()
-                    self._owner.settled(parcel)
+                    self._owner.settled(self, parcel)
                     continue
                 frame = self._forming.of(parcel)
                 if frame is None:
@@ -246,5 +247,5 @@ class Lane:
         self._queue.clear()
         self._forming.forget()
         if parcels:
-            self._owner.given_back(parcels, len(unsettled), suspect, reason)
+            self._owner.given_back(self, parcels, len(unsettled), suspect, reason)
         self._owner.changed()

@@ -30,3 +30,14 @@ def test_without_a_source_a_delivery_is_its_own() -> None:
     made = delivery(1, [])
     assert made.source is made
     assert Parcel(FRAME, made, 0, 0.0).strikes == 0
+
+
+def test_a_parcel_knows_which_servers_had_it() -> None:
+    parcel = Parcel(FRAME, delivery(1, []), 7, 0.0)
+    parcel.failed_at("one")
+    parcel.failed_at("one")
+    parcel.failed_at("two")
+    parcel.trials["one"].strikes += 1
+    assert [parcel.failures_at(each) for each in ("one", "two", "three")] == [2, 1, 0]
+    assert {trial.seen for trial in parcel.trials.values()} == {7}
+    assert parcel.strikes == 1

@@ -496,3 +496,53 @@ def test_a_server_without_acks_that_does_not_hang_up_is_not_waited_for_any_longe
             over.set()
 
     uvloop.run(test())
+
+
+def test_a_server_that_takes_nothing_is_no_evidence_against_a_frame_that_another_one_takes() -> None:
+    async def test() -> None:
+        good, bad = Server(), Server()
+
+        async def hang_up(peer: Conversation, received: list[Any]) -> bool:
+            await asyncio.sleep(0.005)
+            return False
+
+        bad.behave = hang_up
+        async with downstream(good) as first, downstream(bad) as second:
+            lanes = [target(port) for _ in range(2 * MOST_STRIKES) for port in (first, second)]
+            async with forwarding(*lanes) as (deliveries, _):
+                names = [str(number) for number in range(400)]
+                for name in names:
+                    deliveries.submit(name, frame(name))
+                    await deliveries.until_true(lambda name=name: name in deliveries.done)
+        for name in names:
+            assert sum(seen.count(name) for seen in bad.seen) <= 1, "one that can take it is asked before"
+
+    run(test)
+
+
+def test_a_frame_that_several_servers_do_not_take_is_refused_when_each_was_asked() -> None:
+    async def test() -> None:
+        servers = Server(), Server()
+
+        async def picky(peer: Conversation, received: list[Any]) -> bool:
+            if received[-1]["chunk"] == "poison":
+                return False
+            await peer.ack(received)
+            return True
+
+        for server in servers:
+            server.behave = picky
+        async with downstream(servers[0]) as first, downstream(servers[1]) as second:
+            lanes = [target(port) for _ in range(2) for port in (first, second)]
+            async with forwarding(*lanes) as (deliveries, _):
+                deliveries.submit("bad", frame("poison"))
+                number = 0
+                while "bad" not in deliveries.refused:
+                    name = str(number := number + 1)
+                    deliveries.submit(name, frame(name))
+                    await deliveries.until_true(lambda name=name: name in deliveries.done)
+                    await asyncio.sleep(0)
+        assert all(any("poison" in seen for seen in server.seen) for server in servers)
+        assert sum(seen.count("poison") for server in servers for seen in server.seen) < 8 * MOST_STRIKES
+
+    run(test)

@@ -43,11 +43,11 @@ class Owner:
     def changed(self) -> None:
         self._news.set()
 
-    def settled(self, parcel: Parcel) -> None:
+    def settled(self, lane: Lane, parcel: Parcel) -> None:
         self.delivered.append(parcel.frame.chunk)
         self._news.set()
 
-    def given_back(self, parcels: Sequence[Parcel], sent: int, suspect: bool, reason: str) -> None:
+    def given_back(self, lane: Lane, parcels: Sequence[Parcel], sent: int, suspect: bool, reason: str) -> None:
         self.returned += [parcel.frame.chunk for parcel in parcels]
         self._news.set()
 
