@@ -141,7 +141,8 @@ class _Sent(Struct, frozen=True):
 class Downstream(asyncio.Protocol):
     """A connection: ``ready`` is resolved once frames may be sent, ``lost`` with the reason when no more may be.
 
-    ``gone`` is resolved when it is over, which without acks may be long after it was left in good order.
+    ``gone`` is resolved when it is over, which without acks may be long after it was left in good order. Where the
+    server said what it must not, they are ``at_odds``: so it will be again.
 
     ``settled`` is called for each parcel whose frame is acked or, where there are no acks, with the kernel,
     ``has_room`` when the server read so much that more may be sent.
@@ -173,6 +174,7 @@ class Downstream(asyncio.Protocol):
         self._doubtful_until_s = loop.time() + target.connect_timeout_s
         self._reason = "closed by the server"
         self.opened = False
+        self.at_odds = False
         self.ready: asyncio.Future[None] = loop.create_future()
         self.lost: asyncio.Future[str] = loop.create_future()
         self.gone: asyncio.Future[None] = loop.create_future()
@@ -266,6 +268,7 @@ class Downstream(asyncio.Protocol):
                 if self._target.require_ack:
                     self._settle_acked(chunk_id)
         except ProtocolError as error:
+            self.at_odds = True
             self._fail(error.reason)
 
     def _greeted(self, data: bytes) -> bytes:

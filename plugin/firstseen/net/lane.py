@@ -174,12 +174,13 @@ class Lane:
             aging.cancel()
         retired, self._connection = self._retiring, None
         unsettled = connection.take_unsettled()
-        level = logging.WARNING if unsettled else logging.INFO
+        failed = bool(unsettled) or connection.at_odds
+        level = logging.WARNING if failed else logging.INFO
         server = str(self.target)
         count = len(unsettled)
         complain(log, level, "downstream_lost", (server, reason), server=server, reason=reason, unsettled=count)
-        if unsettled:
-            self._rest(unsettled, suspect=not self.trusted or connection.single, reason=reason)
+        if failed:
+            self._rest(unsettled, suspect=bool(unsettled) and (not self.trusted or connection.single), reason=reason)
             return False
         if loop.time() - since_s >= STEADY_S:
             self._backoff.reset()

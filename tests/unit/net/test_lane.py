@@ -248,3 +248,29 @@ def test_a_server_that_closes_behind_each_ack_does_not_fill_the_log(caplog: pyte
     names = [each["event"] for each in told]
     assert names[:before] == ["downstream_connected", "downstream_lost"]
     assert sum(each.get("times", 1) for each in told if each["event"] == "downstream_connected") >= count
+
+
+@pytest.mark.parametrize("require_ack", [True, False])
+def test_a_server_that_speaks_something_else_is_warned_of_and_rests(
+    require_ack: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It asks for a key that is not set: whatever it is sent, it takes none of it."""
+    caplog.set_level(logging.INFO)
+
+    async def main() -> None:
+        async def script(peer: Conversation, number: int) -> None:
+            await peer.write(msgpack.packb(["HELO", {"nonce": bytes(16)}]))
+            await peer.until_closed()
+
+        async def test(lane: Lane, owner: Owner) -> None:
+            await owner.until(lambda: lane.failures > 1)
+            assert lane.trouble == "the server asks for a shared key, but none is set (output.shared_key)"
+
+        async with downstream(script) as port:
+            target = Target(Endpoint(f"127.0.0.1:{port}"), require_ack, TIMEOUT_S)
+            await with_lane(target, Backoff(lambda: 0.0, first_s=0.001), test)
+
+    asyncio.run(main())
+    told = {(each.levelname, each.getMessage().split(" ")[0]) for each in caplog.records}
+    assert ("WARNING", "downstream_lost") in told
+    assert ("INFO", "downstream_lost") not in told
