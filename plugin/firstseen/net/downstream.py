@@ -247,11 +247,7 @@ class Downstream(asyncio.Protocol):
         if self._target.require_ack or not self._queued:
             self._transport.close()
         else:
-            self._leave(self._transport, reason)
-
-    def _leave(self, transport: asyncio.Transport, reason: str) -> None:
-        self._farewell = Farewell(transport, self._target.ack_timeout_s, self._loop)
-        if not self.lost.done():
+            self._farewell = Farewell(self._transport, self._target.ack_timeout_s, self._loop)
             self.lost.set_result(reason)
 
     def abort(self) -> None:
@@ -384,11 +380,8 @@ class Downstream(asyncio.Protocol):
             self._timer = self._loop.call_later(SECOND_LOOK_S, self._check_progress)
         elif self._target.require_ack:
             self._fail(f"no ack within {self._target.ack_timeout_s:g}s")
-        elif self._transport is not None and self._farewell is None:  # what it has must not be lost if it comes to life
-            self._leave(
-                self._transport,
-                f"nothing went to the server for {self._target.ack_timeout_s:g}s (output.ack_timeout)",
-            )
+        else:
+            self._fail(f"nothing went to the server for {self._target.ack_timeout_s:g}s (output.ack_timeout)")
 
     def _fail(self, reason: str) -> None:
         self._reason = reason

@@ -108,34 +108,6 @@ def test_a_server_that_reads_or_answers_is_waited_for() -> None:
     run(test)
 
 
-def test_a_server_that_stood_still_for_too_long_reads_all_that_counts_as_delivered() -> None:
-    async def test() -> None:
-        left = asyncio.Event()
-        got: list[str] = []
-
-        async def script(peer: Conversation, _: int) -> None:
-            await left.wait()
-            while True:
-                frame = await peer.frame()
-                got.append(frame[-1]["chunk"])
-                await peer.ack(frame)
-
-        settled = Settled()
-        async with downstream(script) as port:
-            connection = await connect(target(port, require_ack=False, ack_timeout_s=0.2), settled)
-            small = [parcel(str(number), 1 << 16) for number in range(COUNT)]
-            for each in (*small, parcel("large", 1 << 25)):
-                connection.send(each, each.frame)
-            await settled.are(*small)
-            assert "nothing went to the server" in await connection.lost
-            assert len(connection.take_unsettled()) == 1
-            left.set()
-            await gone(connection)
-        assert got[:COUNT] == [str(number) for number in range(COUNT)]
-
-    run(test)
-
-
 def test_a_connection_that_was_not_used_is_closed_at_once() -> None:
     async def test() -> None:
         over = asyncio.Event()
