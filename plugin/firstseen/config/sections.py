@@ -147,8 +147,7 @@ class Output(Section, frozen=True, kw_only=True):
     ack_timeout: Annotated[
         Duration,
         Meta(
-            description="How long to wait for an acknowledgement before the message is sent again, on a new connection;"
-            " without them, how long a server may read nothing of what there is for it."
+            description="How long to wait for an acknowledgement before the message is sent again, on a new connection."
         ),
     ] = Duration("60s")
     connections: Annotated[

@@ -14,9 +14,9 @@ from firstseen.errors import ProtocolError
 from firstseen.forward.client import AckReader, Unsettled
 from firstseen.forward.handshake import ClientHandshake
 from firstseen.forward.outgoing import Frame
-from firstseen.net import dialer, tcpsocket
+from firstseen.net import dialer
 from firstseen.net.delivery import Parcel
-from firstseen.net.farewell import Farewell
+from firstseen.net.farewell import PATIENCE_S, Farewell
 from firstseen.net.forming import Form
 from firstseen.notation import Endpoint
 from firstseen.timers import SECOND_LOOK_S
@@ -44,8 +44,7 @@ million of them waiting the loop's `writelines` fails for good with EINVAL."""
 class Target(Struct, frozen=True):
     """Where to, and how.
 
-    ``ack_timeout_s`` is how long an ack may take once its frame is on its way, or, where there are none, how long the
-    server may read nothing of it, ``max_age_s`` how long a connection is
+    ``ack_timeout_s`` is how long an ack may take once its frame is on its way, ``max_age_s`` how long a connection is
     used (0: for ever). ``handshake`` makes the client's end of one where the server wants a shared key, ``form`` turns
     a frame into one that this server reads where it does not read all, ``server_name`` stands in for the host name in
     TLS.
@@ -220,18 +219,18 @@ class Downstream(asyncio.Protocol):
 
         It is settled by its ack, or by being written where there are no acks.
         """
-        if self._transport is None or self._transport.is_closing():
+        if self._transport is None or self._transport.is_closing() or self._farewell is not None:
             self._unsettled.add(_Sent(parcel, _NEVER), frame.chunk)
             return
         self._queued += frame.size
         is_oldest = not len(self._unsettled)
         self._unsettled.add(_Sent(parcel, self._queued), frame.chunk)
         self._transport.writelines(frame.pieces if len(frame.pieces) <= MOST_PIECES else (b"".join(frame.pieces),))
+        if is_oldest:
+            self._note_progress()
         if not self._target.require_ack:
             self._settle_written()
-        if is_oldest and len(self._unsettled):
-            self._note_progress()
-        if self._timer is None and len(self._unsettled):
+        elif self._timer is None:
             self._timer = self._loop.call_later(self._target.ack_timeout_s, self._check_progress)
 
     def take_unsettled(self) -> list[Parcel]:
@@ -244,11 +243,12 @@ class Downstream(asyncio.Protocol):
         self._doubtful_until_s = 0.0
         if self._transport is None or self._transport.is_closing() or self._farewell is not None:
             return
-        if self._target.require_ack or not self._queued:
+        if self._target.require_ack or not (self._queued or self._below):
             self._transport.close()
         else:
-            self._farewell = Farewell(self._transport, self._target.ack_timeout_s, self._loop)
-            self.lost.set_result(reason)
+            self._farewell = Farewell(self._transport, PATIENCE_S if self._queued else GOODBYE_S, self._loop)
+            if not self.lost.done():
+                self.lost.set_result(reason)
 
     def abort(self) -> None:
         """Close at once."""
@@ -330,11 +330,8 @@ class Downstream(asyncio.Protocol):
 
     def _settle_written(self) -> None:
         handed_over = self._handed_over()
-        before = len(self._unsettled)
         while (oldest := self._unsettled.oldest()) is not None and oldest.end <= handed_over:
             self._settled(self._unsettled.pop_oldest().parcel)
-        if 0 < len(self._unsettled) != before:
-            self._note_progress()
 
     def _handed_over(self) -> int:
         """Bytes that are with the kernel."""
@@ -346,31 +343,22 @@ class Downstream(asyncio.Protocol):
 
     def _note_progress(self) -> None:
         """The oldest frame is another one, or more of its bytes are gone."""
-        self._carried = self._gone()
+        oldest = self._unsettled.oldest()
+        self._carried = 0 if oldest is None else min(self._handed_over(), oldest.end)
         self._progress_s = self._loop.time()
         self._overdue = False
 
-    def _gone(self) -> int:
-        """Bytes up to the end of the oldest frame that are gone.
-
-        That is with the kernel; and where nothing comes back, with the server's: our kernel takes no more for long.
-        """
-        oldest = self._unsettled.oldest()
-        if oldest is None or self._transport is None:
-            return 0
-        held = 0 if self._target.require_ack else tcpsocket.unsent(self._transport)
-        return min(self._handed_over() - held, oldest.end)
-
     def _check_progress(self) -> None:
-        """Give the connection up when the oldest frame made no progress for as long as an ack may take, or would.
+        """Give the connection up when the oldest frame made no progress for as long as an ack may take.
 
         Its progress is that its bytes go, or that it became the oldest. What moves behind it must not hide that its ack
         is lost: its sender would wait for ever.
         """
         self._timer = None
-        if not len(self._unsettled):
+        oldest = self._unsettled.oldest()
+        if oldest is None:
             return
-        if self._gone() != self._carried:
+        if min(self._handed_over(), oldest.end) != self._carried:
             self._note_progress()
         left_s = self._progress_s + self._target.ack_timeout_s - self._loop.time()
         if left_s > 0:
@@ -378,10 +366,8 @@ class Downstream(asyncio.Protocol):
         elif not self._overdue:
             self._overdue = True
             self._timer = self._loop.call_later(SECOND_LOOK_S, self._check_progress)
-        elif self._target.require_ack:
-            self._fail(f"no ack within {self._target.ack_timeout_s:g}s")
         else:
-            self._fail(f"nothing went to the server for {self._target.ack_timeout_s:g}s (output.ack_timeout)")
+            self._fail(f"no ack within {self._target.ack_timeout_s:g}s")
 
     def _fail(self, reason: str) -> None:
         self._reason = reason

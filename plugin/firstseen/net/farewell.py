@@ -11,6 +11,9 @@ import asyncio
 from firstseen.net import tcpsocket
 from firstseen.timers import SECOND_LOOK_S
 
+PATIENCE_S = 600.0
+"""How long a server may stand still that has something to read: it loses that for good when it is given up."""
+
 
 class Farewell:
     """Ends our side of ``transport``, and passes over what the server says until it ends its own.

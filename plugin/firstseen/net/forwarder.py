@@ -85,6 +85,7 @@ class Forwarder:
         self._bonds: dict[Hashable, _Bond] = {}
         self._delivered = 0
         self._took: dict[str, int] = {}
+        self._leaves = False
         self._hurried: asyncio.Future[None] | None = None
         self.reached = False
         """Whether any server ever was."""
@@ -138,6 +139,7 @@ class Forwarder:
 
         No longer than ``until_s`` by the loop's clock, or `FAREWELL_S` where that is sooner, and than until `give_up`.
         """
+        self._leaves = True
         left = {connection.gone for lane in (*self._lanes, *self._standby) for connection in lane.leave()}
         if left:
             self._hurried = self._loop.create_future()
@@ -152,7 +154,7 @@ class Forwarder:
 
     def changed(self) -> None:
         """Called by a lane."""
-        needed = all(lane.rests for lane in self._lanes)
+        needed = not self._leaves and all(lane.rests for lane in self._lanes)
         for lane in self._standby:
             lane.want(needed)
         self._note_reach()

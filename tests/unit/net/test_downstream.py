@@ -366,8 +366,7 @@ def test_an_idle_connection_is_not_given_up() -> None:
     run(test)
 
 
-@pytest.mark.parametrize("require_ack", [True, False])
-def test_a_frame_that_goes_slowly_is_waited_for(require_ack: bool) -> None:
+def test_a_frame_that_goes_slowly_is_waited_for() -> None:
     async def test() -> None:
         async def script(peer: Conversation, _: int) -> None:
             await peer.read_slowly(size)
@@ -378,27 +377,11 @@ def test_a_frame_that_goes_slowly_is_waited_for(require_ack: bool) -> None:
         sent = parcel("large", 1 << 26)
         size = sent.frame.size
         async with downstream(script) as port:
-            connection = await connect(target(port, require_ack=require_ack, ack_timeout_s=1), settled)
+            connection = await connect(target(port, ack_timeout_s=1), settled)
             connection.send(sent, sent.frame)
             await settled.are(sent)
             connection.abort()
             await lost(connection)
-
-    run(test)
-
-
-def test_without_acks_a_server_that_reads_nothing_more_is_given_up() -> None:
-    async def test() -> None:
-        over = asyncio.Event()
-        settled = Settled()
-        async with downstream(lambda *_: over.wait()) as port:
-            connection = await connect(target(port, require_ack=False, ack_timeout_s=0.2), settled)
-            sent = [parcel(None), parcel(None, 1 << 25), parcel(None)]
-            for each in sent:
-                connection.send(each, each.frame)
-            assert await lost(connection) == "nothing went to the server for 0.2s (output.ack_timeout)"
-            assert (settled.parcels, connection.take_unsettled()) == (sent[:1], sent[1:])
-            over.set()
 
     run(test)
 

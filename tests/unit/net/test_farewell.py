@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from firstseen.net import downstream as module
 from firstseen.net.downstream import Downstream, connect
 from firstseen.net.tls import client_context, server_context
 from support.authority import Authority
@@ -60,12 +61,14 @@ def test_a_server_that_acks_unasked_reads_all_that_it_was_sent(tmp_path: Path, s
     run(test)
 
 
-def test_a_server_that_shows_no_sign_of_life_is_not_waited_for_long() -> None:
+def test_a_server_that_shows_no_sign_of_life_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE_S", 0.1)
+
     async def test() -> None:
         over = asyncio.Event()
         settled = Settled()
         async with downstream(lambda *_: over.wait()) as port:
-            connection = await connect(target(port, require_ack=False, ack_timeout_s=0.1), settled)
+            connection = await connect(target(port, require_ack=False), settled)
             sent = parcel("one")
             connection.send(sent, sent.frame)
             await settled.are(sent)
@@ -76,8 +79,9 @@ def test_a_server_that_shows_no_sign_of_life_is_not_waited_for_long() -> None:
     run(test)
 
 
-def test_a_server_that_reads_or_answers_is_waited_for() -> None:
+def test_a_server_that_reads_or_answers_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     patience_s = 0.25
+    monkeypatch.setattr(module, "PATIENCE_S", patience_s)
 
     async def test() -> None:
         loop = asyncio.get_running_loop()
@@ -115,6 +119,35 @@ def test_a_connection_that_was_not_used_is_closed_at_once() -> None:
             connection = await connect(target(port, require_ack=False), Settled())
             connection.finish()
             await gone(connection)
+            over.set()
+
+    run(test)
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_an_idle_connection_under_tls_is_left_at_once(tmp_path: Path, used: bool) -> None:
+    """Also where its server never says goodbye: the lane goes on with another one."""
+    root = Authority(tmp_path, "root")
+    server = server_context(*root.issue("localhost"))
+
+    async def test() -> None:
+        over = asyncio.Event()
+        settled = Settled()
+        async with downstream(lambda *_: over.wait(), tls=server) as port:
+            endpoint = target(port, require_ack=False, tls=client_context(root.file), server_name="localhost")
+            connection = await connect(endpoint, settled)
+            if used:
+                sent = parcel("one")
+                connection.send(sent, sent.frame)
+                await settled.are(sent)
+            connection.finish("left")
+            async with asyncio.timeout(TIMEOUT_S):
+                assert await connection.lost == "left"
+            late = parcel("late")
+            connection.send(late, late.frame)
+            assert connection.take_unsettled() == [late]
+            if not used:
+                await gone(connection)
             over.set()
 
     run(test)
