@@ -65,7 +65,8 @@ class OwnedTables(Tables):
             self._damage = self._damage or error
             raise
         except StoreError as error:
-            if not self._is_shut and not isinstance(error.__cause__, lmdb.PanicError):
+            is_as_it_was = self._env is env and not self._is_shut
+            if is_as_it_was and not isinstance(error.__cause__, lmdb.PanicError):
                 raise
         with self._writing:
             if self._env is env:  # else the writer was faster
@@ -135,11 +136,12 @@ class OwnedTables(Tables):
         try:
             settle(self._path)
             self._again(self._map_size)
-        except (OSError, lmdb.Error) as error:
+        except (OSError, StoreError, lmdb.Error) as error:
+            cause = error.__cause__ if isinstance(error, StoreError) else error
             what = f"the state in {self._path} cannot be opened again: {error}"
-            if isinstance(error, OSError) or is_passing(error):
-                raise CommitError(f"{what}; it is tried again until it can") from error
-            raise StoreError(f"{what}; start the agent anew") from error
+            if isinstance(cause, lmdb.Error) and not is_passing(cause):
+                raise StoreError(f"{what}; start the agent anew") from error
+            raise CommitError(f"{what}; it is tried again until it can") from error
 
     def _again(self, map_size: int) -> None:
         if not is_there(self._path):  # LMDB would begin an empty one

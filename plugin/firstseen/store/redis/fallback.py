@@ -339,8 +339,8 @@ class Fallback:
 
     def _keep_copy(self) -> None:
         """Copy what was remembered there, and say in the copy whether there is more in it than there."""
-        if not self._is_alone and self._copy_more():
-            self._unmark()
+        if not self._is_alone and self._copy_more() and self._unmark():
+            self._behind.now(None)
 
     def _copy_more(self) -> bool:
         """Copy what was remembered there; whether that is all of it."""
@@ -349,7 +349,6 @@ class Fallback:
         except StoreError as error:
             self._behind.now(error)
             return False
-        self._behind.now(None)
         return True
 
     def _come_back(self) -> None:
@@ -365,7 +364,7 @@ class Fallback:
             self._begin()
             self._bringing.catch_up(self._shared)
             with self._lock:
-                self._is_alone = self._owed.all_unmerged or not self._shared.is_settled
+                self._is_alone = self._is_alone and (self._owed.all_unmerged or not self._shared.is_settled)
             self._bringing.catch_up(self._shared)  # with what came meanwhile
         except StoreError as error:
             if owes and not self._is_alone:  # again
@@ -377,8 +376,8 @@ class Fallback:
                 if not self._is_alone:  # again
                     self._apart.now(None)
 
-    def _unmark(self) -> None:
-        """Nothing is left to be merged, also if the agent ends now."""
+    def _unmark(self) -> bool:
+        """Nothing is left to be merged, also if the agent ends now; False where that cannot be said in the copy."""
         with self._marking:
             with self._lock:
                 busy = self._is_alone or self._owed
@@ -387,8 +386,9 @@ class Fallback:
                     self.copy.fold({}, {_ALONE: b"0"})
                 except StoreError as error:
                     self._behind.now(error)
-                else:
-                    self._is_marked = False
+                    return False
+                self._is_marked = False
+        return True
 
     def _begin(self) -> None:
         self._shared.begin()

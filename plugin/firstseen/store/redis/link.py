@@ -107,10 +107,25 @@ class Link:
             return servers.size()
 
     def silence(self, since_s: float, for_s: float) -> StoreError | None:
-        """What is wrong where nothing was answered for so long, though it was asked ``since_s`` (`time.monotonic`)."""
+        """What is wrong where nothing was answered for so long, though it was asked ``since_s`` (`time.monotonic`).
+
+        A connection may be lost without a word, and the server be well: a new one is tried before.
+        """
         if time.monotonic() - max(since_s, self._heard_s) < for_s:
             return None
+        if self._answers_anew(for_s / 2):
+            self._heard_s = time.monotonic()
+            return None
         return StoreError(f"the state at {self._url} cannot be reached: it does not answer")
+
+    def _answers_anew(self, within_s: float) -> bool:
+        """Whether it does on a new connection; each attempt may take so long."""
+        try:
+            with contextlib.closing(self._connected(within_s)) as servers:
+                servers.size()
+        except (RedisError, RedisClusterException, OSError):
+            return False
+        return True
 
     def close(self) -> None:
         """Close the connections. Nobody else may be using them."""
@@ -160,23 +175,24 @@ class Link:
                 self._made = self._connected()
             return self._made
 
-    def _connected(self) -> OneServer | Cluster:
+    def _connected(self, timeout_s: float | None = None) -> OneServer | Cluster:
+        options = self._options(TIMEOUT_S if timeout_s is None else timeout_s)
         match self._url.kind:
             case "single":
-                return single(self._url, self._options())
+                return single(self._url, options)
             case "sentinel":
-                return primary(self._url, self._access, self._options())
+                return primary(self._url, self._access, options)
             case "cluster":
-                return cluster(self._url, self._known, self._options())
+                return cluster(self._url, self._known, options)
 
-    def _options(self) -> dict[str, Any]:
+    def _options(self, timeout_s: float) -> dict[str, Any]:
         url, access = self._url, self._access
         options: dict[str, Any] = {
             "username": access.username or url.username,
             "password": access.password if access.password is not None else url.password,
             "protocol": 2,
-            "socket_timeout": TIMEOUT_S,
-            "socket_connect_timeout": TIMEOUT_S,
+            "socket_timeout": timeout_s,
+            "socket_connect_timeout": timeout_s,
             "socket_keepalive": True,
         }
         if url.tls:

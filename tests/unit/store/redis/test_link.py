@@ -262,11 +262,33 @@ def test_no_cluster_and_no_sentinel(redis_server: RedisServer) -> None:
     assert said.endswith("it is no Sentinel: redis:// instead of redis+sentinel://")
 
 
+def silence(link: Link, since_s: float) -> StoreError | None:
+    """What is wrong as soon as it was not heard for a moment."""
+    until_s = time.monotonic() + 10
+    while time.monotonic() < until_s:
+        if (told := link.silence(since_s, 0.01)) is not None:
+            return told
+    return None
+
+
 def test_a_server_that_answered_lately_is_not_silent(server: RedisServer) -> None:
     link = server.link()
     long_ago_s = time.monotonic() - 100
-    assert "it does not answer" in str(link.silence(long_ago_s, 50))
     link.call("PING")
+    server.signal(signal.SIGSTOP)
     assert link.silence(long_ago_s, 50) is None
-    assert "it does not answer" in str(link.silence(long_ago_s, 0))
+    assert "it does not answer" in str(silence(link, long_ago_s))
+    server.signal(signal.SIGCONT)
+    link.close()
+
+
+def test_a_server_that_answers_on_a_new_connection_is_not_silent(server: RedisServer) -> None:
+    """It was the connection that was lost without a word."""
+    link = server.link()
+    long_ago_s = time.monotonic() - 100
+    assert link.silence(long_ago_s, 5) is None
+    server.signal(signal.SIGSTOP)
+    assert link.silence(long_ago_s, 5) is None  # it has just been heard
+    assert "it does not answer" in str(silence(link, long_ago_s))
+    server.signal(signal.SIGCONT)
     link.close()
