@@ -101,12 +101,11 @@ async def _over_tcp(target: Target, connection: Downstream, loop: asyncio.Abstra
         await loop.create_connection(lambda: connection, sock=connected)
         return
     name = str(target.server_name or endpoint.host)  # uvloop takes a str and nothing that is derived from it
-    below, _ = await loop.create_connection(asyncio.Protocol, sock=connected)
     try:
-        secured = await loop.start_tls(
-            below,
-            connection,
-            target.tls,
+        await loop.create_connection(
+            lambda: connection,
+            sock=connected,
+            ssl=target.tls,
             server_hostname=name,
             ssl_shutdown_timeout=GOODBYE_S if target.require_ack else _A_DAY_S,
         )
@@ -119,9 +118,6 @@ async def _over_tcp(target: Target, connection: Downstream, loop: asyncio.Abstra
     except ConnectionError as error:
         what = "no TLS: the server hung up; it may want a certificate that it trusts (output.tls.cert)"
         raise ProtocolError(what) from error
-    if secured is None:
-        raise ConnectionAbortedError("closed as soon as there was TLS")
-    connection.secured(secured, below)
 
 
 _NEVER = sys.maxsize
@@ -160,7 +156,6 @@ class Downstream(asyncio.Protocol):
         self._has_room = has_room
         self._handshake = target.handshake() if target.handshake else None
         self._transport: asyncio.Transport | None = None
-        self._below: asyncio.Transport | None = None
         self._acks = AckReader()
         self._unsettled: Unsettled[_Sent] = Unsettled()
         self._queued = 0
@@ -202,17 +197,10 @@ class Downstream(asyncio.Protocol):
         if self._handshake is None:
             self.ready.set_result(None)
 
-    def secured(self, transport: asyncio.Transport, below: asyncio.Transport) -> None:
-        """Connected under TLS: what ``transport`` is rid of goes through ``below``."""
-        if not self._target.require_ack:
-            below.set_write_buffer_limits(high=0)  # with each change of it, the one above looks at its own limits
-            self._below = below
-        self.connection_made(transport)
-
     @property
     def is_full(self) -> bool:
         """Whether the server has to read before more is sent: what it does not read, nobody else can take."""
-        return self._buffered() >= MOST_BUFFERED
+        return self._transport is not None and self._transport.get_write_buffer_size() >= MOST_BUFFERED
 
     def send(self, parcel: Parcel, frame: Frame) -> None:
         """Write its frame, in the form that this server reads.
@@ -243,7 +231,7 @@ class Downstream(asyncio.Protocol):
         self._doubtful_until_s = 0.0
         if self._transport is None or self._transport.is_closing() or self._farewell is not None:
             return
-        if self._target.require_ack or not (self._queued or self._below):
+        if self._target.require_ack or not (self._queued or self._target.tls):
             self._transport.close()
         else:
             self._farewell = Farewell(self._transport, PATIENCE_S if self._queued else GOODBYE_S, self._loop)
@@ -284,15 +272,6 @@ class Downstream(asyncio.Protocol):
         self.ready.set_result(None)
         return handshake.rest
 
-    def pause_writing(self) -> None:
-        """Some of what was written is not with the kernel.
-
-        Under TLS this is also how it is told that all of it is, every other time: limits of 0 are reached in both
-        directions at once.
-        """
-        if self._below is not None:
-            self.resume_writing()
-
     def resume_writing(self) -> None:
         """Most of what was written is with the kernel; all of it, where there are no acks."""
         if not self._target.require_ack:
@@ -301,7 +280,7 @@ class Downstream(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is over."""
-        self._transport = self._below = None
+        self._transport = None
         if self._timer is not None:
             self._timer.cancel()
         if self._farewell is not None:
@@ -335,11 +314,7 @@ class Downstream(asyncio.Protocol):
 
     def _handed_over(self) -> int:
         """Bytes that are with the kernel."""
-        return self._queued - self._buffered()
-
-    def _buffered(self) -> int:
-        """Bytes that are not with the kernel; rather more than less, where they lie encrypted below TLS."""
-        return sum(each.get_write_buffer_size() for each in (self._transport, self._below) if each is not None)
+        return self._queued - (self._transport.get_write_buffer_size() if self._transport else 0)
 
     def _note_progress(self) -> None:
         """The oldest frame is another one, or more of its bytes are gone."""
