@@ -28,7 +28,7 @@ MOST_BUFFERED = 1 << 20
 GOODBYE_S = 1.0
 """How long a connection under TLS that is not needed any more waits for its server to agree: its lane waits, too.
 
-Not so where there are no acks (see `Farewell`).
+Not so where there are no acks and something was sent (see `Farewell`).
 """
 
 _A_DAY_S = 86_400.0
@@ -233,7 +233,7 @@ class Downstream(asyncio.Protocol):
             return
         if self._target.require_ack or not (self._queued or self._target.tls):
             self._transport.close()
-        else:
+        else:  # also where nothing was sent under TLS, whose goodbye is timed by nobody else
             self._farewell = Farewell(self._transport, PATIENCE_S if self._queued else GOODBYE_S, self._loop)
             if not self.lost.done():
                 self.lost.set_result(reason)
