@@ -60,7 +60,8 @@ def _found(signs: Signs) -> Iterator[tuple[str, str]]:
     if signs.problem is not None:
         yield "state_not_written", signs.problem
     if signs.damage is not None:
-        yield "state_damaged", signs.damage
+        rest = "until then chunks that need it are refused, and their senders keep them; all others go on"
+        yield "state_damaged", f"{signs.damage}; {rest}"
     if signs.unreachable_s is not None and not signs.reached:
         yield "downstream_unreachable", "no server downstream was reached yet"
     elif signs.unreachable_s is not None and signs.unreachable_s >= UNREACHABLE_S:

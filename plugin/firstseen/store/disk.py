@@ -41,10 +41,14 @@ LOCK_SIZE = 8192
 META, TERMS, RULES = TABLE_NAMES = (b"meta", b"terms", b"rules")
 
 NO_STATE = "{} holds no state yet"
-START_ANEW = (
-    "stop firstseen, move the folder away, and restore a backup with `firstseen state import`, "
-    "or fill a new one with `firstseen backfill`"
-)
+
+
+def start_anew(path: Path) -> str:
+    """What to do where the database in the folder ``path`` is of no use any more."""
+    return (
+        f"stop firstseen, move {path / DATA} away, and restore a backup with `firstseen state import`, "
+        "or fill a new state from past logs with `firstseen backfill`"
+    )
 
 
 def make_folder(path: Path) -> None:
@@ -175,10 +179,12 @@ def _check(path: Path) -> None:
     """Raises `StoreError` where the file lacks something: what is not there and is looked at ends the process."""
     file = path / DATA / FILE
     if not file.stat().st_size:
-        raise StoreError(f"{file} is empty; {START_ANEW}")
+        raise StoreError(f"{file} is empty; {start_anew(path)}")
     lacks = missing(file)
     if lacks is not None:
-        raise StoreError(f"{file} is cut short: it has {lacks.size} bytes, and needs {lacks.needed}; {START_ANEW}")
+        raise StoreError(
+            f"{file} is cut short: it has {lacks.size} bytes, and needs {lacks.needed}; {start_anew(path)}"
+        )
 
 
 def open_tables(path: Path, env: lmdb.Environment) -> tuple[_Database, _Database, _Database]:
@@ -214,7 +220,7 @@ def open_tables(path: Path, env: lmdb.Environment) -> tuple[_Database, _Database
 def unreadable(path: Path, key: bytes, error: ValueError) -> DamagedError:
     """What lies under ``key`` cannot be read."""
     return DamagedError(
-        f"the state in {path} holds something unreadable under the key {key.hex()}: {error}; {START_ANEW}"
+        f"the state in {path} holds something unreadable under the key {key.hex()}: {error}; {start_anew(path)}"
     )
 
 
@@ -280,13 +286,13 @@ def explanation(path: Path, error: lmdb.Error, map_size: int | None = None) -> s
                 "acknowledged"
             )
         case lmdb.VersionMismatchError():
-            return f"the state in {path} was written by another version of LMDB ({error}); {START_ANEW}"
+            return f"the state in {path} was written by another version of LMDB ({error}); {start_anew(path)}"
         case lmdb.InvalidError():
-            return f"{path / DATA} holds no LMDB database ({error}); {START_ANEW}"
+            return f"{path / DATA} holds no LMDB database ({error}); {start_anew(path)}"
         case lmdb.PanicError():  # of this process's environment, and not of the file
             return f"the state in {path} failed while it was written ({error}): start firstseen anew"
         case _ if is_damage(error):
-            return f"the state in {path} is damaged ({error}); {START_ANEW}"
+            return f"{path / DATA / FILE} is damaged ({error}); {start_anew(path)}"
         case lmdb.Error(code=errno.EIO) if (room := _room(path)) is not None and room < _NO_ROOM:
             # What LMDB calls a write of which the disk took a part only.
             return (

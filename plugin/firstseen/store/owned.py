@@ -14,7 +14,18 @@ from firstseen.errors import StoreError
 from firstseen.model import TermValue
 from firstseen.steps import nothing
 from firstseen.store.base import DamagedError, Memory
-from firstseen.store.disk import DATA, FILE, environment, explanation, is_full, is_passing, is_there, settle, writable
+from firstseen.store.disk import (
+    DATA,
+    FILE,
+    environment,
+    explanation,
+    is_damage,
+    is_full,
+    is_passing,
+    is_there,
+    settle,
+    writable,
+)
 from firstseen.store.lock import OwnerLock
 from firstseen.store.tables import Tables
 from firstseen.store.writer import CommitError, NoRoomError
@@ -93,8 +104,13 @@ class OwnedTables(Tables):
                     self._recover()
                     self._write_all(changes)
             except lmdb.Error as error:
+                what = explanation(self._path, error, self._map_size)
+                if is_damage(error):
+                    damage = DamagedError(what)
+                    self._damage = self._damage or damage
+                    raise damage from error
                 kind = NoRoomError if is_full(error) else CommitError if is_passing(error) else StoreError
-                raise kind(explanation(self._path, error, self._map_size)) from error
+                raise kind(what) from error
 
     def _write_all(self, changes: Iterable[tuple[bytes, Mapping[bytes, bytes | None]]]) -> None:
         with self._env.begin(write=True) as txn:

@@ -13,10 +13,16 @@ from concurrent.futures import Future
 from typing import NamedTuple
 
 from firstseen.errors import StoreError
+from firstseen.store.base import DamagedError
 from firstseen.store.ledger import Change, Ledger, Outcome, resolve
 
 FIRST_PAUSE_S, MOST_PAUSE_S = 0.1, 1.0
 """How long a patient writer waits until it tries a transaction again: at first, and at the most."""
+
+_REFUSES = (
+    "; until then nothing is remembered: chunks in which a rule matches are refused, and their senders keep them; all "
+    "others go on"
+)
 
 
 class CommitError(StoreError):
@@ -42,7 +48,7 @@ class _Attempt(NamedTuple):
 
     outcomes: list[Outcome]
     left: Sequence[Change]
-    problem: CommitError | None
+    problem: StoreError | None
 
 
 class Writer:
@@ -50,10 +56,11 @@ class Writer:
 
     ``lock`` guards the ledger: every call of it must hold it, here and elsewhere. ``write`` raises `CommitError` where
     only this transaction failed; after any other exception nothing is written any more, and everything fails with it.
+    A `Job` may raise `DamagedError` as well: what it came upon others may never need.
 
     With ``trouble`` it is patient: a transaction that finds no room is halved, and one that fails all the same is tried
     again until it succeeds or `close` is called. Then ``trouble`` is told of the error when that begins, and of None
-    when it is over, in the writing thread.
+    when it is over, in the writing thread; and of what ends all writing.
     """
 
     def __init__(
@@ -132,7 +139,7 @@ class Writer:
                 attempt.outcomes.extend(self._ledger.failed(attempt.left, attempt.problem))
         return attempt.outcomes
 
-    def _attempt(self, work: Job | Sequence[Change]) -> CommitError | None:
+    def _attempt(self, work: Job | Sequence[Change]) -> StoreError | None:
         """Why it could not be written, this time."""
         try:
             if isinstance(work, Job):
@@ -140,6 +147,10 @@ class Writer:
             else:
                 self._write(work)
         except CommitError as error:
+            return error
+        except DamagedError as error:
+            if not isinstance(work, Job):  # the next ones are delivered, fail and come again, without end
+                raise
             return error
         return None
 
@@ -202,15 +213,19 @@ class Writer:
         return attempt
 
     def _break(self, error: BaseException) -> None:
-        problem = (
-            error if isinstance(error, StoreError) else StoreError(f"the state cannot be written any more: {error!r}")
+        what = (
+            error
+            if isinstance(error, StoreError)
+            else f"the state cannot be written any more: {error!r}; start firstseen anew"
         )
-        if problem is not error:
-            problem.__cause__ = error
+        problem = StoreError(f"{what}{_REFUSES}")
+        problem.__cause__ = error
         with self._work:
             self._broken = True
             self.problem = problem
             outcomes = self._ledger.abandon(problem)
             outcomes += [Outcome(job.done, problem) for job in self._jobs]
             self._jobs.clear()
+        if self._trouble is not None:
+            self._trouble(problem)
         resolve(outcomes)

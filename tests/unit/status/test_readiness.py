@@ -28,7 +28,12 @@ def test_all_is_well() -> None:
         (replace(GOOD, stage="starting"), "starting", "it does not listen yet"),
         (replace(GOOD, stage="stopping"), "stopping", "it was told to stop, and settles what it has"),
         (replace(GOOD, problem="the state is full"), "state_not_written", "the state is full"),
-        (replace(GOOD, damage="a page is broken"), "state_damaged", "a page is broken"),
+        (
+            replace(GOOD, damage="a page is broken; stop"),
+            "state_damaged",
+            "a page is broken; stop; until then chunks that need it are refused, and their senders keep them; "
+            "all others go on",
+        ),
         (
             replace(GOOD, unreachable_s=0.0, reached=False),
             "downstream_unreachable",

@@ -15,7 +15,7 @@ import pytest
 from firstseen.detect.law import Occurrence
 from firstseen.detect.new_terms import NewTermsLaw
 from firstseen.errors import StoreError
-from firstseen.store.base import DamagedError, RuleState
+from firstseen.store.base import Claim, DamagedError, RuleState
 from firstseen.store.lmdb import LmdbStore
 from firstseen.store.writer import CommitError
 
@@ -184,9 +184,7 @@ class TestFailedHalfWay:
 def test_damage_that_is_found_when_it_is_read_stays_a_problem(tmp_path: Path) -> None:
     """What does not touch it goes on: so nobody would know of it who does not look at what is refused."""
     store = LmdbStore.open(tmp_path, MAP_SIZE, durable=False)
-    store.confirm(
-        [store.claim(RULE, (number,), Occurrence(100, "e1"), NewTermsLaw(10)) for number in range(2_000)]
-    ).result(LONG)
+    remember(store, *range(2_000))
     (terms,) = (root for name, root in roots(store) if name == b"terms")
     store.close()
     file = tmp_path / "lmdb" / "data.mdb"
@@ -197,12 +195,67 @@ def test_damage_that_is_found_when_it_is_read_stays_a_problem(tmp_path: Path) ->
     store = LmdbStore.open(tmp_path, MAP_SIZE, durable=False)
     assert store.problem is None
     for _ in range(2):
-        with pytest.raises(DamagedError, match=r"is damaged .*move the folder away"):
-            store.claim(RULE, (7,), Occurrence(200, "e2"), NewTermsLaw(10))
+        with pytest.raises(DamagedError, match=r"is damaged .*move .*lmdb away"):
+            claimed(store, 7)
     assert isinstance(store.problem, DamagedError)
     store.register([RULE], 7)  # is written, and the problem stays
     assert "is damaged" in str(store.problem)
     store.close()
+
+
+class TestDamage:
+    """Of the first leaf of the terms, while a store is open."""
+
+    @pytest.fixture
+    def told(self) -> list[StoreError | None]:
+        return []
+
+    @pytest.fixture
+    def store(self, tmp_path: Path, told: list[StoreError | None]) -> Iterator[LmdbStore]:
+        made = LmdbStore.open(tmp_path, MAP_SIZE, durable=False, trouble=told.append)
+        remember(made, *range(2_000))
+        yield made
+        made.close()
+
+    def test_forgetting_that_comes_upon_it_keeps_nobody_from_remembering(self, store: LmdbStore) -> None:
+        _, whole = damage(store)
+        for _ in range(2):
+            with pytest.raises(DamagedError, match=r"is damaged .*move .* away"):
+                store.prune(100).result(LONG)
+        remember(store, whole)
+        assert isinstance(store.problem, DamagedError)
+
+    def test_a_write_that_comes_upon_it_is_the_last(self, store: LmdbStore, told: list[StoreError | None]) -> None:
+        damaged, whole = damage(store)
+        alert = claimed(store, damaged)  # it is known without reading
+        says = r"lmdb/data.mdb is damaged \(mdb_put: .*\); stop .*import.*; until then .* refused, .* all others go on"
+        with pytest.raises(StoreError, match=says):
+            store.confirm([alert]).result(LONG)
+        with pytest.raises(StoreError, match=says):
+            claimed(store, whole)
+        assert [str(each) for each in told] == [str(store.problem)]
+
+
+def claimed(store: LmdbStore, number: int) -> Claim:
+    return store.claim(RULE, (number,), Occurrence(100, "e1"), NewTermsLaw(10))
+
+
+def remember(store: LmdbStore, *numbers: int) -> None:
+    store.confirm([claimed(store, number) for number in numbers]).result(LONG)
+
+
+def damage(store: LmdbStore) -> tuple[int, int]:
+    """Damage the first leaf of the terms; one that lies there, and one that does not."""
+    (root,) = (root for name, root in roots(store) if name == b"terms")
+    first, *_, last = (int(str(entry.terms[0])) for entry in store.entries())
+    with store._place.open("r+b") as file:
+        file.seek(root * 4096 + 16)
+        node = root * 4096 + int.from_bytes(file.read(2), "little")
+        file.seek(node)
+        leaf = int.from_bytes(file.read(6), "little")
+        file.seek(leaf * 4096 + 10)
+        file.write(b"\0\0")  # it is neither branch nor leaf
+    return first, last
 
 
 def roots(store: LmdbStore) -> Iterator[tuple[bytes, int]]:
