@@ -88,7 +88,7 @@ class _Compiler(Struct, frozen=True):
             case Is(name, value):
                 return self.named(name, value, lambda each: self.equality(each, value))
             case Exists(name):
-                return _existing(name)
+                return self.existing(name)
             case Range(name, op, value):
                 return self.named(name, value, lambda each: self.range(each, op, value))
             case Nested():
@@ -126,6 +126,13 @@ class _Compiler(Struct, frozen=True):
 
     def kind(self, name: str) -> Kind:
         return kind_of(self.scope.type_of(name))
+
+    def existing(self, name: FieldName) -> Predicate:
+        if isinstance(name, str):
+            return _held(name, self.kind(name))
+        fits = wildcard(name.pieces)
+        test_of = lru_cache(maxsize=_NAMES_KEPT)(lambda each: _held(each, self.kind(each)))
+        return lambda fields: any(fits(each) and test_of(each)(fields) for each in fields.names())
 
     def equality(self, name: str, value: Value) -> Predicate:
         kind = self.kind(name)
@@ -222,11 +229,11 @@ def now_of(fields: Fields) -> int | None:
     return next((at for value in fields.values("@timestamp") if (at := indexed_moment(value)) is not None), None)
 
 
-def _existing(name: FieldName) -> Predicate:
-    if isinstance(name, str):
+def _held(name: str, kind: Kind) -> Predicate:
+    """The field has a value: one that its type can hold, if that is not any."""
+    if not kind.expects:
         return lambda fields: fields.exists(name)
-    fits = wildcard(name.pieces)
-    return lambda fields: any(fits(each) and fields.exists(each) for each in fields.names())
+    return _some(name, lambda value: kind.indexed(value) is not None)
 
 
 def _pattern(name: str, kind: Kind, pieces: Pieces) -> Predicate:
@@ -242,7 +249,7 @@ def _pattern(name: str, kind: Kind, pieces: Pieces) -> Predicate:
             return _never
         tests.append(test)
     found = _any_of([_some(name, test) for test in tests])
-    return (lambda fields: fields.exists(name) or found(fields)) if exists else found
+    return _any_of([_held(name, kind), found]) if exists else found
 
 
 def _all_of(tests: Sequence[Predicate]) -> Predicate:

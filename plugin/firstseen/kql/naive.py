@@ -1,7 +1,7 @@
 """What a query means, said as plainly as possible; the compiler must agree with it on every tree and every record.
 
 Any value of a field counts, and a negation is true where the field is missing. How a value compares goes by the type
-of its field. An operand that Elasticsearch would reject matches nothing.
+of its field. An operand that Elasticsearch would reject matches nothing, and a value that it would is none.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class _Evaluator:
             case Not(child):
                 return not self.holds(child)
             case Exists(name):
-                return any(self.fields.exists(each) for each in ([name] if isinstance(name, str) else self.names(name)))
+                return any(self.exists(each) for each in ([name] if isinstance(name, str) else self.names(name)))
             case Is(name, value):
                 return any(self.equals(each, value) for each in self.names(name))
             case FreeText(value):
@@ -91,6 +91,12 @@ class _Evaluator:
         if isinstance(name, Pattern):
             return [each for each in self.fields.names() if _fits(each, name.pieces)]
         return [] if self.scope.needs_block(name) else [name]
+
+    def exists(self, name: str) -> bool:
+        es_type = self.scope.type_of(name)
+        if _takes_any(es_type):
+            return self.fields.exists(name)
+        return any(_is_held(value, es_type) for value in self.fields.values(name))
 
     def equals(self, name: str, value: Value) -> bool:
         es_type = self.scope.type_of(name)
@@ -116,7 +122,7 @@ class _Evaluator:
     def fits(self, name: str, es_type: str, word: Pieces) -> bool | None:
         """Whether a value fits one word of a wildcard; None where the word is rejected."""
         if word == LONE_STAR:
-            return self.fields.exists(name)
+            return self.exists(name)
         if len(word) == 1:
             operand = Literal(word[0], quoted=False)
             return self.equals_text(name, operand) if _takes(es_type, operand.text) else None
@@ -171,6 +177,22 @@ def _takes(es_type: str, text: str) -> bool:
     if es_type in _DATES:
         return moment_of(text, now=0) is not None
     return text in ("true", "false") if es_type == "boolean" else es_type != "geo_point"
+
+
+def _takes_any(es_type: str) -> bool:
+    """Whether a field of this type takes every value, or has none of its own."""
+    return es_type not in ("ip", "boolean", *_WHOLE, *_FRACTIONAL, *_DATES)
+
+
+def _is_held(value: Scalar, es_type: str) -> bool:
+    """Whether a field of this type, which does not take every value, takes this one."""
+    if es_type == "ip":
+        return isinstance(value, str) and address_of(value) is not None
+    if es_type in _WHOLE:
+        return indexed_whole(value) is not None
+    if es_type in _FRACTIONAL:
+        return indexed_double(value) is not None
+    return text_of(value) in ("true", "false") if es_type == "boolean" else indexed_moment(value) is not None
 
 
 def _equal(value: Scalar, es_type: str, operand: Literal) -> bool:

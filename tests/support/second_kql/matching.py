@@ -16,6 +16,7 @@ Place = tuple[Any, str]
 """An object, and the name of the block it was found through, with a dot at its end, or nothing."""
 
 _TEXT_TYPES = ("keyword", "constant_keyword", "wildcard", "flattened", "flattened_key", "caseless", "unknown")
+_CHOOSY = ("ip", "date", "boolean", "long", "integer", "double", "float", "scaled_float")
 _LIMITED = {"keyword": 1024, "caseless": 1024, "unknown": 1024, "flattened": 32766, "flattened_key": 32766}
 
 
@@ -83,10 +84,23 @@ class Second:
         return found
 
     def exists(self, name: str, place: Place) -> bool:
+        es_type = self.type_of(place[1] + name)
+        if es_type in _CHOOSY:
+            return any(self.stored(value, es_type) for value in self.indexed(name, place))
         below = [(leaf, value) for leaf, value in leaves(place[0]) if leaf.startswith(name + ".")]
         return bool(self.indexed(name, place)) or any(
             not too_long(value, self.type_of(place[1] + leaf)) for leaf, value in below
         )
+
+    def stored(self, value: Any, es_type: str) -> bool:
+        """Whether a field that does not take every value holds this one."""
+        if es_type == "ip":
+            return values.address(value) is not None
+        if es_type == "date":
+            return values.stored_date(value) is not None
+        if es_type == "boolean":
+            return json_text(value) in ("true", "false")
+        return values.stored_number(value, es_type) is not None
 
     def now(self, place: Place) -> int | None:
         moments = [] if place[1] else [values.stored_date(value) for value in self.indexed("@timestamp", place)]
