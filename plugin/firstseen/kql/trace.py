@@ -37,6 +37,7 @@ Tracer = Callable[[Fields], "Trace"]
 """What the parts of a query say of the record behind the fields."""
 
 _NAMES_KEPT = 512
+_NOT_HELD = "what a field of its type cannot hold is no value"
 
 
 class Found(Struct, frozen=True):
@@ -140,7 +141,9 @@ class _Tracing(Struct, frozen=True):
             found = tuple(
                 Found(self.scope.whole(name), fields.exists(name), tuple(fields.values(name))) for name in names(fields)
             )
-            return Trace(node, holds(fields), (), found, remarks)
+            verdict = holds(fields)
+            is_held_back = isinstance(node, Exists) and not verdict and any(each.values for each in found)
+            return Trace(node, verdict, (), found, (*remarks, _NOT_HELD) if is_held_back else remarks)
 
         return trace
 

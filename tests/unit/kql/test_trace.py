@@ -44,6 +44,14 @@ def test_a_field_that_is_missing_and_one_that_has_only_fields_below_are_told_apa
     assert (above.exists, above.values) == (True, ())
 
 
+def test_a_value_that_is_none_to_its_field_is_remarked() -> None:
+    trace = traced("a: *", {"a": "foo"})
+
+    assert (trace.verdict, trace.found[0].values) == (False, ("foo",))
+    assert trace.remarks == ("what a field of its type cannot hold is no value",)
+    assert traced("a: *", {"a": ["foo", "192.0.2.1"]}).remarks == traced("a: *", {}).remarks == ()
+
+
 def test_a_pattern_shows_every_field_whose_name_fits() -> None:
     trace = traced("k*: foo", {"k": "foo", "kk": "bar", "c": "foo"})
 
