@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import lmdb
 import pytest
 
 from firstseen.store.lmdb import LmdbReader
@@ -144,6 +145,40 @@ def test_nothing_is_acked_where_the_state_was_taken_away(tmp_path: Path, taken: 
     ids = [label["id"] for entry in sink.entries for label in entry.record["alerts"] if "bob" in str(entry.record)]
     assert len(ids) == 2
     assert len(set(ids)) == 1, "the alert that comes again is the same"
+
+
+def test_where_a_write_comes_upon_damage_what_matches_is_refused_and_all_else_goes_on(tmp_path: Path) -> None:
+    with Sink() as sink:
+        config = configure(tmp_path, sink.address)
+        with AgentProcess(config) as agent, Source(agent.port) as client:
+            client.send(frame("1", call("arn:aws:iam::111122223333:user/ada", "e-1")))
+            assert client.ack() == "1"
+            database = next(tmp_path.glob("*.state")) / "lmdb"
+            damage_terms(database)
+            client.send(frame("2", call("arn:aws:iam::111122223333:user/ada", "e-2")))  # known without reading
+            reason = agent.wait_for("state_not_written")["reason"]
+            assert f"{database}/data.mdb is damaged" in reason
+            assert f"move {database} away" in reason
+            assert "chunks in which a rule matches are refused, and their senders keep them; all others go on" in reason
+            assert agent.wait_for("chunk_rejected")["reason"] == reason
+            assert list(iter_acks(client)) == []
+            for number, (record, acks) in enumerate(
+                [({"n": 1}, ["3"]), (call("arn:aws:iam::111122223333:user/bob", "e-3"), [])], 3
+            ):
+                with Source(agent.port) as other:
+                    other.send(frame(str(number), record))
+                    assert [other.ack()] == acks if acks else list(iter_acks(other)) == []
+            agent.stop()
+    assert "bob" not in str(sink.entries), "what cannot be remembered is not delivered again and again"
+
+
+def damage_terms(database: Path) -> None:
+    """Make the first page of the terms of a database that is in use one of no kind."""
+    with lmdb.open(str(database), max_dbs=3, readonly=True, lock=False) as env, env.begin() as txn:
+        root = int.from_bytes(txn.get(b"terms")[-8:], "little")
+    with (database / "data.mdb").open("r+b") as file:
+        file.seek(root * 4096 + 10)
+        file.write(bytes(2))
 
 
 def iter_acks(client: Source) -> Iterator[str]:
