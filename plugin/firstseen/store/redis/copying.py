@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import islice
 
 from firstseen.store.base import Entry
 from firstseen.store.lmdb import LmdbStore
@@ -21,7 +22,7 @@ class Copying:
         self._copy = copy
         self._lock = threading.Lock()
         self._catching_up = threading.Lock()
-        self._waiting: list[Entry] = []
+        self._waiting: dict[bytes, Entry] = {}
         self.newest_ms: int | None = None
         """The latest sighting of which note was taken; None before the first."""
 
@@ -30,12 +31,12 @@ class Copying:
         """Terms that are not copied yet."""
         return len(self._waiting)
 
-    def note(self, entry: Entry) -> None:
-        """This was remembered there, by this agent."""
+    def note(self, key: bytes, entry: Entry) -> None:
+        """This is what is remembered there from now on, by this agent, under ``key``."""
         last_seen = entry.memory.last_seen
         with self._lock:
-            if len(self._waiting) < MOST_COPIED:
-                self._waiting.append(entry)
+            if key in self._waiting or len(self._waiting) < MOST_COPIED:
+                self._waiting[key] = entry
             self.newest_ms = last_seen if self.newest_ms is None else max(last_seen, self.newest_ms)
 
     def catch_up(self) -> None:
@@ -45,15 +46,15 @@ class Copying:
         """
         with self._catching_up:
             with self._lock:
-                left, self._waiting = self._waiting, []
+                left, self._waiting = self._waiting, {}
             try:
-                while left:
-                    batch, left = left[:BATCH], left[BATCH:]
+                while batch := list(islice(left, BATCH)):
+                    entries = {key: left.pop(key) for key in batch}
                     try:
-                        self._copy.absorb([], batch)
+                        self._copy.absorb([], list(entries.values()))
                     except BaseException:
-                        left += batch  # behind the others: what fails for its own sake does not keep them waiting
+                        left.update(entries)  # behind the others: what fails for its own sake keeps nobody waiting
                         raise
             finally:
                 with self._lock:
-                    self._waiting = [*left, *self._waiting][:MOST_COPIED]
+                    self._waiting = dict(islice({**left, **self._waiting}.items(), MOST_COPIED))

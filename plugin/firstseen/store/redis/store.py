@@ -25,7 +25,7 @@ from firstseen.detect.law import Law, Occurrence
 from firstseen.detect.new_terms import NewTermsLaw, Sighting
 from firstseen.errors import StoreError
 from firstseen.model import TermValue, Verdict
-from firstseen.store.base import Claim, ClaimLost, Entry, NotReservedError, RuleState, Stats
+from firstseen.store.base import Claim, ClaimLost, Entry, Memory, NotReservedError, RuleState, Stats
 from firstseen.store.codec import pack_memory
 from firstseen.store.ledger import Change, Handed, Ledger, Outcome, resolve
 from firstseen.store.redis.ask import Ask, Asking
@@ -45,7 +45,7 @@ QUEUE_MS = 2_000
 _FORGOTTEN = "what made an event of this chunk known was forgotten meanwhile: the chunk has to come again"
 
 
-def _silent(_: StoreError | None) -> None:
+def _silent(*_: object) -> None:
     """Nobody wants to know."""
 
 
@@ -78,8 +78,8 @@ class RedisStore(Lasting):
         self._open = True
         self._left: Round | None = None
         self._failed: StoreError | None = None
-        self.on_done: Callable[[Entry], None] | None = None
-        """Is told of what this agent remembers, holding a lock."""
+        self.on_done: Callable[[bytes, Entry], None] = _silent
+        """Is told of what this agent remembers, and under which key, holding a lock."""
         self._courier = Courier(self, self._lock, self._gather, self._given_up, trouble)
 
     def reservation(self) -> Asking:
@@ -285,7 +285,10 @@ class RedisStore(Lasting):
         if status == b"ok":
             if key in self._leased:
                 self._leased[key] = token
-            return self._done(change, Met(self._memory(key, [*values, None]) if values else change.memory, token))
+            memory = self._memory(key, [*values, None]) if values else change.memory
+            outcomes = self._done(change, memory)
+            self._now(key, Met(memory, token))
+            return outcomes
         if status == b"changed":
             met = self._met_in(key, values)
             self._leased[key] = met.token
@@ -300,18 +303,13 @@ class RedisStore(Lasting):
 
     def _noted(self, change: Change) -> Sequence[Outcome]:
         """It is remembered since it was asked for."""
-        if not self._ledger.has(change):
-            return ()
-        outcomes = self._ledger.committed([change._replace(memory=self._ledger.durable(change.key))])  # type: ignore[arg-type]
-        self._let_go([change.key])
-        return outcomes
+        return self._done(change, self._ledger.durable(change.key)) if self._ledger.has(change) else ()
 
-    def _done(self, change: Change, met: Met) -> Sequence[Outcome]:
-        outcomes = self._ledger.committed([change if met.memory is None else change._replace(memory=met.memory)])
-        self._now(change.key, met)
+    def _done(self, change: Change, memory: Memory | None) -> Sequence[Outcome]:
+        outcomes = self._ledger.committed([change._replace(memory=memory)])  # type: ignore[arg-type]
         self._let_go([change.key])
-        if self.on_done is not None and met.memory is not None:
-            self.on_done(Entry(change.key[:RULE_KEY_SIZE], change.terms, met.memory))
+        if memory is not None:  # else it was forgotten meanwhile
+            self.on_done(change.key, Entry(change.key[:RULE_KEY_SIZE], change.terms, memory))
         return outcomes
 
     def _ask(self, trip: Round, asking: Asking) -> None:

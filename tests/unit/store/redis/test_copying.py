@@ -25,6 +25,10 @@ def copy(tmp_path: Path) -> Iterator[LmdbStore]:
     store.close()
 
 
+def note(made: Copying, number: int, last_seen: int = 100) -> None:
+    made.note(b"%d" % number, entry(number, last_seen))
+
+
 def entry(number: int, last_seen: int = 100) -> Entry:
     return Entry(RULE_KEY, (f"{number}{'x' * 100}",), Sighting(1, last_seen, 1, "e1", "e1"))
 
@@ -33,7 +37,7 @@ def test_what_is_noted_is_copied(copy: LmdbStore) -> None:
     made = Copying(copy)
     assert made.newest_ms is None
     for number, last_seen in enumerate((100, 300, 200)):
-        made.note(entry(number, last_seen))
+        note(made, number, last_seen)
 
     made.catch_up()
 
@@ -41,11 +45,22 @@ def test_what_is_noted_is_copied(copy: LmdbStore) -> None:
     assert (made.waiting, made.newest_ms) == (0, 300)
 
 
+def test_of_one_term_the_last_is_copied(copy: LmdbStore) -> None:
+    made = Copying(copy)
+    for last_seen in (100, 300):
+        note(made, 1, last_seen)
+    assert made.waiting == 1
+
+    made.catch_up()
+
+    assert copy.get(RULE_KEY, entry(1).terms) == entry(1, 300).memory
+
+
 def test_what_finds_no_room_is_copied_when_there_is_some(copy: LmdbStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copying, "BATCH", 10)
     made = Copying(copy)
     for number in range(400):
-        made.note(entry(number))
+        note(made, number)
 
     with pytest.raises(StoreError, match="is full"):
         made.catch_up()
@@ -62,8 +77,8 @@ def test_what_never_fits_does_not_keep_others_waiting(copy: LmdbStore, monkeypat
     monkeypatch.setattr(copying, "BATCH", 1)
     copy.absorb([], [entry(0)])
     made = Copying(copy)
-    made.note(entry(0)._replace(memory=Bucket(1, 100, 1, "e1", 1, None, None, None, ())))
-    made.note(entry(1))
+    made.note(b"0", entry(0)._replace(memory=Bucket(1, 100, 1, "e1", 1, None, None, None, ())))
+    note(made, 1)
 
     for _ in range(2):
         with pytest.raises(StoreError, match="of two laws"):
@@ -81,12 +96,12 @@ def test_what_waits_is_bounded(copy: LmdbStore, monkeypatch: pytest.MonkeyPatch)
     def absorb(_: object, entries: list[Entry]) -> None:
         absorbed.extend(entries)
         for number in range(10, 15):  # meanwhile
-            made.note(entry(number))
+            note(made, number)
         raise StoreError("no room")
 
     monkeypatch.setattr(copy, "absorb", absorb)
     for number in range(5):
-        made.note(entry(number))
+        note(made, number)
     assert made.waiting == 3
     with pytest.raises(StoreError, match="no room"):
         made.catch_up()
@@ -104,7 +119,7 @@ def test_who_catches_up_finds_what_another_was_copying_copied(copy: LmdbStore, m
 
     monkeypatch.setattr(copy, "absorb", slowly)
     made = Copying(copy)
-    made.note(entry(0))
+    note(made, 0)
     one, other = threading.Thread(target=made.catch_up), threading.Thread(target=made.catch_up)
     one.start()
     assert began.wait(10)
@@ -122,11 +137,11 @@ def test_note_is_taken_in_one_thread_while_another_copies(copy: LmdbStore) -> No
     made = Copying(copy)
     numbers = range(2_000)
 
-    def note() -> None:
+    def note_all() -> None:
         for number in numbers:
-            made.note(entry(number))
+            note(made, number)
 
-    thread = threading.Thread(target=note)
+    thread = threading.Thread(target=note_all)
     thread.start()
     while thread.is_alive():
         made.catch_up()

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from firstseen.detect.keys import state_key
-from firstseen.detect.law import Occurrence
+from firstseen.detect.law import Law, Occurrence
 from firstseen.detect.new_terms import NewTermsLaw, Sighting
+from firstseen.detect.threshold import ThresholdLaw
 from firstseen.errors import StoreError
 from firstseen.model import Verdict
 from firstseen.store.base import Claim, ClaimLost, RuleState, Solitude, Wanted
@@ -31,6 +32,7 @@ LONG = 60
 AWAY_S = 0.2
 RULE = RuleState(b"8 bytes.", "rule", "Rule", 10_000)
 LAW = NewTermsLaw(10_000)
+THREE_TIMES = ThresholdLaw(3, 0, 10_000, 10_000)
 
 
 class Bench:
@@ -81,8 +83,8 @@ def until(true: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def claim(store: Fallback | RedisStore, term: str, event: str, at_ms: int = 100) -> Claim:
-    wanted = Wanted(RULE, (term,), Occurrence(at_ms, event), LAW)
+def claim(store: Fallback | RedisStore, term: str, event: str, at_ms: int = 100, law: Law[Any] = LAW) -> Claim:
+    wanted = Wanted(RULE, (term,), Occurrence(at_ms, event), law)
     reservation = store.reservation()
     reservation.add(wanted)
     try:
@@ -99,8 +101,8 @@ def reserve(store: Fallback, term: str, event: str, at_ms: int = 105) -> Reserva
     return reservation
 
 
-def remember(store: Fallback | RedisStore, term: str, event: str, at_ms: int = 100) -> Verdict:
-    one = claim(store, term, event, at_ms)
+def remember(store: Fallback | RedisStore, term: str, event: str, at_ms: int = 100, law: Law[Any] = LAW) -> Verdict:
+    one = claim(store, term, event, at_ms, law)
     store.confirm([one]).result(LONG)
     return one.verdict
 
@@ -256,6 +258,17 @@ def test_what_is_acknowledged_right_before_is_known_alone(bench: Bench, monkeypa
     claim(store, "y", "e2")
     one = claim(store, "x", "e3", 105)
     assert (one.verdict, one.alone) == (Verdict.KNOWN, True)
+
+
+def test_what_was_counted_as_no_news_counts_alone(bench: Bench) -> None:
+    store = bench.agent()
+    other = bench.shared()
+    assert remember(other, "x", "e1", 100, THREE_TIMES) is Verdict.KNOWN
+    other.close()
+    assert remember(store, "x", "e2", 101, THREE_TIMES) is Verdict.KNOWN
+    bench.server.kill()
+    third = claim(store, "x", "e3", 102, THREE_TIMES)
+    assert (third.verdict, third.alone) == (Verdict.NEW, True)
 
 
 def test_what_was_claimed_alone_is_asked_for_once_it_is_there(bench: Bench) -> None:
