@@ -152,7 +152,7 @@ class Model:
 
     def standing(self, chunk: int) -> str:
         states = {sight.state for sight in self.sights if sight.chunk == chunk}
-        return "failed" if "gone" in states else "waits" if states - {"written"} else "durable"
+        return "waits" if states - {"written", "gone"} else "failed" if "gone" in states else "durable"
 
 
 class Claims(RuleBasedStateMachine):

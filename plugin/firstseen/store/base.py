@@ -191,8 +191,9 @@ class Store(StateReader, Claims, Protocol):
         """The alerts of these claims are delivered: remember the terms. The future ends when that is durable.
 
         It fails with `StoreError` if it cannot become durable, with `ClaimLost` if an alert relied upon was released;
-        the claims are spent either way, and the chunk must not be acknowledged. Its callbacks run in the writing thread
-        or in the one that releases. Raises `ValueError` for a claim that is not pending.
+        the claims are spent either way, and the chunk must not be acknowledged. When it fails, all others of its claims
+        are durable or gone as well. Its callbacks run in the writing thread or in the one that releases. Raises
+        `ValueError` for a claim that is not pending.
         """
 
     @property

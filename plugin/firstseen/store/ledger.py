@@ -121,16 +121,16 @@ class Ledger:
     def confirm(self, claims: Sequence[Claim]) -> Future[None]:
         """See `Store.confirm`; the next `take` finds what can be written."""
         tickets = self._settle(claims)
-        confirmation = Confirmation(len(tickets))
-        if not tickets:
-            confirmation.future.set_result(None)
-        elif None in tickets:
-            confirmation.failed = True
-            confirmation.future.set_exception(_lost() if self._closed is None else _renewed(self._closed))
-        for ticket in filter(None, tickets):
+        left = [ticket for ticket in tickets if ticket is not None]
+        confirmation = Confirmation(len(left))
+        if len(left) < len(tickets):
+            confirmation.error = _lost() if self._closed is None else _renewed(self._closed)
+        for ticket in left:
             # Also where another of the chunk's claims is lost: this one's alert was delivered all the same.
             ticket.confirm(confirmation)
             self._touched[ticket.term] = None
+        if not left:
+            resolve([Outcome(confirmation.future, confirmation.error)])
         return confirmation.future
 
     def release(self, claims: Sequence[Claim]) -> list[Outcome]:
@@ -213,16 +213,13 @@ class Ledger:
             term = self._terms[change.key]
             term.written(change.memory, change.tickets)
             self._drop_if_idle(term)
-            for confirmation in _confirmations(change.tickets):
-                confirmation.waiting -= 1
-                if not confirmation.waiting and not confirmation.failed:
-                    outcomes.append(Outcome(confirmation.future, None))
+            outcomes += _ended(change.tickets, None)
         return outcomes
 
     def failed(self, changes: Iterable[Change], error: StoreError) -> list[Outcome]:
         """Nothing of what `take` gave was written. Its claims are spent: their chunks come again."""
         tickets = [ticket for change in changes for ticket in change.tickets]
-        return _fail(tickets, error) + self._lose(self._withdraw(tickets))
+        return _ended(tickets, error) + self._lose(self._withdraw(tickets))
 
     def abandon(self, error: StoreError) -> list[Outcome]:
         """Nothing will be written any more: everything that waits fails with ``error``, and so do all later calls."""
@@ -234,7 +231,7 @@ class Ledger:
         self._pending = dict.fromkeys(self._pending)
         self._terms.clear()
         self._touched.clear()
-        return _fail(waiting, error)
+        return _ended(waiting, error)
 
     def _withdraw(self, tickets: Iterable[Ticket]) -> list[Ticket]:
         by_term: dict[Term, set[Ticket]] = {}
@@ -251,7 +248,7 @@ class Ledger:
             ticket.claim.more.open_until_ms = NEVER
             if ticket.claim in self._pending:
                 self._pending[ticket.claim] = None
-        return _fail(tickets, _lost())
+        return _ended(tickets, _lost())
 
     def _drop_if_idle(self, term: Term) -> None:
         if not term.tickets:
@@ -270,17 +267,18 @@ def _with(memory: Any, claims: Iterable[Claim]) -> Any:
     return memory
 
 
-def _confirmations(tickets: Iterable[Ticket]) -> Iterable[Confirmation]:
-    return (ticket.confirmation for ticket in tickets if ticket.confirmation is not None)
-
-
-def _fail(tickets: Iterable[Ticket], error: StoreError) -> list[Outcome]:
-    """The futures that end with ``error`` because these claims do, each once."""
+def _ended(tickets: Iterable[Ticket], error: StoreError | None) -> list[Outcome]:
+    """What ends by these being durable, or gone with ``error``: that of which nothing is on its way any more."""
     outcomes = []
-    for confirmation in _confirmations(tickets):
-        if not confirmation.failed:
-            confirmation.failed = True
-            outcomes.append(Outcome(confirmation.future, _renewed(error)))
+    for ticket in tickets:
+        confirmation = ticket.confirmation
+        if confirmation is None:
+            continue
+        confirmation.waiting -= 1
+        if error is not None and confirmation.error is None:
+            confirmation.error = _renewed(error)
+        if not confirmation.waiting:
+            outcomes.append(Outcome(confirmation.future, confirmation.error))
     return outcomes
 
 

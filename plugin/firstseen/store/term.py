@@ -10,21 +10,25 @@ from concurrent.futures import Future
 from typing import Any
 
 from firstseen.detect.law import NEVER, Occurrence
+from firstseen.errors import StoreError
 from firstseen.model import Verdict
 from firstseen.store.base import Claim
 
 
 class Confirmation:
-    """One call of `Store.confirm`: its future, and how many of its claims are not durable yet."""
+    """One call of `Store.confirm`: its future, how many of its claims are neither durable nor gone yet, and its fate.
 
-    __slots__ = ("failed", "future", "waiting")
+    ``error`` is what the first of them failed for that did.
+    """
+
+    __slots__ = ("error", "future", "waiting")
 
     def __init__(self, waiting: int) -> None:
         self.future: Future[None] = Future()
         # It cannot be cancelled any more: asyncio.wrap_future would pass a task's cancellation on to it.
         self.future.set_running_or_notify_cancel()
         self.waiting = waiting
-        self.failed = False
+        self.error: StoreError | None = None
 
 
 class Alert:

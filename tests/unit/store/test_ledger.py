@@ -333,3 +333,17 @@ class TestHandingOver:
         assert list(handed.claims) == []
         with pytest.raises(ClaimLost):
             ledger.confirm([relying]).result()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_confirmation_that_fails_ends_when_all_of_it_has(ledger, disk, when):
+    given_up, relying, delivered = claim(ledger), claim(ledger, "e2", time=101), claim(ledger, "e3", term="y")
+    if when == "before":
+        resolve(ledger.release([given_up]))
+    future = ledger.confirm([relying, delivered])
+    if when == "after":
+        resolve(ledger.release([given_up]))
+    assert not future.done()
+    write(ledger, disk)
+    assert isinstance(future.exception(0), ClaimLost)
+    assert list(disk) == [state_key(RULE.key, ("y",))]

@@ -161,7 +161,7 @@ class Fallback:
         with self._lock:
             here, there = self._owed.parted(claims)
             self.copy.release(here)
-            self._owed.settle(here, is_durable=False)
+            self._owed.settle(here, may_be_there=False)
             self._shared.release(there)
         self._go_on()
 
@@ -319,11 +319,11 @@ class Fallback:
         self._apart.now(error)
 
     def _settles(self, durable: Future[None], claims: Sequence[Claim]) -> None:
-        durable.add_done_callback(lambda future: self._settled(claims, is_durable=future.exception() is None))
+        durable.add_done_callback(lambda _: self._settled(claims))
 
-    def _settled(self, claims: Sequence[Claim], *, is_durable: bool) -> None:
-        with self._lock:
-            self._owed.settle(claims, is_durable=is_durable)
+    def _settled(self, claims: Sequence[Claim]) -> None:
+        with self._lock:  # where one is lost, what was delivered beside it is remembered all the same
+            self._owed.settle(claims, may_be_there=True)
         if not self._is_alone:
             self._stir.set()
 

@@ -73,11 +73,11 @@ class Owed:
         here = [claim for claim in claims if claim in self._claims]
         return here, [] if len(here) == len(claims) else [claim for claim in claims if claim not in self._claims]
 
-    def settle(self, claims: Sequence[Claim], *, is_durable: bool) -> None:
-        """They are remembered, or never will be. Once for each."""
+    def settle(self, claims: Sequence[Claim], *, may_be_there: bool) -> None:
+        """They are remembered, all or some of them, or never will be. Once for each."""
         keys = [self._claims.pop(claim) for claim in claims]
         _take_out(self._claimed, keys)
-        if is_durable:
+        if may_be_there:
             self._unmerged.update((key, (claim.rule.key, claim.terms)) for claim, key in zip(claims, keys, strict=True))
         if len(self._unmerged) > MOST_UNMERGED:  # it is all in the copy
             self._unmerged.clear()

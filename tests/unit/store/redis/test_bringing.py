@@ -35,7 +35,7 @@ class Bench:
         claim = self.copy.claim(RULE, (term,), Occurrence(time_ms, event), LAW)
         self.owed.claim(claim, state_key(RULE.key, (term,)))
         self.copy.confirm([claim]).result(10)
-        self.owed.settle([claim], is_durable=True)
+        self.owed.settle([claim], may_be_there=True)
 
 
 @pytest.fixture

@@ -219,6 +219,30 @@ def test_an_alert_that_was_on_its_way_when_they_went_away_may_be_given_up(bench:
     assert remember(store, "x", "e4", 102) is Verdict.NEW
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("where", ["alone", "on its way"])
+def test_what_is_delivered_beside_a_lost_claim_is_brought(bench: Bench, when: str, where: str) -> None:
+    store = bench.agent()
+    if where == "alone":
+        bench.server.kill()
+    given_up, relying, delivered = claim(store, "x", "e1"), claim(store, "x", "e2", 101), claim(store, "y", "e3")
+    if when == "before":
+        store.release([given_up])
+    if where != "alone":
+        bench.server.kill()
+    confirmed = store.confirm([relying, delivered])
+    claim(store, "z", "e4")  # alone, by now
+    if when == "after":
+        store.release([given_up])
+    with pytest.raises(ClaimLost):
+        confirmed.result(LONG)
+    bench.server.start()
+    until(lambda: not store.is_alone)
+
+    assert remember(store, "y", "e5", 105) is Verdict.KNOWN
+    assert remember(store, "x", "e6", 105) is Verdict.NEW
+
+
 def test_what_was_reserved_when_they_go_away_is_claimed_alone(bench: Bench) -> None:
     store = bench.agent()
     wanted = Wanted(RULE, ("x",), Occurrence(100, "e1"), LAW)

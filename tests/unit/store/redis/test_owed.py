@@ -45,9 +45,9 @@ def test_a_claim_is_owed_until_it_is_merged_or_lost() -> None:
     assert not made.has(there)
     assert made.parted([here, there]) == ([here], [there])
     assert made.parted([lost, here]) == ([lost, here], [])
-    made.settle([lost], is_durable=False)
+    made.settle([lost], may_be_there=False)
     assert not made.is_unmerged
-    made.settle([here], is_durable=True)
+    made.settle([here], may_be_there=True)
     assert made.is_unmerged
     made.begin(1)
     assert list(made.merging) == [PLACE]
@@ -60,7 +60,7 @@ def test_what_could_not_be_merged_is_still_to_be() -> None:
     made = Owed(all_unmerged=False)
     one = claim()
     made.claim(one, X)
-    made.settle([one], is_durable=True)
+    made.settle([one], may_be_there=True)
     made.begin(1)
     made.end(is_merged=False)
     made.begin(1)
@@ -73,7 +73,7 @@ def test_where_too_much_is_owed_all_of_the_copy_is(monkeypatch: pytest.MonkeyPat
     for key, term in ((X, "x"), (Y, "y")):
         one = claim(term)
         made.claim(one, key)
-        made.settle([one], is_durable=True)
+        made.settle([one], may_be_there=True)
     assert made.all_unmerged
     assert made.holds([b"z"])
     made.begin_all()
