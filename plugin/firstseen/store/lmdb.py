@@ -374,8 +374,8 @@ class LmdbStore(OwnedTables):
             return
         self._put((TERMS, {key: pack_memory(entry.memory, entry.terms) for key, entry in terms.items()}))
         with self._lock:
-            for key, entry in terms.items():
-                self._ledger.refresh(key, entry.memory)
+            for key in filter(self._ledger.holds, terms):  # of what was taken over more may be known than is written
+                self._ledger.refresh(key, self._best(key, self._ledger.durable(key)))
 
     def _best(self, key: bytes, there: Memory | None) -> Memory | None:
         """What is remembered under ``key``, here and ``there``; only there where it cannot be told."""

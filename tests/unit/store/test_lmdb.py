@@ -764,6 +764,16 @@ class TestUpkeep:
         assert isinstance(store.get(RULE.key, ("y",)), Window), "it goes by the law by which it was claimed"
         assert store.get(RULE.key, ("z",)) == Sighting(105, 105, 1, "e4", "e4")
 
+    def test_what_is_absorbed_takes_nothing_from_what_was_taken_over(self, store):
+        law = NewTermsLaw(10)
+        elsewhere = Ledger({state_key(RULE.key, ("x",)): Sighting(100, 100, 3, "e1", "e1")}.get)
+        pending = elsewhere.claim(RULE, ("x",), Occurrence(50, "e2"), law)
+        store.take_over(elsewhere.hand_over())
+        store.absorb([], [Entry(RULE.key, ("x",), Sighting(80, 80, 1, "e0", "e0"))])
+        assert claim(store, "x", "e3", 105).verdict is Verdict.KNOWN
+        store.confirm([pending]).result(LONG)
+        assert store.get(RULE.key, ("x",)) == Sighting(50, 100, 4, "e1", "e1")
+
     def test_what_does_not_fit_is_not_absorbed(self, store):
         remember(store, "x")
         with pytest.raises(StoreError, match=r"does not fit .*: one rule's memories are of two laws"):

@@ -239,7 +239,7 @@ class Fallback:
 
     def _made(self, reservation: Reservation, future: Future[None]) -> None:
         with self._lock:
-            if reservation.is_made or reservation.has_ended:
+            if reservation.is_made or reservation.has_ended or self._is_leaving:  # then it is made here, in a moment
                 return
             reservation.is_made = True
         reservation.over(future.exception())
@@ -289,21 +289,20 @@ class Fallback:
                 return
             with self._lock:
                 self._is_leaving = True
-                made = self._take_over()
-            self._copy_more()  # nothing more is acknowledged there
+                self._take_over()
+            self._copy_more()  # nothing more is acknowledged there, and nothing is claimed before it is copied
             with self._lock:
                 self._is_leaving, self._is_alone = False, True
-                made += self._have_here(self._held_back)
+                made = self._have_here([*self._there, *self._held_back])
+                self._there.clear()
                 self._held_back.clear()
         for reservation in made:
             reservation.over(None)
 
-    def _take_over(self) -> list[Reservation]:
-        """What is on its way there goes on here."""
+    def _take_over(self) -> None:
+        """What is claimed there goes on here; what is reserved there cannot be claimed any more."""
         for reservation in self._there:
             reservation.there.end()
-        made = self._have_here(self._there)
-        self._there.clear()
         handed = self._shared.hand_over()
         for claim, key in handed.claims:
             self._owed.claim(claim, key)
@@ -311,7 +310,6 @@ class Fallback:
         self.copy.take_over(handed)
         for durable, claims in confirmed:
             self._settles(durable, claims)
-        return made
 
     def _go_on_alone(self, error: StoreError) -> None:
         self.copy.fold({}, {_ALONE: b"1"})

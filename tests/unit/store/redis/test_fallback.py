@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import itertools
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import wait
@@ -16,7 +18,7 @@ from firstseen.detect.new_terms import NewTermsLaw, Sighting
 from firstseen.detect.threshold import ThresholdLaw
 from firstseen.errors import StoreError
 from firstseen.model import Verdict
-from firstseen.store.base import Claim, ClaimLost, RuleState, Solitude, Wanted
+from firstseen.store.base import Claim, ClaimLost, NotReservedError, RuleState, Solitude, Wanted
 from firstseen.store.lmdb import LmdbReader, LmdbStore
 from firstseen.store.redis import fallback
 from firstseen.store.redis.fallback import Fallback
@@ -293,6 +295,42 @@ def test_what_was_counted_as_no_news_counts_alone(bench: Bench) -> None:
     bench.server.kill()
     third = claim(store, "x", "e3", 102, THREE_TIMES)
     assert (third.verdict, third.alone) == (Verdict.NEW, True)
+
+
+def test_what_was_reserved_there_is_claimed_alone_when_all_is_copied(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fallback, "TEND_S", LONG)
+    store = bench.agent()
+    store._stir.set()
+    until(lambda: not store._stir.is_set())
+    copy, begun, goes_on = store._copying.catch_up, threading.Event(), threading.Event()
+    tries = itertools.count()
+
+    def late() -> None:
+        if next(tries):  # the first is before anything stands still: this was acknowledged behind it
+            begun.set()
+            assert goes_on.wait(LONG)
+            copy()
+
+    monkeypatch.setattr(store._copying, "catch_up", late)
+    remember(store, "x", "e1")
+    first, second = reserve(store, "x", "e2"), reserve(store, "x", "e2")
+    first.ask().result(LONG)
+    bench.server.kill()
+    waits, about_to_ask = reserve(store, "y", "e3").ask(), reserve(store, "z", "e4")
+    store._there[about_to_ask] = None
+    assert begun.wait(LONG)
+    store._ask_there(about_to_ask)
+    assert not about_to_ask._ready.done()
+    with pytest.raises(NotReservedError):
+        store.claim(RULE, ("x",), Occurrence(105, "e2"), LAW)
+    asked = second.ask()
+    goes_on.set()
+    asked.result(LONG)
+    assert wait([waits, about_to_ask._ready], LONG).not_done == set()
+    one = store.claim(RULE, ("x",), Occurrence(105, "e2"), LAW)
+    assert (one.verdict, one.alone) == (Verdict.KNOWN, True)
 
 
 def test_what_was_claimed_alone_is_asked_for_once_it_is_there(bench: Bench) -> None:
