@@ -49,7 +49,7 @@ class Bringing:
         """Bring all there is. Raises `StoreError`; what was not brought is brought the next time."""
         with self._lock:
             waiting = dict(self._unregistered)
-        shared.begin_histories(waiting.values())
+        shared.begin_histories(waiting.values(), earliest=True)
         with self._lock:
             for key, history in waiting.items():
                 if self._unregistered[key] is history:  # else it was registered again meanwhile

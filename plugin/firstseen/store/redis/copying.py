@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from itertools import islice
 
-from firstseen.store.base import Entry
+from firstseen.store.base import Entry, History
 from firstseen.store.lmdb import LmdbStore
 
 BATCH = 1_000
@@ -23,6 +24,7 @@ class Copying:
         self._lock = threading.Lock()
         self._catching_up = threading.Lock()
         self._waiting: dict[bytes, Entry] = {}
+        self._begun: dict[bytes, History] = {}
         self.newest_ms: int | None = None
         """The latest sighting of which note was taken; None before the first."""
 
@@ -39,6 +41,11 @@ class Copying:
                 self._waiting[key] = entry
             self.newest_ms = last_seen if self.newest_ms is None else max(last_seen, self.newest_ms)
 
+    def begun(self, histories: Iterable[History]) -> None:
+        """These began there when they say so."""
+        with self._lock:
+            self._begun.update((history.rule.key, history) for history in histories)
+
     def catch_up(self) -> None:
         """Copy all that waits. Raises `StoreError`; what could not be copied waits for the next time.
 
@@ -47,7 +54,11 @@ class Copying:
         with self._catching_up:
             with self._lock:
                 left, self._waiting = self._waiting, {}
+                begun, self._begun = self._begun, {}
             try:
+                if begun:
+                    self._copy.absorb(list(begun.values()), [])
+                    begun = {}
                 while batch := list(islice(left, BATCH)):
                     entries = {key: left.pop(key) for key in batch}
                     try:
@@ -57,4 +68,5 @@ class Copying:
                         raise
             finally:
                 with self._lock:
+                    self._begun = {**begun, **self._begun}
                     self._waiting = dict(islice({**left, **self._waiting}.items(), MOST_COPIED))

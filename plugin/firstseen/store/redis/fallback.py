@@ -101,7 +101,7 @@ class Fallback:
         return Solitude(self._is_alone, self._apart.reason, uncopied, behind)
 
     def register(self, rules: Iterable[RuleState], now_ms: int) -> Sequence[int]:
-        """See `Store.register`: alone, by the copy; when the servers are back, there as well."""
+        """See `Store.register`: by the copy, and there, by now or when the servers are back; the earlier one counts."""
         states = list(rules)
         since = self.copy.register(states, now_ms)
         histories = list(map(History, states, since))
@@ -109,7 +109,9 @@ class Fallback:
             if self._is_alone:
                 self._bringing.register(histories)
                 return since
-        return self._shared.begin_histories(histories)
+        since = self._shared.begin_histories(histories, earliest=True)
+        self._copying.begun(map(History, states, since))
+        return since
 
     def rules(self) -> Iterator[History]:
         """See `Claims.rules`."""

@@ -15,10 +15,9 @@ from typing import Any
 
 from firstseen.errors import StoreError
 from firstseen.store.base import History
-from firstseen.store.redis.link import REGISTER, Link, Part
+from firstseen.store.redis.link import Link, Part
 from firstseen.store.redis.merging import Merging, new_token
 from firstseen.store.redis.prolonging import Grown, Prolonging
-from firstseen.store.redis.reader import packed_rule
 from firstseen.store.sweep import kept_ms
 
 
@@ -42,7 +41,7 @@ class Lasting(Merging):
         super().begin()
         self._look(*self._link.together(self._signs))
 
-    def begin_histories(self, histories: Iterable[History]) -> Sequence[int]:
+    def begin_histories(self, histories: Iterable[History], *, earliest: bool = False) -> Sequence[int]:
         """See `Merging.begin_histories`. What was lost goes on as it began; what was forgotten begins anew.
 
         Where one reaches further than it did, what is remembered under it is kept for longer in a while.
@@ -50,11 +49,12 @@ class Lasting(Merging):
         asked = list(histories)
         self._look(*self._link.together(self._signs))
         before = {history.rule.key: history.rule.reach_ms for history in self.rules()} if asked else {}
-        since = super().begin_histories(asked)
         for rule, _ in asked:
             reach_ms = before.get(rule.key)
             if reach_ms is not None and rule.reach_ms is not None and reach_ms < rule.reach_ms:
+                # Not after it is entered: that may be done and not be answered, and does not show afterwards.
                 self._prolonging.begin(Grown(rule.key, kept_ms(reach_ms), kept_ms(rule.reach_ms)))
+        since = super().begin_histories(asked, earliest=earliest)
         if any(history.since_ms == since_ms for history, since_ms in zip(asked, since, strict=True)):
             # Two agents at a time may count as one. INCR is nothing that a user of the server had to be allowed so far.
             self._begun += 1
@@ -92,11 +92,7 @@ class Lasting(Merging):
             if self._is_whole(era, begun):  # of two answers the earlier one may come later
                 return
             super().begin()
-            histories = self._in_hand.values()
-            entered = [
-                REGISTER.on(self._rules, rule.key.hex(), since_ms, packed_rule(rule), "earliest")
-                for rule, since_ms in histories
-            ]
+            entered = [self._registering(history, earliest=True) for history in self._in_hand.values()]
             # One that went back is in an era in which others believe that it has theirs.
             begins = ("SET", self._era_key, new_token(), *(("NX",) if era != self._era else ()))
             _, era, begun, *_ = self._link.together([begins, *self._signs, *entered])
@@ -109,5 +105,9 @@ class Lasting(Merging):
         return True
 
     def _reach(self) -> Mapping[bytes, int | None]:
-        in_hand = {key: history.rule.reach_ms for key, history in self._in_hand.copy().items()}
-        return {**in_hand, **super()._reach()}
+        """Also for as long as this agent's own rules ask for: another's window may be shorter."""
+        reach = dict(super()._reach())
+        for key, (rule, _) in self._in_hand.copy().items():
+            known = [each for each in (reach.get(key), rule.reach_ms) if each is not None]
+            reach[key] = max(known, default=None)
+        return reach

@@ -41,10 +41,12 @@ class Merging(RedisReader):
         """See `firstseen.store.base.Claims.register`."""
         return self.begin_histories(History(rule, now_ms) for rule in rules)
 
-    def begin_histories(self, histories: Iterable[History]) -> Sequence[int]:
-        """When each of these began: when it says so, if it begins here and now."""
-        key = self._prefix + b"rules"
-        asked = [REGISTER.on(key, rule.key.hex(), since_ms, packed_rule(rule)) for rule, since_ms in histories]
+    def begin_histories(self, histories: Iterable[History], *, earliest: bool = False) -> Sequence[int]:
+        """When each of these began: when it says so, if it begins here and now.
+
+        With ``earliest`` also if it says that it began before what is there.
+        """
+        asked = [self._registering(history, earliest=earliest) for history in histories]
         return [int(since_ms) for since_ms in self._link.together(asked)]
 
     def absorb(self, histories: Sequence[History], entries: Sequence[Entry]) -> None:
@@ -94,6 +96,11 @@ class Merging(RedisReader):
     def forget_history(self, rule_key: bytes) -> None:
         """Let a history begin anew when its rule is loaded next. What is remembered under it stays: see `forget`."""
         self._link.call("HDEL", self._prefix + b"rules", rule_key.hex())
+
+    def _registering(self, history: History, *, earliest: bool) -> tuple[Part, ...]:
+        rule, since_ms = history
+        how = ("earliest",) if earliest else ()
+        return REGISTER.on(self._prefix + b"rules", rule.key.hex(), since_ms, packed_rule(rule), *how)
 
     def _enter(self, history: History) -> None:
         rules, field = self._prefix + b"rules", history.rule.key.hex().encode()

@@ -46,7 +46,8 @@ class Prolonging:
     def begin(self, grown: Grown) -> None:
         """Keep the terms of this history for longer."""
         with self._lock:
-            self._left.append(grown)
+            if grown not in self._left:
+                self._left.append(grown)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="firstseen-prolong", daemon=True)
                 self._thread.start()

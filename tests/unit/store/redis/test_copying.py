@@ -9,7 +9,7 @@ import pytest
 from firstseen.detect.new_terms import Sighting
 from firstseen.detect.threshold import Bucket
 from firstseen.errors import StoreError
-from firstseen.store.base import Entry, History
+from firstseen.store.base import Entry, History, RuleState
 from firstseen.store.lmdb import LmdbStore
 from firstseen.store.redis import copying
 from firstseen.store.redis.copying import Copying
@@ -54,6 +54,24 @@ def test_of_one_term_the_last_is_copied(copy: LmdbStore) -> None:
     made.catch_up()
 
     assert copy.get(RULE_KEY, entry(1).terms) == entry(1, 300).memory
+
+
+def test_histories_are_copied_as_they_began(copy: LmdbStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    early, late = (RuleState(key, "rule", "Rule", 10) for key in (RULE_KEY, b"8 others"))
+    copy.register([early, late], 5)
+    made = Copying(copy)
+    made.begun([History(early, 3), History(late, 7)])
+
+    def fails(*_: object) -> None:
+        raise StoreError("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(copy, "absorb", fails)
+        with pytest.raises(StoreError, match="no room"):
+            made.catch_up()
+    made.catch_up()
+
+    assert list(copy.rules()) == [History(early, 3), History(late, 5)]
 
 
 def test_what_finds_no_room_is_copied_when_there_is_some(copy: LmdbStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -413,6 +413,23 @@ def test_histories_begin_when_the_copy_knows_them_to_have_begun(bench: Bench) ->
     shared.close()
 
 
+def test_a_history_began_when_it_did_in_the_copy_or_there(bench: Bench) -> None:
+    earlier, later = (RuleState(b"8 other%d" % number, f"r-{number}", "Rule") for number in range(2))
+    store = bench.agent()
+    store.copy.register([later], 5)
+    shared = bench.shared()
+    shared.register([earlier], 3)
+    shared.register([later], 7)
+
+    assert store.register([earlier, later], 9) == [3, 5]
+
+    assert {rule.key: since_ms for rule, since_ms in shared.rules()} == {RULE.key: 1, earlier.key: 3, later.key: 5}
+    shared.close()
+    bench.server.kill()
+    claim(store, "x", "e1")
+    assert store.register([earlier, later], 11) == [3, 5]
+
+
 def test_a_copy_that_is_full_is_told_of_once_and_catches_up(bench: Bench) -> None:
     store = bench.agent(map_size=1 << 16)
     terms = [f"{number}{'x' * 100}" for number in range(400)]

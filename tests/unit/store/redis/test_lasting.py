@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.crc import key_slot
@@ -13,6 +14,7 @@ from firstseen.detect.law import Occurrence
 from firstseen.detect.new_terms import NewTermsLaw, Sighting
 from firstseen.errors import StoreError
 from firstseen.store.base import Entry, History, RuleState, Wanted
+from firstseen.store.redis.link import REGISTER, Link, Part
 from firstseen.store.redis.merging import Merging
 from firstseen.store.redis.store import RedisStore
 from firstseen.store.sweep import kept_ms
@@ -53,6 +55,12 @@ class Bench(Fleet):
         assert isinstance(found, list)
         return found
 
+    def left_ms(self, term: str) -> int:
+        """For how long a term of the rule is kept."""
+        left = self.redis.call("PTTL", self.prefix + b"t:" + state_key(RULE.key, (term,)))
+        assert isinstance(left, int)
+        return left
+
     def begun(self) -> dict[bytes, int]:
         """When the histories on the server began, as one finds them who looks there."""
         with closing(Merging(self.redis.link(), self.prefix)) as reader:
@@ -65,6 +73,13 @@ def bench(redis_server: RedisServer, tmp_path: Path) -> Iterator[Bench]:
     made = Bench(redis_server, tmp_path)
     yield made
     made.close()
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LONG
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def remember(store: RedisStore, term: str) -> None:
@@ -201,21 +216,59 @@ def test_a_window_that_grows_keeps_what_is_there_for_longer(bench: Bench) -> Non
     agent.register([short, OTHER], 7)
     law = NewTermsLaw(10 * DAY_MS)
     agent.confirm(claim_all(agent, [Wanted(short, ("ada",), Occurrence(100, "e1"), law)])).result(LONG)
-    key = bench.prefix + b"t:" + state_key(RULE.key, ("ada",))
-
-    def left_ms() -> int:
-        left = bench.redis.call("PTTL", key)
-        assert isinstance(left, int)
-        return left
-
-    assert left_ms() <= kept_ms(10 * DAY_MS)
+    assert bench.left_ms("ada") <= kept_ms(10 * DAY_MS)
     agent.register([long, OTHER], 9)
-    deadline = time.monotonic() + LONG
-    while left_ms() <= kept_ms(10 * DAY_MS):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    assert kept_ms(40 * DAY_MS) - DAY_MS < left_ms() <= kept_ms(40 * DAY_MS)
+    until(lambda: bench.left_ms("ada") > kept_ms(10 * DAY_MS))
+    assert kept_ms(40 * DAY_MS) - DAY_MS < bench.left_ms("ada") <= kept_ms(40 * DAY_MS)
 
     agent.register([short, OTHER], 9)  # another agent, of yesterday
     agent.confirm(claim_all(agent, [Wanted(short, ("ada",), Occurrence(105, "e2"), law)])).result(LONG)
-    assert left_ms() > kept_ms(10 * DAY_MS)
+    assert bench.left_ms("ada") > kept_ms(10 * DAY_MS)
+
+
+def test_a_window_grows_also_where_nobody_heard_that_it_was_entered(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short, long = (RuleState(RULE.key, "rule", "Rule", days * DAY_MS) for days in (10, 40))
+    agent = bench.agent()
+    agent.register([short], 7)
+    law = NewTermsLaw(10 * DAY_MS)
+    agent.confirm(claim_all(agent, [Wanted(short, ("ada",), Occurrence(100, "e1"), law)])).result(LONG)
+    together = Link.together
+
+    def lossy(link: Link, commands: Sequence[Sequence[Part]]) -> list[Any]:
+        answers = together(link, commands)
+        if any(command[:2] == REGISTER.on(b"")[:2] for command in commands):
+            raise StoreError("the answer is lost")
+        return answers
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Link, "together", lossy)
+        with pytest.raises(StoreError, match="is lost"):
+            agent.register([long], 9)
+
+    assert agent.register([long], 9) == [7]
+    until(lambda: bench.left_ms("ada") > kept_ms(10 * DAY_MS))
+
+
+def test_what_is_merged_by_an_agent_with_a_longer_window_is_kept_for_that(bench: Bench) -> None:
+    short, long = (RuleState(RULE.key, "rule", "Rule", days * DAY_MS) for days in (10, 40))
+    agent, other = bench.agent("a"), bench.agent("b")
+    agent.register([long], 7)
+    other.register([short], 8)
+
+    agent.absorb([], [Entry(RULE.key, ("ada",), Sighting(1, 1, 1, "e", "e"))])
+    other.absorb([], [Entry(RULE.key, ("bob",), Sighting(1, 1, 1, "e", "e"))])
+
+    assert kept_ms(40 * DAY_MS) - DAY_MS < bench.left_ms("ada") <= kept_ms(40 * DAY_MS)
+    assert bench.left_ms("bob") <= kept_ms(10 * DAY_MS)
+
+
+def test_what_began_earlier_than_was_known_there_began_then(bench: Bench) -> None:
+    agent, other = bench.agent("a"), bench.agent("b")
+    other.register([RULE, OTHER], 7)
+    histories = [History(RULE, 5), History(OTHER, 8)]
+
+    assert agent.begin_histories(histories) == [7, 7]
+    assert agent.begin_histories(histories, earliest=True) == [5, 7]
+    assert bench.begun() == {RULE.key: 5, OTHER.key: 7}
