@@ -201,9 +201,9 @@ class Fallback:
         if not self._is_alone:
             with contextlib.suppress(StoreError):  # then it is merged when the agent is back
                 self._bringing.catch_up(self._shared)
-            self._keep_copy()
         self._shared.close()
         self._go_on(at_end=True)
+        self._keep_copy()  # with what was written there last
         self.copy.close()
 
     def reserve(self, reservation: Reservation) -> None:

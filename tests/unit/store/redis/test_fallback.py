@@ -397,6 +397,26 @@ def test_an_agent_that_begins_and_ends_alone_is_merged_when_it_is_back(bench: Be
     reader.close()
 
 
+def test_what_is_written_at_the_end_is_copied(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = bench.agent()
+    one = claim(store, "x", "e1")
+    link = store._shared._link
+    sent = link._sent
+
+    def slowly(commands: Sequence[Sequence[Part]]) -> list[Any]:
+        time.sleep(0.1)
+        return sent(commands)
+
+    monkeypatch.setattr(link, "_sent", slowly)
+    confirmed = store.confirm([one])
+    store.close()
+    bench.opened.remove(store)
+    confirmed.result(LONG)
+    reader = LmdbReader.open(bench.folder / "a")
+    assert reader.get(RULE.key, ("x",)) is not None
+    reader.close()
+
+
 def test_histories_begin_when_the_copy_knows_them_to_have_begun(bench: Bench) -> None:
     others = [RuleState(b"8 other%d" % number, f"r-{number}", "Rule") for number in range(3)]
     store = bench.agent()
