@@ -47,8 +47,8 @@ _ADVICE: tuple[tuple[str, str], ...] = (
 )
 """What an error says, by its class and its words, and what that means; the first that fits."""
 
-_UNREADABLE = r"\bWRONGTYPE\b|user_script:\d+: attempt to "
-"""Another type, or a part that is missing."""
+_UNREADABLE = r"\bWRONGTYPE\b|user_script:\d+: (attempt to|bad argument) |arguments must be strings or integers"
+"""Another type, or a part that is missing, which scripts count with, hand to a function or would write."""
 
 _DEMOTED = r"ReadOnly|\bREADONLY\b|MasterDown|ClusterDown"
 

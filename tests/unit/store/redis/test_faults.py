@@ -105,6 +105,16 @@ def test_when_another_server_may_be_the_one_to_ask(error: Fault, gone: bool) -> 
             [b"k", b"l"],
             "under one of 2 keys from b'k' on: ",
         ),
+        (
+            "ERR Error running script: @user_script:3: user_script:3: bad argument #1 to 'min' (number expected)",
+            [b"k"],
+            "under the key b'k': ",
+        ),
+        (
+            "Lua redis lib command arguments must be strings or integers script: 8a, on @user_script:35.",
+            [b"k"],
+            "under the key b'k': ",
+        ),
     ],
 )
 def test_what_lies_under_a_key_is_told_with_the_key(said: str, keys: list[bytes | str | int], told: str) -> None:

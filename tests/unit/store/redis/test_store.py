@@ -29,6 +29,7 @@ pytestmark = pytest.mark.redis
 
 LONG = 60
 SHORT = 0.15
+SOON = 5
 RULE = RuleState(b"8 bytes.", "rule", "Rule", 10_000)
 LAW = NewTermsLaw(10_000)
 HOUR_MS = 3_600_000
@@ -518,6 +519,22 @@ class TestUnreadable:
         assert store.problem is None
         with pytest.raises(StoreError, match="unreadable"):  # and is not delivered again first
             ask(store, wanted("x", "e2", 105)).result(LONG)
+
+    @pytest.mark.parametrize("event", ["e1", "e2", "e3"])
+    @pytest.mark.parametrize("at_ms", [95, 105])
+    @pytest.mark.parametrize("part", "flceg")
+    def test_a_part_that_is_missing(self, fleet: Fleet, part: str, at_ms: int, event: str) -> None:
+        store = fleet.agent()
+        for number in (1, 2):
+            store.confirm([claim(store, "x", f"e{number}", 99 + number)]).result(LONG)
+        bad, good = claim(store, "x", event, at_ms), claim(store, "y", "e3")
+        store._link.call("HDEL", fleet.prefix + b"t:" + state_key(RULE.key, ("x",)), part)
+        failed, kept = store.confirm([bad]), store.confirm([good])
+        kept.result(SOON)
+        assert store.problem is None
+        wait([failed], LONG)
+        error = failed.exception(0)
+        assert error is None or "unreadable" in str(error) or isinstance(error, ClaimLost)
 
     def test_what_all_need(self, fleet: Fleet) -> None:
         store = fleet.agent()
