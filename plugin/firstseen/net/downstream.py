@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 import sys
 from collections.abc import Callable
@@ -14,12 +15,15 @@ from firstseen.errors import ProtocolError
 from firstseen.forward.client import AckReader, Unsettled
 from firstseen.forward.handshake import ClientHandshake
 from firstseen.forward.outgoing import Frame
-from firstseen.net import dialer
+from firstseen.logs import complain
+from firstseen.net import dialer, tcpsocket
 from firstseen.net.delivery import Parcel
 from firstseen.net.farewell import PATIENCE_S, Farewell
 from firstseen.net.forming import Form
 from firstseen.notation import Endpoint
 from firstseen.timers import SECOND_LOOK_S
+
+log = logging.getLogger(__name__)
 
 MOST_BUFFERED = 1 << 20
 """Bytes that wait for a server to read; what is behind them stays in its lane, as it came, and can take another."""
@@ -30,6 +34,9 @@ GOODBYE_S = 1.0
 
 Not so where there are no acks and something was sent (see `Farewell`).
 """
+
+LOOK_S = 1.0
+"""How long it may take until it is seen that a server goes on which stood still."""
 
 _A_DAY_S = 86_400.0
 """Longer than anybody waits for anything."""
@@ -162,6 +169,7 @@ class Downstream(asyncio.Protocol):
         self._carried = 0
         self._progress_s = 0.0
         self._overdue = False
+        self._stuck = False
         self._timer: asyncio.TimerHandle | None = None
         self._farewell: Farewell | None = None
         self._heard = False
@@ -214,11 +222,13 @@ class Downstream(asyncio.Protocol):
         is_oldest = not len(self._unsettled)
         self._unsettled.add(_Sent(parcel, self._queued), frame.chunk)
         self._transport.writelines(frame.pieces if len(frame.pieces) <= MOST_PIECES else (b"".join(frame.pieces),))
-        if is_oldest:
-            self._note_progress()
         if not self._target.require_ack:
             self._settle_written()
-        elif self._timer is None:
+            if not len(self._unsettled):
+                return
+        if is_oldest:
+            self._note_progress()
+        if self._timer is None:
             self._timer = self._loop.call_later(self._target.ack_timeout_s, self._check_progress)
 
     def take_unsettled(self) -> list[Parcel]:
@@ -276,6 +286,8 @@ class Downstream(asyncio.Protocol):
         """Most of what was written is with the kernel; all of it, where there are no acks."""
         if not self._target.require_ack:
             self._settle_written()
+            if self._stuck:
+                self._note_progress()
         self._has_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -316,33 +328,56 @@ class Downstream(asyncio.Protocol):
         """Bytes that are with the kernel."""
         return self._queued - (self._transport.get_write_buffer_size() if self._transport else 0)
 
+    def _gone(self, oldest: _Sent | None) -> int:
+        """Bytes of the oldest frame, and of all before it, that are gone.
+
+        Where there are no acks, those that are with the server: what the kernel takes from us, it takes in large parts.
+        """
+        if oldest is None:
+            return 0
+        if self._target.require_ack or self._transport is None:
+            return min(self._handed_over(), oldest.end)
+        return self._handed_over() - tcpsocket.unsent(self._transport)
+
     def _note_progress(self) -> None:
         """The oldest frame is another one, or more of its bytes are gone."""
-        oldest = self._unsettled.oldest()
-        self._carried = 0 if oldest is None else min(self._handed_over(), oldest.end)
+        self._carried = self._gone(self._unsettled.oldest())
         self._progress_s = self._loop.time()
         self._overdue = False
+        if self._stuck:
+            self._stuck = False
+            server = str(self._target)
+            complain(log, logging.INFO, "downstream_goes_on", (server,), server=server)
 
     def _check_progress(self) -> None:
         """Give the connection up when the oldest frame made no progress for as long as an ack may take.
 
         Its progress is that its bytes go, or that it became the oldest. What moves behind it must not hide that its ack
         is lost: its sender would wait for ever.
+
+        Where there are no acks that is only told of: what the server has not read would be lost with its connection.
         """
         self._timer = None
         oldest = self._unsettled.oldest()
         if oldest is None:
             return
-        if min(self._handed_over(), oldest.end) != self._carried:
+        if self._gone(oldest) != self._carried:
             self._note_progress()
-        left_s = self._progress_s + self._target.ack_timeout_s - self._loop.time()
+        limit_s = self._target.ack_timeout_s
+        left_s = self._progress_s + limit_s - self._loop.time()
         if left_s > 0:
             self._timer = self._loop.call_later(left_s, self._check_progress)
         elif not self._overdue:
             self._overdue = True
             self._timer = self._loop.call_later(SECOND_LOOK_S, self._check_progress)
+        elif self._target.require_ack:
+            self._fail(f"no ack within {limit_s:g}s")
         else:
-            self._fail(f"no ack within {self._target.ack_timeout_s:g}s")
+            if not self._stuck:
+                self._stuck = True
+                server, reason = str(self._target), f"it has read nothing for {limit_s:g}s, and senders wait"
+                complain(log, logging.WARNING, "downstream_stuck", (server,), server=server, reason=reason)
+            self._timer = self._loop.call_later(LOOK_S, self._check_progress)
 
     def _fail(self, reason: str) -> None:
         self._reason = reason

@@ -1,5 +1,6 @@
 import asyncio
 import gc
+import logging
 import os
 import socket
 import threading
@@ -406,6 +407,80 @@ def test_without_acks_a_frame_is_settled_when_it_is_with_the_kernel() -> None:
             await settled.are(*sent)
             connection.abort()
             await lost(connection)
+
+    run(test)
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_without_acks_a_server_that_stands_still_is_told_of_once_and_so_is_its_going_on(
+    tmp_path: Path, secure: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is not left, or what it has not read would be lost: all who wait for it wait on, and nobody else knows why."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(module, "LOOK_S", 0.02)
+    root = Authority(tmp_path, "root")
+    server = server_context(*root.issue("localhost")) if secure else None
+    tls = {"tls": client_context(root.file), "server_name": "localhost"} if secure else {}
+
+    def told() -> list[str]:
+        return [each.getMessage() for each in caplog.records]
+
+    async def test() -> None:
+        go = asyncio.Event()
+
+        async def script(peer: Conversation, _: int) -> None:
+            await go.wait()
+            await peer.until_closed()
+
+        settled = Settled()
+        async with downstream(script, tls=server) as port:
+            connection = await connect(target(port, require_ack=False, ack_timeout_s=0.6, **tls), settled)
+            sent = [parcel(None, 1 << 25), parcel(None)]
+            for each in sent:
+                connection.send(each, each.frame)
+            async with asyncio.timeout(TIMEOUT_S):
+                while not told():  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            await asyncio.sleep(1)
+            assert told() == ["downstream_stuck"]
+            assert sent[-1] not in settled.parcels
+            go.set()
+            await settled.are(*sent)
+            assert told() == ["downstream_stuck", "downstream_goes_on"]
+            await asyncio.sleep(1)
+            assert told() == ["downstream_stuck", "downstream_goes_on"], "an idle server stands not still"
+            connection.abort()
+            await lost(connection)
+
+    run(test)
+
+
+def test_without_acks_a_server_that_reads_slowly_is_not_taken_for_one_that_stands_still(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The kernel takes nothing more from us meanwhile: it waits until a good part of what it holds is gone."""
+    caplog.set_level(logging.INFO)
+
+    async def test() -> None:
+        loop = asyncio.get_running_loop()
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
+            listening.setblocking(False)
+            settled = Settled()
+            endpoint = target(listening.getsockname()[1], require_ack=False, ack_timeout_s=0.25)
+            connection = await connect(endpoint, settled)
+            accepted, _ = await loop.sock_accept(listening)
+            sent = parcel(None, 1 << 24)
+            connection.send(sent, sent.frame)
+            began_s = loop.time()
+            with accepted:
+                while loop.time() - began_s < 1.5:
+                    await loop.sock_recv(accepted, 1 << 15)
+                    await asyncio.sleep(0.05)
+                assert settled.parcels == []
+                connection.abort()
+                await lost(connection)
+        assert not caplog.records
 
     run(test)
 

@@ -44,7 +44,7 @@ def test_all_is_well() -> None:
             "downstream_unreachable",
             "no server downstream can be reached for 1m 15s",
         ),
-        (replace(GOOD, lag_s=71.0), "downstream_stuck", "what is sent downstream waits for its ack for 1m 11s"),
+        (replace(GOOD, lag_s=71.0), "downstream_stuck", "what is sent downstream is on its way for 1m 11s"),
         (replace(GOOD, rule_problems=["a.toml:1: x"]), "rules_not_loaded", "all is as it was before: a.toml:1: x"),
         (
             replace(GOOD, rule_problems=["x", "y", "z"]),
