@@ -183,3 +183,17 @@ def test_a_server_that_need_not_ack_and_reads_nothing_does_not_hold_it_up_for_lo
             agent.signal(signal.SIGTERM)
             assert agent.wait() == 0
             assert agent.wait_for("stopped")["drained"] is True
+
+
+def test_who_is_impatient_while_clients_are_seen_off_need_not_be_so_again(tmp_path: Path) -> None:
+    """The second signal comes before servers are left, when all that came is settled."""
+    with Sink(late(3_600)) as sink:
+        settings = 'output: require_ack = false\ninput: drain_timeout = "1h"'
+        with AgentProcess(configure(tmp_path, sink.address, extra=settings)) as agent, Source(agent.port) as client:
+            client.send(frame("c", {"n": 1}))
+            assert client.ack() == "c"
+            agent.signal(signal.SIGINT)
+            agent.wait_for("stopping")
+            agent.signal(signal.SIGINT)
+            assert agent.wait() == 0
+            assert agent.wait_for("stopped")["drained"] is True

@@ -86,6 +86,7 @@ class Forwarder:
         self._delivered = 0
         self._took: dict[str, int] = {}
         self._leaves = False
+        self._hurries = False
         self._hurried: asyncio.Future[None] | None = None
         self.reached = False
         """Whether any server ever was."""
@@ -137,18 +138,20 @@ class Forwarder:
     async def leave(self, until_s: float) -> None:
         """Deliver no more; wait until servers that do not say so have read what counts as delivered, and hang up.
 
-        No longer than ``until_s`` by the loop's clock, or `FAREWELL_S` where that is sooner, and than until `give_up`.
+        No longer than ``until_s`` by the loop's clock, or `FAREWELL_S` where that is sooner or whoever stops us was
+        impatient before, and than until `give_up`.
         """
         self._leaves = True
         left = {connection.gone for lane in (*self._lanes, *self._standby) for connection in lane.leave()}
         if left:
             self._hurried = self._loop.create_future()
-            timeout_s = max(until_s - self._loop.time(), FAREWELL_S)
+            timeout_s = FAREWELL_S if self._hurries else max(until_s - self._loop.time(), FAREWELL_S)
             both = (asyncio.gather(*left), self._hurried)
             await asyncio.wait(both, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
 
     def give_up(self) -> None:
-        """Do not wait for that any longer."""
+        """Do not wait for that any longer; or only for a moment, where it has not begun."""
+        self._hurries = True
         if self._hurried is not None and not self._hurried.done():
             self._hurried.set_result(None)
 

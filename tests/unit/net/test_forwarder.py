@@ -471,10 +471,12 @@ def test_without_acks_nothing_is_lost_where_connections_are_renewed_and_at_the_e
     uvloop.run(test())
 
 
-@pytest.mark.parametrize("hurried", [True, False])
+@pytest.mark.parametrize("hurried", ["meanwhile", "before", "not at all"])
 def test_a_server_without_acks_that_does_not_hang_up_is_not_waited_for_any_longer(
-    hurried: bool, monkeypatch: pytest.MonkeyPatch
+    hurried: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Who was impatient before has it wait for a moment only: what is acked shall have its chance to be read."""
+
     async def test() -> None:
         over = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -482,15 +484,18 @@ def test_a_server_without_acks_that_does_not_hang_up_is_not_waited_for_any_longe
             downstream(lambda *_: over.wait()) as port,
             forwarding(target(port, require_ack=False)) as (deliveries, _),
         ):
-            deliveries.forwarder.give_up()
             deliveries.submit("a", frame())
             await deliveries.until("a")
-            if hurried:
+            if hurried == "meanwhile":
                 loop.call_later(0.05, deliveries.forwarder.give_up)
             else:
                 monkeypatch.setattr(module, "FAREWELL_S", 0.05)
-            async with asyncio.timeout(module.FAREWELL_S + 2):
-                await deliveries.forwarder.leave(loop.time() + (TIMEOUT_S if hurried else 0))
+            if hurried == "before":
+                deliveries.forwarder.give_up()
+            began_s = loop.time()
+            async with asyncio.timeout(2):
+                await deliveries.forwarder.leave(loop.time() + (0 if hurried == "not at all" else TIMEOUT_S))
+            assert loop.time() - began_s >= 0.04
             deliveries.submit("b", frame())
             assert deliveries.forwarder.waiting == 1
             over.set()
