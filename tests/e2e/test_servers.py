@@ -1,6 +1,8 @@
 """Downstream as it is: several servers, standby, and every way in which a server answers badly."""
 
 import itertools
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.agent import AgentProcess
+from support.agent import TIMEOUT_S, AgentProcess
 from support.peer_frames import Frame, pack
 from support.peers import Reply, Script, Sink, Source, acked, closed, in_turn, late, wrong
 from support.weather import Mumbler, Pusher, configure, filler, frame
@@ -195,3 +197,29 @@ def test_a_server_that_asks_for_a_key_where_none_is_set_is_told_of(tmp_path: Pat
         assert lost["server"] == sink.address
         assert lost["reason"] == "the server asks for a shared key, but none is set (output.shared_key)"
         assert client.is_silent()
+
+
+def test_without_acks_such_a_server_is_sent_nothing(tmp_path: Path) -> None:
+    """Servers that ask say so as soon as a connection is accepted; what they are sent before an answer is lost."""
+    asked: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+
+        def ask() -> None:
+            while len(asked) < 3:
+                with listening.accept()[0] as connection:
+                    time.sleep(0.05)
+                    connection.sendall(pack(["HELO", {"nonce": b"0" * 16, "auth": b"", "keepalive": True}]))
+                    connection.settimeout(TIMEOUT_S)
+                    asked.append(connection.recv(1 << 16))
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        config = configure(tmp_path, address, extra="output: require_ack = false")
+        with AgentProcess(config) as agent, Source(agent.port) as client:
+            client.send(frame("c", {"n": 1}))
+            told = agent.wait_for("downstream_unreachable")
+            assert told["reason"] == "the server asks for a shared key, but none is set (output.shared_key)"
+            asking.join(TIMEOUT_S)
+            assert asked == [b""] * 3
+            assert client.is_silent()

@@ -58,7 +58,8 @@ class Deliveries:
 
 def target(port: int, **settings: Any) -> Target:
     """A server on this host, from which acks are wanted."""
-    return Target(Endpoint(f"127.0.0.1:{port}"), **{"require_ack": True, "ack_timeout_s": TIMEOUT_S, **settings})
+    usual = {"require_ack": True, "ack_timeout_s": TIMEOUT_S, "hush_s": 0.02}
+    return Target(Endpoint(f"127.0.0.1:{port}"), **{**usual, **settings})
 
 
 @asynccontextmanager

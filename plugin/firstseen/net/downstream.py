@@ -52,9 +52,10 @@ class Target(Struct, frozen=True):
     """Where to, and how.
 
     ``ack_timeout_s`` is how long an ack may take once its frame is on its way, ``max_age_s`` how long a connection is
-    used (0: for ever). ``handshake`` makes the client's end of one where the server wants a shared key, ``form`` turns
-    a frame into one that this server reads where it does not read all, ``server_name`` stands in for the host name in
-    TLS.
+    used (0: for ever). ``handshake`` makes the client's end of one where the server wants a shared key; where there is
+    neither that nor acks, nothing is sent for the first ``hush_s`` seconds: a server that asks for a key says so
+    then, and takes nothing. ``form`` turns a frame into one that this server reads where it does not read all,
+    ``server_name`` stands in for the host name in TLS.
     """
 
     endpoint: Endpoint
@@ -62,6 +63,7 @@ class Target(Struct, frozen=True):
     ack_timeout_s: float
     connect_timeout_s: float = 10.0
     max_age_s: float = 0.0
+    hush_s: float = 1.0
     handshake: Callable[[], ClientHandshake] | None = None
     tls: ssl.SSLContext | None = None
     server_name: str | None = None
@@ -95,7 +97,7 @@ async def connect(
                 raise
     except TimeoutError:
         what = "no connection"
-        if connection.opened:
+        if connection.opened and target.handshake is not None:
             what = "no handshake (perhaps the server asks for no shared key, and output.shared_key is too much)"
         raise TimeoutError(f"{what} within {target.connect_timeout_s:g}s") from None
     return connection
@@ -202,7 +204,17 @@ class Downstream(asyncio.Protocol):
         self.opened = True
         # Where there are no acks, the transport has to say when all that was written is with the kernel.
         self._transport.set_write_buffer_limits(high=MOST_BUFFERED - 1 if self._target.require_ack else 0)
-        if self._handshake is None:
+        if self._handshake is not None:
+            return
+        if self._target.require_ack:
+            self.ready.set_result(None)
+        else:
+            self._timer = self._loop.call_later(self._target.hush_s, self._hushed)
+
+    def _hushed(self) -> None:
+        """The server did not ask for anything."""
+        self._timer = None
+        if not self.ready.done():
             self.ready.set_result(None)
 
     @property
@@ -302,7 +314,7 @@ class Downstream(asyncio.Protocol):
             # So ends TLS 1.3 at a server that wants to see another certificate.
             reason += ", which said nothing: it may want a certificate that it trusts (output.tls.cert)"
         if not self.ready.done():
-            self.ready.set_exception(ProtocolError(f"in the handshake: {reason}"))
+            self.ready.set_exception(ProtocolError(f"in the handshake: {reason}" if self._handshake else reason))
             self.ready.exception()  # whoever connected may have given up: then it is no mistake that nobody asks
         if not self.lost.done():
             self.lost.set_result(reason)

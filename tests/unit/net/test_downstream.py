@@ -485,6 +485,29 @@ def test_without_acks_a_server_that_reads_slowly_is_not_taken_for_one_that_stand
     run(test)
 
 
+def test_without_acks_nothing_is_lost_to_a_server_that_asks_for_a_key_that_is_not_set() -> None:
+    """It takes what it is sent for an answer to that, and nobody would hear that it did not get there."""
+
+    async def test() -> None:
+        got: list[bytes] = []
+
+        async def script(peer: Conversation, _: int) -> None:
+            await asyncio.sleep(0.1)
+            await peer.write(msgpack.packb(["HELO", {"nonce": bytes(16)}]))
+            got.append(await peer.rest())
+
+        settled = Settled()
+        async with downstream(script) as port:
+            with pytest.raises(ProtocolError, match=r"^the server asks for a shared key, but none is set"):
+                await connect(target(port, require_ack=False, hush_s=TIMEOUT_S), settled)
+            async with asyncio.timeout(TIMEOUT_S):
+                while not got:  # noqa: ASYNC110
+                    await asyncio.sleep(0.001)
+        assert got == [b""]
+
+    run(test)
+
+
 def test_what_comes_behind_a_server_that_will_say_no_more_was_not_sent() -> None:
     """It reads on, and what was written before goes; but nothing more is written."""
 
@@ -492,6 +515,7 @@ def test_what_comes_behind_a_server_that_will_say_no_more_was_not_sent() -> None
         go = asyncio.Event()
 
         async def script(peer: Conversation, _: int) -> None:
+            await peer.begun()
             peer.half_close()
             await go.wait()
             await peer.until_closed()

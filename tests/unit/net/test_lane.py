@@ -272,5 +272,5 @@ def test_a_server_that_speaks_something_else_is_warned_of_and_rests(
 
     asyncio.run(main())
     told = {(each.levelname, each.getMessage().split(" ")[0]) for each in caplog.records}
-    assert ("WARNING", "downstream_lost") in told
+    assert ("WARNING", "downstream_lost" if require_ack else "downstream_unreachable") in told
     assert ("INFO", "downstream_lost") not in told
