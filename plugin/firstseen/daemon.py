@@ -340,7 +340,7 @@ def _watch_for_faults(stopping: asyncio.Event) -> list[BaseException]:
 
     def handle(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
-        if error is None or isinstance(error, OSError):
+        if error is None or (isinstance(error, OSError) and "handle" not in context):  # no callback of ours
             event(log, logging.WARNING, "loop_trouble", what=context.get("message"), error=repr(error))
             return
         faults.append(error)

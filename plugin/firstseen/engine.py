@@ -214,6 +214,8 @@ class Engine:
         """Whether the rule matches; one that fails on this event is skipped for it, and the log stream goes on."""
         try:
             return rule.predicate(view)
+        except OSError:  # of the machine, which has no file left: the rule may well match, and the event comes again
+            raise
         except Exception as error:  # noqa: BLE001  # counted and logged
             self._counts.rule_errors += 1
             complain(

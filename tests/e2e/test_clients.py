@@ -3,6 +3,8 @@
 import resource
 import socket
 import struct
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 
 from support.agent import AgentProcess
 from support.peers import Sink, Source, acked, held
+from support.rulebook import GET_CALLER_IDENTITY, call, rule_text
 from support.weather import Pusher, configure, filler, frame, memory_mb, open_files
 
 pytestmark = pytest.mark.e2e
@@ -177,3 +180,36 @@ def test_large_and_small_senders_share_the_memory(tmp_path: Path) -> None:
             assert len(small.join()) == 200
             assert memory_mb(agent.pid, "VmHWM") - before < 64
             assert agent.stop()["connections_refused"] == 0
+
+
+FEW_FILES = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48))
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("query", [GET_CALLER_IDENTITY, f"{GET_CALLER_IDENTITY} and user.entity.id: *"])
+def test_that_no_file_can_be_opened_for_a_chunk_is_no_fault_of_its_sender(tmp_path: Path, query: str) -> None:
+    """Here that is a part of the program that few rules need. What is half done cannot go on in this process."""
+    rule = tmp_path / "rule.toml"
+    rule.write_text(rule_text(query, ["user.entity.id"]))
+    chunk = frame("c", call("arn:aws:iam::111122223333:user/ada", "e-1"))
+    with Sink() as sink, ExitStack() as connections:
+        config = configure(tmp_path, sink.address, rules=rule)
+        with AgentProcess(config, through=[sys.executable, "-c", FEW_FILES]) as agent:
+            agent.wait_for("downstream_connected")
+            client = connections.enter_context(Source(agent.port))
+            while open_files(agent.pid) < 48:
+                connections.enter_context(Source(agent.port))
+                time.sleep(0.01)
+            client.send(chunk)
+            assert client.closes()
+            assert agent.wait() == 1
+        (told,) = [each for each in agent.events if each.get("level") == "critical"]
+        assert "OSError(24, 'Too many open files')" in told["message"]
+        with AgentProcess(config) as agent, Source(agent.port) as client:
+            client.send(chunk)
+            assert client.ack() == "c"
+            assert len(sink.entries[-1].record["alerts"]) == 1
+            agent.stop()

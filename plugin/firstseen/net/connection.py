@@ -14,6 +14,7 @@ from firstseen.forward.handshake import ServerHandshake
 from firstseen.forward.server import Receiver
 from firstseen.logs import event
 from firstseen.net import tcpsocket
+from firstseen.net.own import own
 from firstseen.net.peers import Peer
 from firstseen.net.ticket import Scales, Ticket
 from firstseen.timers import SECOND_LOOK_S
@@ -103,6 +104,7 @@ class Connection(asyncio.BufferedProtocol):
         """Where the next bytes go; straight into the memory of the frame."""
         return self._receiver.buffer() if self._lingering is None else _DISCARDED
 
+    @own
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes came."""
         if self._lingering is not None:
@@ -164,6 +166,7 @@ class Connection(asyncio.BufferedProtocol):
         self._choking = self._loop.call_later(self.host.frame_timeout_s, self._check_reading)
         self.steer()
 
+    @own
     def resume_writing(self) -> None:
         """The client read its acks."""
         if self._choking is not None:
@@ -189,6 +192,7 @@ class Connection(asyncio.BufferedProtocol):
             return self._replied
         return self._replied - self._transport.get_write_buffer_size() - tcpsocket.unsent(self._transport)
 
+    @own
     def eof_received(self) -> bool:
         """The client will send no more, but may still wait for acks; not so under TLS, which ends as a whole."""
         self._ended = True

@@ -20,6 +20,7 @@ from firstseen.net import dialer, tcpsocket
 from firstseen.net.delivery import Parcel
 from firstseen.net.farewell import PATIENCE_S, Farewell
 from firstseen.net.forming import Form
+from firstseen.net.own import own
 from firstseen.notation import Endpoint
 from firstseen.timers import SECOND_LOOK_S
 
@@ -265,6 +266,7 @@ class Downstream(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    @own
     def data_received(self, data: bytes) -> None:
         """A handshake, then acks, whole or in pieces; or something that is neither."""
         self._heard = True
@@ -294,6 +296,7 @@ class Downstream(asyncio.Protocol):
         self.ready.set_result(None)
         return handshake.rest
 
+    @own
     def resume_writing(self) -> None:
         """Most of what was written is with the kernel; all of it, where there are no acks."""
         if not self._target.require_ack:
