@@ -94,7 +94,8 @@ def test_the_service_manager_is_told_of_a_life(tmp_path: Path, manager: Manager,
         agent.signal(signal.SIGHUP)
         reloading, _ = manager.until("RELOADING")
         assert abs(time.monotonic() - int(reloading["MONOTONIC_USEC"]) / 1e6) < TIMEOUT_S
-        assert manager.until("READY") == ({"READY": "1", "STATUS": "1 rules run"}, 0)
+        ready, _ = manager.until("READY")  # on a busy machine the watchdog is fed in between, as it should be
+        assert ready == {"READY": "1", "STATUS": "1 rules run"}
 
         (tmp_path / "rules/first.toml").write_text("[rule")
         agent.signal(signal.SIGHUP)
