@@ -162,7 +162,10 @@ def _as_json(outcomes: Sequence[_Outcome], problems: Sequence[Problem]) -> objec
 
 
 def _junit(outcomes: Sequence[_Outcome], problems: Sequence[Problem]) -> bytes:
-    """The outcome in the form that CI systems read; a file with problems is a test with an error."""
+    """The outcome in the form that CI systems read; a file with problems is a test with an error.
+
+    All that others wrote is `spelled`: most control characters cannot be in XML, however they are written.
+    """
     failed = sum(bool(outcome.mismatches) for outcome in outcomes)
     suite = ElementTree.Element(
         "testsuite",
@@ -175,18 +178,19 @@ def _junit(outcomes: Sequence[_Outcome], problems: Sequence[Problem]) -> bytes:
         case = ElementTree.SubElement(
             suite,
             "testcase",
-            classname=outcome.file.path.name,
-            name=outcome.test.name,
-            file=str(outcome.file.path),
+            classname=spelled(outcome.file.path.name),
+            name=spelled(outcome.test.name),
+            file=spelled(str(outcome.file.path)),
             line=str(outcome.test.line or 0),
             time=f"{outcome.seconds:.6f}",
         )
         for mismatch in outcome.mismatches:
-            failure = ElementTree.SubElement(case, "failure", message=f"line {mismatch.line}: {mismatch.what}")
+            message = spelled(f"line {mismatch.line}: {mismatch.what}")
+            failure = ElementTree.SubElement(case, "failure", message=message)
             failure.text = "\n".join(_diff(mismatch))
     for problem in problems:
-        case = ElementTree.SubElement(suite, "testcase", classname=Path(problem.file).name, name="loads")
-        ElementTree.SubElement(case, "error", message=str(problem))
+        case = ElementTree.SubElement(suite, "testcase", classname=spelled(Path(problem.file).name), name="loads")
+        ElementTree.SubElement(case, "error", message=spelled(str(problem)))
     ElementTree.indent(suite)
     text: bytes = ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
     return text + b"\n"

@@ -1,4 +1,5 @@
 import json
+import os
 import time
 from pathlib import Path
 from xml.etree import ElementTree
@@ -223,6 +224,23 @@ def test_the_outcome_for_ci_systems(folder: Path) -> None:
     assert failure.get("message") == "line 6: an alert says something else"
     assert '"ada"' in str(failure.text)
     assert "a test needs an [[test.event]]" in str(error.get("message"))
+
+
+def test_ci_systems_get_xml_whatever_a_test_or_a_file_is_called(folder: Path) -> None:
+    """XML has no way at all to write some characters."""
+    names = r"\u0000 \u001b[31m \uffff"
+    (folder / "a.test.toml").write_text(TESTS.format(alerts=2).replace('"news"', f'"{names}"'))
+    other = folder / os.fsdecode(b"b\x01\xff.test.toml")
+    other.write_text("[[test]]\nname = 'n'\n")
+    junit = folder / "junit.xml"
+
+    rules("test", folder, "--junit", junit)
+
+    suite = ElementTree.parse(junit).getroot()
+    first, _, second = suite.iter("testcase")
+    assert first.get("name") == f'"{names}"'
+    assert second.get("classname") == r'"b\u0001\udcff.test.toml"'
+    assert r"b\u0001\udcff" in str(second[0].get("message"))
 
 
 FROM_LEEDS = """
