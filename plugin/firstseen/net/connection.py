@@ -60,6 +60,9 @@ class Host(Scales, Protocol):
     def waits_no_more(self, connection: Connection) -> None:
         """The connection needs no more memory for its frame, which is there, or does not go on."""
 
+    def owes(self, connection: Connection, size: int) -> None:
+        """So many bytes of acks wait here for the connection's client to read them; 0 where it reads, or is gone."""
+
     def refused(self, peer: Peer, tag: str | None, reason: str, *, unreadable: bool = False) -> None:
         """A connection has to close because of what its peer sent, which may be no message, or did not."""
 
@@ -164,6 +167,7 @@ class Connection(asyncio.BufferedProtocol):
         """The client does not read its acks: it has to before it may send more."""
         self._read_by_peer = self._gone()
         self._choking = self._loop.call_later(self.host.frame_timeout_s, self._check_reading)
+        self._tell_what_waits()
         self.steer()
 
     @own
@@ -172,10 +176,11 @@ class Connection(asyncio.BufferedProtocol):
         if self._choking is not None:
             self._choking.cancel()
             self._choking = None
+        self.host.owes(self, 0)
         self.steer()
 
     def _check_reading(self) -> None:
-        """Give the client up where it reads none of its acks: they take memory that nothing else is counted for."""
+        """Give the client up where it reads none of its acks: they take memory, and what it sent is delivered."""
         if self._transport is None:
             return
         before, self._read_by_peer = self._read_by_peer, self._gone()
@@ -183,8 +188,16 @@ class Connection(asyncio.BufferedProtocol):
         if self._read_by_peer > before:
             self._choking = self._loop.call_later(limit_s, self._check_reading)
             return
-        self.host.refused(self.peer, None, f"its acks were not read for {limit_s:g}s (input.frame_timeout)")
+        self.give_up(f"its acks were not read for {limit_s:g}s (input.frame_timeout)")
+
+    def give_up(self, reason: str) -> None:
+        """Close at once, for a reason that is the client's."""
+        self.host.refused(self.peer, None, reason)
         self.abort()
+
+    def _tell_what_waits(self) -> None:
+        if self._choking is not None and self._transport is not None and not self._transport.is_closing():
+            self.host.owes(self, self._transport.get_write_buffer_size())
 
     def _gone(self) -> int:
         """Bytes of acks that the client's end has."""
@@ -215,6 +228,7 @@ class Connection(asyncio.BufferedProtocol):
                 timer.cancel()
         self._receiver.close()
         self.host.waits_no_more(self)
+        self.host.owes(self, 0)
         self.host.closed(self)
 
     def settled(self, *, safe: bool) -> None:
@@ -227,12 +241,18 @@ class Connection(asyncio.BufferedProtocol):
             self.host.let_go(ticket)
             if not ticket.safe:
                 self._close()
-            elif self._transport is not None and self._lingering is None and ticket.reply is not None:
-                self._replied += len(ticket.reply)
-                self._transport.write(ticket.reply)
+            elif ticket.reply is not None:
+                self._write(ticket.reply)
+        self._tell_what_waits()
         self._progress_s = self._loop.time()
         if self._finishing and not self._tickets:
             self._close()
+
+    def _write(self, reply: bytes) -> None:
+        """Write an ack, unless the connection is over, also where that is told only in the loop's next turn."""
+        if self._transport is not None and self._lingering is None and not self._transport.is_closing():
+            self._replied += len(reply)
+            self._transport.write(reply)
 
     def finish(self) -> None:
         """Read no more; close once every chunk that came is settled."""

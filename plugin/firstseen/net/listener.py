@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 
 BACKLOG = 512
 
+SHARE = 4
+"""The part of ``max_in_flight`` that acks may take which clients do not read, beside it."""
+
 
 class Listener:
     """The listening sockets and their connections; who is behind them is kept in ``clients``.
@@ -65,6 +68,8 @@ class Listener:
         self._paused_reading = paused
         self._connections: set[Connection] = set()
         self._growing: dict[Connection, None] = {}
+        self._owed: dict[Connection, int] = {}
+        self._owed_in_all = 0
         self._servers: list[asyncio.Server | SecureServer] = []
         self._heartbeats: list[asyncio.BaseTransport] = []
         self._paths: list[Path] = []
@@ -203,6 +208,17 @@ class Listener:
     def _steer_growing(self) -> None:
         for connection in tuple(self._growing):
             connection.steer()
+
+    def owes(self, connection: Connection, size: int) -> None:
+        """Called by a connection. Acks are not what waits for somebody else: who lets most of them lie is given up."""
+        self._owed_in_all += size - self._owed.pop(connection, 0)
+        if size:
+            self._owed[connection] = size
+        while self._owed_in_all > self.max_in_flight // SHARE:
+            worst = max(self._owed, key=self._owed.__getitem__)
+            most = self._owed.pop(worst)
+            self._owed_in_all -= most
+            worst.give_up(f"it leaves {most} bytes of acks unread, and memory for those is short (input.max_in_flight)")
 
     def refused(self, peer: Peer, tag: str | None, reason: str, *, unreadable: bool = False) -> None:
         """Called by a connection that has to close because of what its peer sent, which may be no message."""

@@ -10,10 +10,10 @@ from firstseen.forward.buffers import Pool
 from firstseen.forward.handshake import ClientHandshake, ClientKeys, ServerHandshake, ServerKeys
 from firstseen.forward.server import MOST_FOUND
 from firstseen.net.connection import Connection
-from firstseen.net.listener import Listener
+from firstseen.net.listener import SHARE, Listener
 from firstseen.net.tls import client_context, server_context
 from support.authority import Authority
-from support.desk import Desk, ack, connect, listening, message, read, read_to_end, run, turns
+from support.desk import TIMEOUT_S, Desk, ack, connect, listening, message, read, read_to_end, run, turns
 
 
 def test_a_chunk_is_acked_when_it_is_settled_and_not_before() -> None:
@@ -163,14 +163,15 @@ MANY_ACKS = [f"{number:060000}" for number in range(100)]
 
 async def deaf_to_many_acks(desk: Desk, port: int) -> socket.socket:
     """A client that has read nothing of ``MANY_ACKS``, which all are owed to it."""
+    before = len(desk.tickets)
     loop = asyncio.get_running_loop()
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.setblocking(False)
     await loop.sock_connect(client, ("127.0.0.1", port))
     await loop.sock_sendall(client, b"".join(map(message, MANY_ACKS)))
-    await desk.has(len(MANY_ACKS))
-    for ticket in desk.tickets:
+    await desk.has(before + len(MANY_ACKS))
+    for ticket in desk.tickets[before:]:
         ticket.settle(safe=True)
     return client
 
@@ -183,6 +184,48 @@ def test_who_does_not_read_its_acks_is_given_up() -> None:
             await listener.drain(1)
             assert listener.in_flight == 0
             client.close()
+
+    run(test)
+
+
+def test_acks_that_nobody_reads_take_no_more_than_their_share_of_memory() -> None:
+    """Who lets most of them lie is given up, before its time: clients could come again and again meanwhile."""
+
+    async def test() -> None:
+        async with listening(1 << 25, frame_timeout_s=TIMEOUT_S) as (listener, desk, port):
+            reader, writer = await connect(port)
+            deaf = []
+            for _ in range(6):
+                deaf.append(await deaf_to_many_acks(desk, port))
+                assert sum(listener._owed.values()) <= (1 << 25) // SHARE
+                count = len(desk.tickets)
+                writer.write(message("read"))
+                await desk.has(count + 1)
+                desk.tickets[-1].settle(safe=True)
+                assert await read(reader, len(ack("read"))) == ack("read")
+            assert 2 <= desk.refused < 6
+            assert listener.clients.connections == 1 + 6 - desk.refused
+            for client in deaf:
+                client.close()
+            writer.close()
+
+    run(test)
+
+
+def test_nothing_is_written_to_a_connection_that_is_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Its own end of it is told in the next turn of the loop, which logs for each ack that it is closed, not whose."""
+    root = Authority(tmp_path, "root")
+
+    async def test() -> None:
+        async with listening(tls=server_context(*root.issue("localhost"))) as (_, desk, port):
+            _, writer = await connect(port, ssl=client_context(root.file), server_hostname="localhost")
+            writer.write(b"".join(message(f"{number}") for number in range(20)))
+            await desk.has(20)
+            desk.tickets[0]._connection.abort()  # type: ignore[attr-defined]
+            for ticket in desk.tickets:
+                ticket.settle(safe=True)
+            writer.close()
+        assert not caplog.records
 
     run(test)
 
