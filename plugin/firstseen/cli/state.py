@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from typing import Any, BinaryIO
+from typing import Any
 
 import click
 from msgspec import Struct
@@ -17,6 +17,7 @@ from msgspec.structs import asdict, replace
 from firstseen.cli import EXIT_FAILED
 from firstseen.cli.whichstate import placed
 from firstseen.control import ask
+from firstseen.eventfiles import name_of, opened
 from firstseen.kql.moments import moment_of
 from firstseen.notation import spelled
 from firstseen.record.instant import FIRST_MS, LAST_MS, iso
@@ -171,24 +172,25 @@ def export_lines(place: Place, rule: str | None) -> None:
 @command.command("import")
 @placed
 @_output
-@click.argument("source", metavar="FILE", type=click.File("rb"))
-def import_lines(place: Place, output: str, source: BinaryIO) -> None:
-    """Merge the exported state in FILE (- is standard input) into this one.
+@click.argument("source", metavar="FILE", type=click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True))
+def import_lines(place: Place, output: str, source: str) -> None:
+    """Merge the exported state in FILE (- is standard input), compressed by gzip or not, into this one.
 
     Where both know a term, it was first seen when the first of them saw it and last seen when the last did. The agent
     must not be running, unless its state is shared.
     """
     counts = {"rules": 0, "terms": 0}
-    lines = read_lines(source, getattr(source, "name", "-"))
-    batch = list(itertools.islice(lines, BATCH))  # before a state is begun for what is none
-    with closing(edit(place)) as store:
-        while batch:
-            histories = [each for each in batch if isinstance(each, History)]
-            entries = [each for each in batch if isinstance(each, Entry)]
-            store.absorb(histories, entries)
-            counts["rules"] += len(histories)
-            counts["terms"] += len(entries)
-            batch = list(itertools.islice(lines, BATCH))
+    with opened(source) as file:
+        lines = read_lines(file.content, name_of(source))
+        batch = list(itertools.islice(lines, BATCH))  # before a state is begun for what is none
+        with closing(edit(place)) as store:
+            while batch:
+                histories = [each for each in batch if isinstance(each, History)]
+                entries = [each for each in batch if isinstance(each, Entry)]
+                store.absorb(histories, entries)
+                counts["rules"] += len(histories)
+                counts["terms"] += len(entries)
+                batch = list(itertools.islice(lines, BATCH))
     merged = f"{several(counts['terms'], 'term')} of {several(counts['rules'], 'rule')} merged"
     click.echo(json.dumps(counts) if output == "json" else merged)
 

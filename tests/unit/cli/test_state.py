@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import io
 import json
 import os
 import re
@@ -90,7 +92,8 @@ def state(place: Place) -> Options:
 
 
 def run(*arguments: object, answer: str | None = None) -> Result:
-    return CliRunner().invoke(main, ["state", *map(str, arguments)], input=answer)
+    stdin = None if answer is None else io.BufferedReader(io.BytesIO(answer.encode()))  # type: ignore[arg-type]
+    return CliRunner().invoke(main, ["state", *map(str, arguments)], input=stdin)
 
 
 def of_json(*arguments: object, answer: str | None = None) -> Any:
@@ -399,6 +402,24 @@ def test_export_of_one_rule(state: Options) -> None:
 
     assert lines[0] == {"form": "firstseen-state", "version": 1}
     assert [line["rule"] for line in lines[1:]] == [OTHER.key.hex()] * 2
+
+
+def test_import_of_what_is_compressed(state: Options, folder: Path, tmp_path: Path) -> None:
+    backup = tmp_path / "state.ndjson.gz"
+    backup.write_bytes(gzip.compress(run("export", *state).stdout.encode()))
+
+    told = of_json("import", backup, "--state", folder)
+
+    assert told["terms"] == len(remembered(OnDisk(folder, MAP_SIZE))) == 4
+
+
+def test_import_of_a_backup_that_is_cut_short(state: Options, folder: Path, tmp_path: Path) -> None:
+    backup = tmp_path / "state.ndjson.gz"
+    backup.write_bytes(gzip.compress(run("export", *state).stdout.encode())[:-9])
+
+    result = run("import", backup, "--state", folder)
+
+    assert (result.exit_code, result.stderr.startswith(f"firstseen: {backup}: ")) == (1, True), result.stderr
 
 
 def test_import_of_something_else(state: Options) -> None:
