@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 class Room(Protocol):
     """What is asked of a state here: see `firstseen.store.lmdb.LmdbStore`."""
 
-    def resize(self, map_size: int) -> Future[None]:
-        """Bound it by so many bytes from now on."""
+    def resize(self, map_size: int) -> Future[int]:
+        """Bound it by so many bytes from now on, or by more where it takes more; the bytes that bound it then."""
 
     def compact(self) -> Future[Sizes]:
         """Write it anew, without the room that is free in it."""
@@ -43,14 +43,15 @@ class Upkeep:
             lambda resized: loop.call_soon_threadsafe(self._resized, size, then, resized)
         )
 
-    def _resized(self, size: Size, then: Callable[[str | None], None], resized: Future[None]) -> None:
+    def _resized(self, size: Size, then: Callable[[str | None], None], resized: Future[int]) -> None:
         error = resized.exception()
         if error is not None and not isinstance(error, StoreError | OSError):
             raise error
         if error is not None:
             then(str(error))
             return
-        event(log, logging.INFO, "state_resized", map_size=str(size), before=str(self._size))
+        # A file does not become smaller by that: what it takes already stays its bound.
+        event(log, logging.INFO, "state_resized", map_size=str(size), before=str(self._size), limit=resized.result())
         self._size = size
         then(None)
 

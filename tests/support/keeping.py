@@ -63,11 +63,12 @@ class Room:
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
+        self.file_size = 0
         self.error: StoreError | None = None
 
-    def resize(self, map_size: int) -> Future[None]:
+    def resize(self, map_size: int) -> Future[int]:
         self.sizes.append(map_size)
-        return self.ended(None)
+        return self.ended(max(map_size, self.file_size))
 
     def compact(self) -> Future[Sizes]:
         return self.ended(Sizes(8_192, 4_096))

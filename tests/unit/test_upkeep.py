@@ -10,6 +10,7 @@ from firstseen.errors import StoreError
 from firstseen.notation import Size
 from firstseen.upkeep import Upkeep
 from support.keeping import Room
+from support.logged import events as fields
 
 
 @pytest.fixture
@@ -50,6 +51,13 @@ def test_another_size_is_taken_once(upkeep, room, told):
     assert resized(upkeep, "2MiB") is None
     assert room.sizes == [2 << 20]
     assert events(told) == ["state_resized"]
+
+
+@pytest.mark.parametrize(("size", "limit"), [("2MiB", 3 << 20), ("4MiB", 4 << 20)])
+def test_what_bounds_it_then_is_told(upkeep, room, told, size, limit):
+    room.file_size = 3 << 20
+    assert resized(upkeep, size) is None
+    assert [(each["map_size"], each["limit"]) for each in fields(told)] == [(size, limit)]
 
 
 def test_a_size_that_cannot_be_taken_is_tried_again(upkeep, room, told):

@@ -251,11 +251,11 @@ class LmdbStore(OwnedTables):
         """What `fold` kept under ``name``."""
         return self._raw(_MARK + name, META)
 
-    def resize(self, map_size: int) -> Future[None]:
-        """Bound the state by so many bytes from now on, or by what it takes already where that is more.
+    def resize(self, map_size: int) -> Future[int]:
+        """Bound the state by so many bytes from now on, or by what its file takes already where that is more.
 
-        The future ends when that is done, and what found no room is tried again; with `StoreError` where it cannot be,
-        and then everything is as it was. Its callbacks run in the writing thread.
+        The future ends, with the bytes that bound it then, when that is done, and what found no room is tried again;
+        with `StoreError` where it cannot be, and then everything is as it was. Its callbacks run in the writing thread.
         """
         return self._upkeep(lambda: self._anew(map_size, lambda: None))
 

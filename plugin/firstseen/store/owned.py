@@ -130,8 +130,10 @@ class OwnedTables(Tables):
         """
         self._anew(self._map_size, nothing)
 
-    def _anew(self, map_size: int, change: Callable[[], None]) -> None:
+    def _anew(self, map_size: int, change: Callable[[], None]) -> int:
         """Close the database, ``change`` its files, and open it again; nobody reads or writes meanwhile.
+
+        Returns the bytes that bound it then: ``map_size``, or more where its file takes more.
 
         Raises `CommitError` where it is as it was before, or where the disk does not let it be opened now: then that is
         tried again by who reads or writes next. Raises `StoreError` where it never will be.
@@ -147,6 +149,8 @@ class OwnedTables(Tables):
                 self._back()
                 raise CommitError(f"the state in {self._path} stays as it was: {error}") from error
             self._map_size = map_size
+            bound: int = self._env.info()["map_size"]
+        return bound
 
     def _back(self) -> None:
         try:
