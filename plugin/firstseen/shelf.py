@@ -22,6 +22,7 @@ from firstseen.logs import event
 from firstseen.rules.loader import Known
 from firstseen.rules.reading import Reading
 from firstseen.store.disk import make_folder
+from firstseen.store.lock import belong
 
 NAME: Final = "rules.kept"
 """What it is called in the folder of the state."""
@@ -97,6 +98,7 @@ class Shelf:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with os.fdopen(os.open(self._new, flags, 0o600), "wb") as file:
             try:
+                belong(file.fileno(), self._file.parent)
                 _write(file, readings)
                 self._new.replace(self._file)
             except OSError:

@@ -259,6 +259,15 @@ def test_it_is_written_where_something_changed(rules: Path, state: Path) -> None
     assert sorted(path.name for path in state.iterdir()) == [module.NAME]
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may give something away")
+def test_what_root_puts_there_belongs_to_whom_the_state_does(rules: Path, state: Path) -> None:
+    state.mkdir(parents=True)
+    os.chown(state, 65_534, 65_534)
+    put(rules, state)
+    found = (state / module.NAME).stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (65_534, 65_534, 0o600)
+
+
 def test_where_it_cannot_be_put_the_old_one_stays(rules: Path, state: Path, caplog: pytest.LogCaptureFixture) -> None:
     put(rules, state)
     content = (state / module.NAME).read_bytes()

@@ -113,7 +113,10 @@ def read_only(path: Path) -> lmdb.Environment:
     """The database in the folder ``path``, beside its owner if it has one. Raises `StoreError` where there is none."""
     if not is_there(path):
         raise StoreError(NO_STATE.format(path))
-    _check(path)
+    try:
+        _check(path)
+    except OSError as error:
+        raise StoreError(f"{path / DATA / FILE} cannot be read: {error.strerror}") from error
     try:
         _have_lock_file(path / DATA)
     except OSError as error:

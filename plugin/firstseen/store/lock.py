@@ -55,11 +55,19 @@ def service_of(cgroups: str) -> str | None:
     return services[-1] if services and not services[-1].startswith("user@") else None
 
 
+def belong(file: int, folder: Path) -> None:
+    """Give the open ``file``, which lies in ``folder``, to the owner of that, where root has made it.
+
+    What root does with a state is not to keep its owner from it. Where this root may not, all stays as it is.
+    """
+    if not os.geteuid():
+        found = folder.stat()
+        with contextlib.suppress(OSError):
+            os.fchown(file, found.st_uid, found.st_gid)
+
+
 def _lock(file: int, path: Path) -> None:
-    if not os.geteuid():  # what root does with a state is not to keep its owner from it
-        folder = path.parent.stat()
-        with contextlib.suppress(OSError):  # where this root may not, all stays as it is
-            os.fchown(file, folder.st_uid, folder.st_gid)
+    belong(file, path.parent)
     try:
         # flock, not lockf: it also keeps out a second store in this process, and closing another handle keeps it.
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

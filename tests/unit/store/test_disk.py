@@ -104,6 +104,12 @@ def test_a_folder_that_cannot_be_looked_into(tmp_path: Path) -> None:
         is_there(tmp_path / ("x" * 300))
 
 
+def test_a_folder_in_the_place_of_the_database(tmp_path: Path) -> None:
+    (tmp_path / DATA / "data.mdb").mkdir(parents=True)
+    with pytest.raises(StoreError, match=r"data\.mdb cannot be read: Is a directory"):
+        read_only(tmp_path)
+
+
 NOBODY = 65_534
 
 
