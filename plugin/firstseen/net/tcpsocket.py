@@ -22,9 +22,12 @@ def unsent(transport: asyncio.BaseTransport) -> int:
 
     What a transport is rid of is not with its peer yet, and the kernel takes the next only when a good part is gone.
     """
+    connected = transport.get_extra_info("socket")
+    if connected is None:  # under TLS, between its end and the call that tells of it
+        return 0
     held = array("i", (0,))
     try:
-        fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, held)
+        fcntl.ioctl(connected.fileno(), termios.TIOCOUTQ, held)
     except OSError:
         return 0
     return held[0]

@@ -575,3 +575,34 @@ def test_each_server_gets_the_form_that_it_reads() -> None:
 
     run(test)
     assert str(target(24224)) == "127.0.0.1:24224"
+
+
+def test_a_server_that_is_gone_under_tls_while_it_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its transport has no socket any more before anybody is told that it is lost."""
+    monkeypatch.setattr(module, "LOOK_S", 0.0)
+    root = Authority(tmp_path, "root")
+    server, client = server_context(*root.issue("localhost")), client_context(root.file)
+    faults: list[dict[str, Any]] = []
+
+    async def test() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+        goes = asyncio.Event()
+
+        async def script(peer: Conversation, _: int) -> None:
+            await goes.wait()
+            peer._writer.transport.abort()
+
+        async with downstream(script, tls=server) as port:
+            secure = target(port, tls=client, require_ack=False, ack_timeout_s=0.05, server_name="localhost")
+            connection = await connect(secure, Settled())
+            async with asyncio.timeout(TIMEOUT_S):
+                while not connection._stuck:
+                    if not connection.is_full:
+                        sent = parcel(None, 1 << 20)
+                        connection.send(sent, sent.frame)
+                    await turns(3)
+            goes.set()
+            await lost(connection)
+
+    run(test)
+    assert not faults
