@@ -195,9 +195,15 @@ class Connection(asyncio.BufferedProtocol):
         self.host.refused(self.peer, None, reason)
         self.abort()
 
+    @property
+    def unread(self) -> int:
+        """Bytes of acks that wait here for the client to read them."""
+        if self._transport is None or self._transport.is_closing():
+            return 0
+        return self._transport.get_write_buffer_size()
+
     def _tell_what_waits(self) -> None:
-        if self._choking is not None and self._transport is not None and not self._transport.is_closing():
-            self.host.owes(self, self._transport.get_write_buffer_size())
+        self.host.owes(self, self.unread)
 
     def _gone(self) -> int:
         """Bytes of acks that the client's end has."""

@@ -211,14 +211,21 @@ class Listener:
 
     def owes(self, connection: Connection, size: int) -> None:
         """Called by a connection. Acks are not what waits for somebody else: who lets most of them lie is given up."""
+        self._note_owed(connection, size)
+        most_in_all = self.max_in_flight // SHARE
+        if self._owed_in_all > most_in_all:
+            for each in tuple(self._owed):  # some have read since they told
+                self._note_owed(each, each.unread)
+        while self._owed_in_all > most_in_all:
+            worst = max(self._owed, key=self._owed.__getitem__)
+            most = self._owed[worst]
+            self._note_owed(worst, 0)
+            worst.give_up(f"it leaves {most} bytes of acks unread, and memory for those is short (input.max_in_flight)")
+
+    def _note_owed(self, connection: Connection, size: int) -> None:
         self._owed_in_all += size - self._owed.pop(connection, 0)
         if size:
             self._owed[connection] = size
-        while self._owed_in_all > self.max_in_flight // SHARE:
-            worst = max(self._owed, key=self._owed.__getitem__)
-            most = self._owed.pop(worst)
-            self._owed_in_all -= most
-            worst.give_up(f"it leaves {most} bytes of acks unread, and memory for those is short (input.max_in_flight)")
 
     def refused(self, peer: Peer, tag: str | None, reason: str, *, unreadable: bool = False) -> None:
         """Called by a connection that has to close because of what its peer sent, which may be no message."""

@@ -1,6 +1,7 @@
 import asyncio
 import os
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgpack
@@ -161,16 +162,16 @@ MANY_ACKS = [f"{number:060000}" for number in range(100)]
 """Ids whose acks are more than what the kernel holds of them."""
 
 
-async def deaf_to_many_acks(desk: Desk, port: int) -> socket.socket:
-    """A client that has read nothing of ``MANY_ACKS``, which all are owed to it."""
+async def deaf_to_many_acks(desk: Desk, port: int, ids: Sequence[str] = MANY_ACKS) -> socket.socket:
+    """A client that has read nothing of the acks of these, which all are owed to it."""
     before = len(desk.tickets)
     loop = asyncio.get_running_loop()
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.setblocking(False)
     await loop.sock_connect(client, ("127.0.0.1", port))
-    await loop.sock_sendall(client, b"".join(map(message, MANY_ACKS)))
-    await desk.has(before + len(MANY_ACKS))
+    await loop.sock_sendall(client, b"".join(map(message, ids)))
+    await desk.has(before + len(ids))
     for ticket in desk.tickets[before:]:
         ticket.settle(safe=True)
     return client
@@ -208,6 +209,81 @@ def test_acks_that_nobody_reads_take_no_more_than_their_share_of_memory() -> Non
             for client in deaf:
                 client.close()
             writer.close()
+
+    run(test)
+
+
+def test_who_has_read_since_is_not_the_one_to_go() -> None:
+    async def test() -> None:
+        async with listening(1 << 25, frame_timeout_s=TIMEOUT_S) as (listener, desk, port):
+            loop = asyncio.get_running_loop()
+            slow = await deaf_to_many_acks(desk, port, MANY_ACKS + MANY_ACKS[:50])
+            (connection,) = listener._owed
+            assert connection.unread == listener._owed[connection]
+            while connection.unread > 1_500_000:  # more than what it is called a reader for
+                await loop.sock_recv(slow, 1 << 14)
+            other = await deaf_to_many_acks(desk, port)
+            await turns()
+            assert (desk.refused, listener._owed[connection]) == (0, connection.unread)
+            slow.close()
+            other.close()
+
+    run(test)
+
+
+def test_what_many_leave_unread_counts_where_each_leaves_little() -> None:
+    """Less than what a transport holds before it says so."""
+
+    async def test() -> None:
+        async with listening(1 << 20, frame_timeout_s=TIMEOUT_S) as (listener, desk, port):
+            clients = []
+            for _ in range(40):
+                client = await deaf_to_many_acks(desk, port, ())
+                clients.append(client)
+                for number in range(200):
+                    count = len(desk.tickets)
+                    await asyncio.get_running_loop().sock_sendall(client, message(f"{number:030000}"))
+                    await desk.has(count + 1)
+                    desk.tickets[-1].settle(safe=True)
+                    if desk.tickets[-1]._connection.unread or desk.refused:  # type: ignore[attr-defined]
+                        break
+            assert sum(each.unread for each in listener._connections) <= (1 << 20) // SHARE
+            assert desk.refused > 0
+            for client in clients:
+                client.close()
+
+    run(test)
+
+
+def test_nothing_is_owed_to_who_reads_or_is_gone() -> None:
+    async def test() -> None:
+        async with listening(1 << 25, frame_timeout_s=TIMEOUT_S) as (listener, desk, port):
+            loop = asyncio.get_running_loop()
+            reads, goes = [await deaf_to_many_acks(desk, port, MANY_ACKS[:count]) for count in (70, 75)]
+            assert len(listener._owed) == 2
+            goes.close()
+            async with asyncio.timeout(TIMEOUT_S):
+                while len(listener._owed) > 1:
+                    await turns()
+                while listener._owed:
+                    await loop.sock_recv(reads, 1 << 16)
+            assert listener._owed_in_all == 0
+            reads.close()
+
+    run(test)
+
+
+def test_who_leaves_most_unread_is_the_one_to_go() -> None:
+    async def test() -> None:
+        async with listening(1 << 25, frame_timeout_s=TIMEOUT_S) as (listener, desk, port):
+            clients = [await deaf_to_many_acks(desk, port, MANY_ACKS[:count]) for count in (75, 90, 80)]
+            less, most, more = listener._owed
+            assert less.unread < more.unread < most.unread
+            listener.max_in_flight = SHARE * (less.unread + more.unread)
+            listener.owes(less, less.unread)
+            assert (desk.refused, set(listener._owed)) == (1, {less, more})
+            for client in clients:
+                client.close()
 
     run(test)
 
