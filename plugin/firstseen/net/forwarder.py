@@ -150,8 +150,16 @@ class Forwarder:
             await asyncio.wait(both, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
 
     def give_up(self) -> None:
-        """Do not wait for that any longer; or only for a moment, where it has not begun."""
-        self._hurries = True
+        """Wait for that for `FAREWELL_S` at the most, also where it has not begun; the second time no longer."""
+        again, self._hurries = self._hurries, True
+        if self._hurried is None:
+            return
+        if again:
+            self._hurry()
+        else:
+            self._loop.call_later(FAREWELL_S, self._hurry)
+
+    def _hurry(self) -> None:
         if self._hurried is not None and not self._hurried.done():
             self._hurried.set_result(None)
 

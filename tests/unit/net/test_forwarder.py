@@ -471,7 +471,7 @@ def test_without_acks_nothing_is_lost_where_connections_are_renewed_and_at_the_e
     uvloop.run(test())
 
 
-@pytest.mark.parametrize("hurried", ["meanwhile", "before", "not at all"])
+@pytest.mark.parametrize("hurried", ["twice", "meanwhile", "before", "not at all"])
 def test_a_server_without_acks_that_does_not_hang_up_is_not_waited_for_any_longer(
     hurried: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -486,10 +486,13 @@ def test_a_server_without_acks_that_does_not_hang_up_is_not_waited_for_any_longe
         ):
             deliveries.submit("a", frame())
             await deliveries.until("a")
-            if hurried == "meanwhile":
+            if hurried == "twice":
+                loop.call_later(0.01, deliveries.forwarder.give_up)
                 loop.call_later(0.05, deliveries.forwarder.give_up)
             else:
                 monkeypatch.setattr(module, "FAREWELL_S", 0.05)
+            if hurried == "meanwhile":
+                loop.call_later(0.01, deliveries.forwarder.give_up)
             if hurried == "before":
                 deliveries.forwarder.give_up()
             began_s = loop.time()
