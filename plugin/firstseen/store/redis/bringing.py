@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from firstseen.errors import StoreError
-from firstseen.store.base import Entry, History
+from firstseen.model import TermValue
+from firstseen.store.base import DamagedError, Entry, History, Memory, RuleState
 from firstseen.store.lmdb import LmdbStore
 from firstseen.store.redis.merging import Merging
 from firstseen.store.redis.owed import Owed
@@ -45,6 +46,22 @@ class Bringing:
         """These are to be registered first. The caller holds the lock."""
         self._unregistered.update({history.rule.key: history for history in histories})
 
+    def begin(self, shared: Merging, states: Sequence[RuleState], now_ms: int) -> Sequence[int]:
+        """When each of these began there, which the copy knows then.
+
+        What is in the copy may have begun before what is there, and then that counts. What is new here has not: the
+        clock of this agent may be behind.
+        """
+        known = {history.rule.key: history.since_ms for history in self._copy.rules()}
+        begun: dict[RuleState, int] = {}
+        for earliest in (True, False):
+            asked = [each for each in states if (each.key in known) is earliest]
+            histories = [History(each, known.get(each.key, now_ms)) for each in asked]
+            begun.update(zip(asked, shared.begin_histories(histories, earliest=earliest), strict=True))
+        for since_ms in set(begun.values()):
+            self._copy.register([each for each in states if begun[each] == since_ms], since_ms)
+        return [begun[each] for each in states]
+
     def catch_up(self, shared: Merging) -> None:
         """Bring all there is. Raises `StoreError`; what was not brought is brought the next time."""
         with self._lock:
@@ -71,8 +88,14 @@ class Bringing:
 
     def _merge_some(self, shared: Merging) -> None:
         with self._locked(lambda: self._owed.begin(BATCH), self._owed.end):
-            known = ((rule_key, terms, self._copy.get(rule_key, terms)) for rule_key, terms in self._owed.merging)
+            known = ((rule_key, terms, self._known(rule_key, terms)) for rule_key, terms in self._owed.merging)
             shared.absorb([], [Entry(*each[:2], each[2]) for each in known if each[2] is not None])
+
+    def _known(self, rule_key: bytes, terms: Sequence[TermValue]) -> Memory | None:
+        try:
+            return self._copy.get(rule_key, terms)
+        except DamagedError:  # it will never be read: at worst it is news again, and the agent is not alone for ever
+            return None
 
     @contextmanager
     def _locked(self, begin: Callable[[], None], end: Callable[..., None]) -> Iterator[None]:

@@ -101,15 +101,15 @@ class Fallback:
         return Solitude(self._is_alone, self._apart.reason, uncopied, behind)
 
     def register(self, rules: Iterable[RuleState], now_ms: int) -> Sequence[int]:
-        """See `Store.register`: by the copy, and there, by now or when the servers are back; the earlier one counts."""
+        """See `Store.register`: by the copy, and there, by now or when the servers are back."""
         states = list(rules)
-        since = self.copy.register(states, now_ms)
-        histories = list(map(History, states, since))
-        with self._lock:
-            if self._is_alone:
-                self._bringing.register(histories)
-                return since
-        since = self._shared.begin_histories(histories, earliest=True)
+        if self._is_alone:
+            since = self.copy.register(states, now_ms)  # not with the lock: what its writer ends may wait for that
+            with self._lock:
+                if self._is_alone:
+                    self._bringing.register(map(History, states, since))
+                    return since
+        since = self._bringing.begin(self._shared, states, now_ms)
         self._copying.begun(map(History, states, since))
         return since
 

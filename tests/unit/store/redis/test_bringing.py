@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,8 @@ from firstseen.detect.keys import state_key
 from firstseen.detect.law import Occurrence
 from firstseen.detect.new_terms import NewTermsLaw, Sighting
 from firstseen.errors import StoreError
-from firstseen.store.base import Entry, History, RuleState
+from firstseen.model import TermValue
+from firstseen.store.base import DamagedError, Entry, History, Memory, RuleState
 from firstseen.store.lmdb import LmdbStore
 from firstseen.store.redis.bringing import Bringing
 from firstseen.store.redis.merging import Merging
@@ -20,6 +21,7 @@ from support.redis import RedisServer, new_prefix
 pytestmark = pytest.mark.redis
 
 RULE = RuleState(b"8 bytes.", "rule", "Rule", 10_000)
+OTHER = RuleState(b"8 others", "other", "Other", 10_000)
 LAW = NewTermsLaw(10_000)
 
 
@@ -91,3 +93,40 @@ def test_what_fails_is_owed_still(bench: Bench, monkeypatch: pytest.MonkeyPatch)
     assert bench.owed.is_unmerged
     bench.bringing.catch_up(bench.shared)
     assert bench.shared.get(RULE.key, ("x",)) is not None
+
+
+def test_what_cannot_be_read_in_the_copy_keeps_nothing_else(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    for term in ("x", "y"):
+        bench.remember(term, "e1")
+    get = bench.copy.get
+
+    def damaged(rule_key: bytes, terms: Sequence[TermValue]) -> Memory | None:
+        if terms == ("x",):
+            raise DamagedError("a page of it is broken")
+        return get(rule_key, terms)
+
+    monkeypatch.setattr(bench.copy, "get", damaged)
+
+    bench.bringing.catch_up(bench.shared)
+
+    assert [entry.terms for entry in bench.shared.entries()] == [("y",)]
+    assert not bench.owed
+
+
+def test_a_history_that_is_new_here_began_when_it_did_there(bench: Bench) -> None:
+    """The clock of this agent may be behind."""
+    bench.shared.begin_histories([History(RULE, 1_000)])
+
+    assert bench.bringing.begin(bench.shared, [RULE, OTHER], 1) == [1_000, 1]
+
+    for state in (bench.shared, bench.copy):
+        assert dict(state.rules()) == {RULE: 1_000, OTHER: 1}
+
+
+def test_a_history_of_the_copy_may_have_begun_before_what_is_there(bench: Bench) -> None:
+    bench.copy.register([RULE], 500)
+    bench.shared.begin_histories([History(RULE, 1_000)])
+
+    assert bench.bringing.begin(bench.shared, [RULE], 2_000) == [500]
+
+    assert list(bench.shared.rules()) == list(bench.copy.rules()) == [History(RULE, 500)]
