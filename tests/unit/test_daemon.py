@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import errno
 import gc
 import logging
 import os
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from firstseen import daemon
 from firstseen.errors import FirstseenError, StoreError
@@ -99,3 +102,24 @@ def test_a_start_that_fails_after_it_was_told_to_stop_is_a_stop(
     monkeypatch.setattr(daemon, "open_state", away)
     assert daemon.run(file, heard()) == 0
     assert caplog.messages[-1:] == ["stopped"]
+
+
+def test_an_error_of_the_machine_in_a_callback_of_ours_ends_it() -> None:
+    """A chunk goes on in turns, which the loop calls by itself, and not for a connection."""
+    full = OSError(errno.EMFILE, "Too many open files")
+
+    def fail() -> None:
+        raise full
+
+    async def test() -> None:
+        stopping = asyncio.Event()
+        faults = daemon._watch_for_faults(stopping)
+        loop = asyncio.get_running_loop()
+        loop.call_exception_handler({"message": "of a connection", "exception": OSError(errno.EPIPE, "Broken pipe")})
+        assert not faults
+        loop.call_soon(fail)
+        async with asyncio.timeout(60):
+            await stopping.wait()
+        assert faults == [full]
+
+    uvloop.run(test())
