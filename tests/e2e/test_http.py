@@ -1,5 +1,6 @@
 """What the installed agent shows of itself: over real sockets, while it does its job, and whoever asks."""
 
+import contextlib
 import signal
 import socket
 import ssl
@@ -108,6 +109,30 @@ def test_a_server_that_takes_nothing_shows(tmp_path: Path) -> None:
             told = visitor.until(lambda told: told["output"]["retries"] > 0)
         assert told["output"]["servers"][0]["failures"] > 0
         assert told["output"]["servers"][0]["trouble"]
+
+
+@pytest.mark.slow
+def test_what_takes_connections_and_closes_them_is_no_server(tmp_path: Path) -> None:
+    """As a proxy does whose server is down; nothing has to be sent for that to show, and to go on showing."""
+
+    def hang_up() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                listening.accept()[0].close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=hang_up, daemon=True).start()
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        config = write_config(
+            tmp_path / "firstseen.toml", downstream=address, state=tmp_path / "state", http="127.0.0.1:0"
+        )
+        with AgentProcess(config) as agent:
+            visitor = Visitor(agent.http)
+            time.sleep(13)
+            for _ in range(30):
+                assert visitor.readyz() == ["downstream_unreachable"]
+                time.sleep(0.5)
+        listening.shutdown(socket.SHUT_RDWR)
 
 
 def test_rules_that_cannot_be_loaded_anew_show_until_they_can(tmp_path: Path, sink: Sink) -> None:

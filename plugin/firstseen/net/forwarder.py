@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from itertools import chain
 
 from msgspec import Struct
@@ -90,8 +90,21 @@ class Forwarder:
         self._hurried: asyncio.Future[None] | None = None
         self.reached = False
         """Whether any server ever was."""
-        self.cut_off_s: float | None = self._loop.time()
-        """Since when no connection to any server is open, by the loop's clock; None while one is."""
+        self._cut_off_s: float | None = self._loop.time()
+
+    def unreachable_s(self) -> float | None:
+        """For how long no server can be reached; None while one can.
+
+        Something in front of a server may take connections and close them at once. So one that opened is no end of
+        that before it is proven (`Lane.is_proven`): while it is open, the time stands still, and else it goes on.
+        """
+        if self._cut_off_s is None:
+            return None
+        until_s = min((lane.since_s for lane in self._all() if lane.since_s is not None), default=self._loop.time())
+        return round(max(until_s - self._cut_off_s, 0.0), 3)
+
+    def _all(self) -> Iterator[Lane]:
+        return chain(self._lanes, self._standby)
 
     def submit(self, delivery: Delivery) -> None:
         """Deliver these frames, however long it takes."""
@@ -106,7 +119,7 @@ class Forwarder:
     @property
     def oldest_s(self) -> float | None:
         """Since when the oldest parcel of all is on its way, by the loop's clock."""
-        lanes = (lane.oldest_s for lane in (*self._lanes, *self._standby))
+        lanes = (lane.oldest_s for lane in self._all())
         waiting = (parcel.since_s for parcel in self._waiting)
         return min((since_s for since_s in chain(lanes, waiting) if since_s is not None), default=None)
 
@@ -132,7 +145,7 @@ class Forwarder:
         async with asyncio.TaskGroup() as tasks:
             for lane in self._standby:
                 lane.want(False)
-            for lane in (*self._lanes, *self._standby):
+            for lane in self._all():
                 tasks.create_task(lane.run())
 
     async def leave(self, until_s: float) -> None:
@@ -142,7 +155,7 @@ class Forwarder:
         impatient before, and than until `give_up`.
         """
         self._leaves = True
-        left = {connection.gone for lane in (*self._lanes, *self._standby) for connection in lane.leave()}
+        left = {connection.gone for lane in self._all() for connection in lane.leave()}
         if left:
             self._hurried = self._loop.create_future()
             timeout_s = FAREWELL_S if self._hurries else max(until_s - self._loop.time(), FAREWELL_S)
@@ -174,10 +187,11 @@ class Forwarder:
             self._place_or_keep(parcel)
 
     def _note_reach(self) -> None:
-        if any(lane.is_open for lane in (*self._lanes, *self._standby)):
-            self.reached, self.cut_off_s = True, None
-        elif self.cut_off_s is None:
-            self.cut_off_s = self._loop.time()
+        connected = any(lane.since_s is not None for lane in self._all())
+        if (connected and not self.reached) or any(lane.is_proven for lane in self._all()):
+            self.reached, self._cut_off_s = True, None
+        elif not connected and self._cut_off_s is None:
+            self._cut_off_s = self._loop.time()
 
     def settled(self, lane: Lane, parcel: Parcel) -> None:
         """Called by a lane."""
@@ -221,7 +235,7 @@ class Forwarder:
         event(
             log, logging.WARNING, "frame_not_taken", tag=frame.tag, size=frame.size, times=parcel.strikes, reason=reason
         )
-        able = {lane.server for lane in (*self._lanes, *self._standby) if self._is_able(lane, parcel)}
+        able = {lane.server for lane in self._all() if self._is_able(lane, parcel)}
         if parcel.strikes >= MOST_STRIKES and able <= parcel.trials.keys():
             parcel.delivery.refuse(f"no server takes it: {reason}")
 

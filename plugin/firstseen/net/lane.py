@@ -50,7 +50,7 @@ class Owner(Protocol):
     """Whoever fills the lanes."""
 
     def changed(self) -> None:
-        """A lane opened, delivers again, or went to rest."""
+        """A lane opened, is proven, delivers again, was closed by its server, or went to rest."""
 
     def settled(self, lane: Lane, parcel: Parcel) -> None:
         """A parcel is delivered, or nobody wants it any more."""
@@ -67,6 +67,8 @@ class Lane:
 
     ``rests`` says that the last attempt to use it failed; ``trusted`` is what gets any number of frames: a lane that is
     new, or one that delivered something since it had trouble. While `want` was last told False, the lane is closed.
+    ``since_s`` is since when it is connected, None where it is not, and ``is_proven`` says that this connection has
+    delivered something, or stands for `STEADY_S`.
 
     It has ``delivered`` so many parcels, the last one at ``delivered_s`` by the loop's clock. Attempts to use it had
     ``failures``, the last one for the reason ``trouble``, which is empty again once something is delivered.
@@ -77,6 +79,8 @@ class Lane:
         self.server = str(target)
         self.rests = False
         self.trusted = True
+        self.since_s: float | None = None
+        self.is_proven = False
         self.delivered = 0
         self.delivered_s: float | None = None
         self.failures = 0
@@ -160,7 +164,8 @@ class Lane:
         if not self.target.require_ack:
             self.trusted, self.rests = True, False
         loop = asyncio.get_running_loop()
-        since_s = loop.time()
+        self.since_s = loop.time()
+        proving = loop.call_later(STEADY_S, self._prove)
         aging = loop.call_later(self.target.max_age_s, self._retire) if self.target.max_age_s else None
         if not self._wanted.is_set():
             self._retire()
@@ -170,9 +175,11 @@ class Lane:
         if not connection.gone.done():
             self._left.add(connection)
             connection.gone.add_done_callback(lambda _: self._left.discard(connection))
+        proving.cancel()
         if aging is not None:
             aging.cancel()
         retired, self._connection = self._retiring, None
+        proven, self.is_proven, self.since_s = self.is_proven, False, None
         unsettled = connection.take_unsettled()
         failed = bool(unsettled) or connection.at_odds
         level = logging.WARNING if failed else logging.INFO
@@ -182,19 +189,25 @@ class Lane:
         if failed:
             self._rest(unsettled, suspect=bool(unsettled) and (not self.trusted or connection.single), reason=reason)
             return False
-        if loop.time() - since_s >= STEADY_S:
+        if proven:
             self._backoff.reset()
         if not self._wanted.is_set():
             self._give_back((), suspect=False, reason=reason)
+        elif not retired:
+            self._owner.changed()
         return retired
+
+    def _prove(self) -> None:
+        self.is_proven = True
+        self._owner.changed()
 
     def _settled(self, parcel: Parcel) -> None:
         self._backoff.reset()
         self.delivered += 1
         self.delivered_s = asyncio.get_running_loop().time()
         self.trouble = ""
-        news = not self.trusted or self.rests
-        self.trusted, self.rests = True, False
+        news = not self.trusted or self.rests or not self.is_proven
+        self.trusted, self.rests, self.is_proven = True, False, True
         self._owner.settled(self, parcel)
         if self._connection is not None and self._connection.single:
             self._retire()

@@ -80,7 +80,7 @@ class Observer:
                 stage=self.stage,
                 problem=None if problem is None or isinstance(problem, DamagedError) else str(problem),
                 damage=str(problem) if isinstance(problem, DamagedError) else None,
-                unreachable_s=_ago(agency.forwarder.cut_off_s, now_s),
+                unreachable_s=agency.forwarder.unreachable_s(),
                 reached=agency.forwarder.reached,
                 lag_s=_ago(agency.forwarder.oldest_s, now_s),
                 patience_s=agency.ack_timeout_s + PATIENCE_S,
@@ -235,7 +235,7 @@ class Observer:
             servers=tuple(_server(receiver, now_s) for receiver in forwarder.servers()),
             waiting=forwarder.waiting,
             lag_seconds=_ago(forwarder.oldest_s, now_s),
-            unreachable_seconds=_ago(forwarder.cut_off_s, now_s),
+            unreachable_seconds=forwarder.unreachable_s(),
             retries=counts.delivery_retries,
             refused=counts.deliveries_refused,
         )

@@ -19,7 +19,10 @@ CODES: Mapping[str, str] = MappingProxyType(
         "stopping": "It was told to stop, and settles what it has.",
         "state_not_written": "Nothing can be remembered at present, and so nothing is acknowledged.",
         "state_damaged": "Something in the state cannot be read: chunks that need it are refused, all others go on.",
-        "downstream_unreachable": "No server downstream can be reached, for more than a moment or since the start.",
+        "downstream_unreachable": (
+            "No server downstream can be reached, for more than a moment or since the start. "
+            "One that closes connections at once, and takes nothing, is not reached."
+        ),
         "downstream_stuck": "What is sent waits for its ack (without acks: to be read) longer than an ack may take.",
         "rules_not_loaded": "What is configured could not be loaded anew: all is as it was.",
         "no_rules": "No rule runs.",
@@ -66,7 +69,7 @@ def _found(signs: Signs) -> Iterator[tuple[str, str]]:
         yield "downstream_unreachable", "no server downstream was reached yet"
     elif signs.unreachable_s is not None and signs.unreachable_s >= UNREACHABLE_S:
         yield "downstream_unreachable", f"no server downstream can be reached for {_spoken(signs.unreachable_s)}"
-    elif signs.unreachable_s is None and signs.lag_s is not None and signs.lag_s > signs.patience_s:
+    elif signs.lag_s is not None and signs.lag_s > signs.patience_s:
         yield "downstream_stuck", f"what is sent downstream is on its way for {_spoken(signs.lag_s)}"
     if signs.rule_problems:
         more = len(signs.rule_problems) - 1

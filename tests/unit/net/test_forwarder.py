@@ -8,6 +8,7 @@ import uvloop
 
 from firstseen.forward.outgoing import Frame
 from firstseen.net import forwarder as module
+from firstseen.net import lane as lane_module
 from firstseen.net.forwarder import MOST_STRIKES
 from support.deliveries import TIMEOUT_S, forwarding, frame, target
 from support.loopback import Conversation, downstream
@@ -392,7 +393,7 @@ def test_how_servers_do() -> None:
             forwarder = deliveries.forwarder
             (server,) = forwarder.servers()
             assert (server.name, server.standby, server.connections) == (f"127.0.0.1:{port}", False, 0)
-            assert (forwarder.reached, forwarder.cut_off_s is None) == (False, False)
+            assert (forwarder.reached, forwarder.unreachable_s() is None) == (False, False)
             deliveries.submit("a", frame())
             async with asyncio.timeout(TIMEOUT_S):
                 while forwarder.servers()[0].failures == 0 or not forwarder.servers()[0].connections:  # noqa: ASYNC110
@@ -402,7 +403,7 @@ def test_how_servers_do() -> None:
             assert server.trouble
             assert server.oldest_s == forwarder.oldest_s
             assert server.oldest_s is not None
-            assert (forwarder.reached, forwarder.cut_off_s) == (True, None)
+            assert forwarder.reached
             go.set()
             await deliveries.until("a")
             (server,) = forwarder.servers()
@@ -423,16 +424,85 @@ def test_since_when_no_server_can_be_reached() -> None:
             forwarder = deliveries.forwarder
             deliveries.submit("a", frame())
             await deliveries.until("a")
-            assert forwarder.cut_off_s is None
+            assert forwarder.unreachable_s() is None
             lane = forwarder._lanes[0]
             lane._connection.abort()
             lane.target = target(1)
             deliveries.submit("b", frame("b"))
             async with asyncio.timeout(TIMEOUT_S):
-                while forwarder.cut_off_s is None:  # noqa: ASYNC110
+                while forwarder.unreachable_s() is None:  # noqa: ASYNC110
                     await asyncio.sleep(0.001)
             assert (forwarder.reached, forwarder.waiting) == (True, 1)
             assert forwarder.oldest_s is not None
+
+    run(test)
+
+
+async def hung_up_on(peer: Conversation, _: int) -> None:
+    """What is in front of servers that are down."""
+
+
+@pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
+def test_connections_that_close_at_once_reach_nobody(busy: bool) -> None:
+    async def test() -> None:
+        async with downstream(hung_up_on) as port, forwarding(target(port), target(port)) as (deliveries, _):
+            forwarder = deliveries.forwarder
+            if busy:
+                deliveries.submit("a", frame())
+            told: list[float | None] = []
+            end_s = asyncio.get_running_loop().time() + 1.0
+            while asyncio.get_running_loop().time() < end_s:
+                told.append(forwarder.unreachable_s())
+                await asyncio.sleep(0.001)
+            assert forwarder.reached
+            late = told[len(told) // 2 :]
+            assert None not in late
+            assert late == sorted(late, key=float)
+            assert 0.9 < late[-1] < 1.1
+
+    run(test)
+
+
+def test_a_connection_that_opened_again_counts_from_then_on_if_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane_module, "STEADY_S", 0.3)
+
+    async def test() -> None:
+        async def script(peer: Conversation, number: int) -> None:
+            if number:
+                await peer.until_closed()
+
+        async with downstream(script) as port, forwarding(target(port)) as (deliveries, _):
+            forwarder = deliveries.forwarder
+            told = []
+            async with asyncio.timeout(TIMEOUT_S):
+                while not forwarder.reached or forwarder.unreachable_s() is None:  # noqa: ASYNC110
+                    await asyncio.sleep(0.001)
+                while (now_s := forwarder.unreachable_s()) is not None:
+                    told.append(now_s)
+                    await asyncio.sleep(0.01)
+            assert len(told) > 10
+            assert max(told) < 0.1
+
+    run(test)
+
+
+def test_it_is_reachable_while_connections_are_renewed() -> None:
+    async def test() -> None:
+        opened = 0
+
+        async def script(peer: Conversation, number: int) -> None:
+            nonlocal opened
+            opened = number
+            await peer.until_closed()
+
+        async with downstream(script) as port, forwarding(target(port, max_age_s=0.02)) as (deliveries, _):
+            forwarder = deliveries.forwarder
+            async with asyncio.timeout(TIMEOUT_S):
+                while not forwarder.reached:  # noqa: ASYNC110
+                    await asyncio.sleep(0.001)
+                while opened < 10:
+                    assert forwarder.unreachable_s() is None
+                    await asyncio.sleep(0.001)
 
     run(test)
 

@@ -227,7 +227,7 @@ def test_both_ends(tmp_path: Path) -> None:
             assert (client.in_flight, client.lag_seconds, client.last_delivery_seconds) == (1, 1.5, None)
             assert client.last_chunk_seconds is not None
 
-            parts.forwarder.cut_off_s, parts.forwarder.reached = None, True
+            parts.forwarder._cut_off_s, parts.forwarder.reached = None, True
             observer = Observer(parts, now_ms)
             observer.stage = "running"
             told = observer.observe()

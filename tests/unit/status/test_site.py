@@ -46,7 +46,7 @@ async def visiting(folder: Path, **settings: Any):
 
 def ready(visitor: Visitor) -> None:
     visitor.observer.stage = "running"
-    visitor.observer.agency.forwarder.cut_off_s = None
+    visitor.observer.agency.forwarder._cut_off_s = None
     visitor.observer.agency.forwarder.reached = True
 
 
