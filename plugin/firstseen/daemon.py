@@ -63,7 +63,7 @@ from firstseen.status.latest import Latest
 from firstseen.status.observer import Agency
 from firstseen.status.service import StatusService
 from firstseen.steps import Steps
-from firstseen.stopping import Signals, Stopped
+from firstseen.stopping import Signals, Stopped, leave_in_time
 from firstseen.store.base import SharedStore
 from firstseen.upkeep import Upkeep
 
@@ -221,7 +221,7 @@ async def _serve(
         await _open_control(stack, _control(config, reloading, upkeep))
         signals.hand_over(stopping, (listener.give_up, forwarder.give_up), reloading.reload)
         status.enter("running")
-        ticking = _tick(loop)
+        ticking = loop.create_task(_tick())
         stack.callback(ticking.cancel)
         _stay_put()
         told = {"version": __version__, "revision": revision() or None, "listen": addresses, "http": status.address}
@@ -242,18 +242,16 @@ async def _serve(
         await forwarder.leave(until_s if drained else 0.0)
         signals.end()
         _tell_of_the_end(counts, drained=drained)
+        if shared is not None:
+            leave_in_time()
     return 0
 
 
-def _tick(loop: asyncio.AbstractEventLoop) -> asyncio.Task[None]:
+async def _tick() -> None:
     """See to it that what happens again and again is told in time."""
-
-    async def tick() -> None:
-        while True:
-            await asyncio.sleep(TICK_S)
-            sum_up(all_of_it=False)
-
-    return loop.create_task(tick())
+    while True:
+        await asyncio.sleep(TICK_S)
+        sum_up(all_of_it=False)
 
 
 def _stay_put() -> None:

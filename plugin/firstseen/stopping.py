@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 
+LEAVE_S: Final = 2.0
+"""What closing a state that is shared may take: a server that does not answer by then is waited for by nobody."""
+
 
 class Stopped(BaseException):
     """The agent was told to stop before it was ready. No `Exception`: who handles faults must not take it."""
@@ -92,3 +95,22 @@ class Signals:
         again, self._told = self._told, True
         if self._at_once and not again:  # a second one would come in between while the end is told of
             raise Stopped
+
+
+def leave_in_time() -> None:
+    """End the process `LEAVE_S` from now, as one that stopped, if it is still there by then.
+
+    Calls to servers on the network may be under way in several threads, which a server that hangs keeps for long, each
+    time anew. Nothing is lost with them: what is acknowledged is remembered, all else comes again, as after a crash.
+    """
+    import logging
+    import os
+    import threading
+    import time
+
+    def leave() -> None:
+        time.sleep(LEAVE_S)
+        logging.shutdown()
+        os._exit(0)
+
+    threading.Thread(target=leave, name="firstseen-leave", daemon=True).start()

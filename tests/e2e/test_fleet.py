@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import signal
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from firstseen.stopping import LEAVE_S
 from support.agent import AgentProcess, write_config
 from support.peers import Sink, Source, held
 from support.redis import RedisServer, new_prefix
@@ -97,8 +99,12 @@ class Site:
             (folder / "rules" / f"{number}.toml").write_text(text)
         self.sinks: list[Sink] = []
 
-    def agent(self, name: str, *settings: str, sink: Sink | None = None) -> AgentProcess:
-        """One that runs to the end of the test, with a sink of its own unless one is given."""
+    def agent(self, name: str, *settings: str, sink: Sink | None = None, **more: str) -> AgentProcess:
+        """One that runs to the end of the test, with a sink of its own unless one is given.
+
+        ``settings`` are those of its state, ``more`` as in `write_config`.
+        """
+        extra = more.pop("extra", "")
         if sink is None:
             sink = self._stack.enter_context(Sink())
             self.sinks.append(sink)
@@ -107,7 +113,8 @@ class Site:
             downstream=sink.address,
             state=self._folder / name,
             rules=self._folder / "rules",
-            extra="\n".join(f"state: {setting}" for setting in settings),
+            extra="\n".join([*(f"state: {setting}" for setting in settings), extra]),
+            **more,
         )
         return self._stack.enter_context(AgentProcess(config))
 
@@ -280,6 +287,38 @@ def test_what_was_on_its_way_when_the_server_went_away(tmp_path: Path, stack: Ex
     counts = {key: server.call("HGET", key, "c") for key in keys(server, prefix)}
     assert sorted(counts.values()) == [b"2", b"3"]
     assert agent.stop()["records_rejected"] == 0
+
+
+@pytest.mark.parametrize("more", [(), ('when_away = "local"',)], ids=["waiting", "alone"])
+def test_an_end_while_the_server_hangs(tmp_path: Path, stack: ExitStack, more: Sequence[str]) -> None:
+    """It comes soon after what the drain may take; what was not acknowledged comes again, and is news once."""
+    (tmp_path / "redis").mkdir()
+    server = stack.enter_context(RedisServer(tmp_path / "redis"))
+    fleet = in_fleet(tmp_path, stack)
+    settings = shared(server, new_prefix(), *more)
+    agent = fleet.agent("a", *settings, extra='input: drain_timeout = "1s"', http="127.0.0.1:0")
+    ada, bob = (f"arn:aws:iam::111122223333:user/{name}" for name in ("ada", "bob"))
+    with Source(agent.port) as source:
+        source.send(frame("c1", call(ada, "e1")))
+        assert source.ack() == "c1"
+        server.signal(signal.SIGSTOP)
+        source.send(frame("c2", call(bob, "e2")))
+        time.sleep(0.3)
+        begun_s = time.monotonic()
+        assert agent.stop()["records_rejected"] == 0
+        assert time.monotonic() - begun_s < 1 + LEAVE_S + 1.5
+    server.signal(signal.SIGCONT)
+    back = fleet.agent("a", *settings)
+    with Source(back.port) as source:
+        source.send(frame("c3", call(ada, "e3")))
+        source.send(frame("c2", call(bob, "e2")))
+        assert (source.ack(), source.ack()) == ("c3", "c2")
+    found = {label["id"]: entry.record["eventID"] for entry in held_in(fleet) for label in labels_of(entry)}
+    assert sorted(found.values()) == ["e1", "e2"]
+
+
+def held_in(fleet: Site) -> list[Any]:
+    return [entry for sink in fleet.sinks for entry in sink.entries]
 
 
 def labels_of(entry: Any) -> list[dict[str, Any]]:
