@@ -3,12 +3,13 @@
 import re
 import signal
 import socket
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from support.agent import AgentProcess
+from support.agent import FIRSTSEEN, TIMEOUT_S, AgentProcess
 from support.peers import Sink, Source, acked, held, late
 from support.rulebook import rule_id, rule_text
 from support.weather import Wire, configure, filler, frame
@@ -197,3 +198,26 @@ def test_who_is_impatient_while_clients_are_seen_off_need_not_be_so_again(tmp_pa
             agent.signal(signal.SIGINT)
             assert agent.wait() == 0
             assert agent.wait_for("stopped")["drained"] is True
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_standard_streams_may_be_closed(tmp_path: Path, closed: str) -> None:
+    path = tmp_path / "in.sock"
+    config = configure(tmp_path, "127.0.0.1:1", listen=f"unix:{path}")
+    agent = subprocess.Popen(["sh", "-c", f'exec "$@" {closed}', "sh", str(FIRSTSEEN), "run", "-c", str(config)])
+    try:
+        deadline_s = time.monotonic() + TIMEOUT_S
+        while not path.exists():
+            assert agent.poll() is None
+            assert time.monotonic() < deadline_s
+            time.sleep(0.01)
+        time.sleep(0.2)
+        agent.terminate()
+        assert agent.wait(TIMEOUT_S) == 0
+    finally:
+        agent.kill()
+        agent.wait()
+    export = [str(FIRSTSEEN), "state", "export", "--state", str(tmp_path / "firstseen.state")]
+    command = ["sh", "-c", f'exec "$@" {closed}', "sh", *export]
+    ended = subprocess.run(command, capture_output=True, check=False, timeout=TIMEOUT_S)
+    assert (ended.returncode, ended.stderr) == (0, b"")
