@@ -15,8 +15,10 @@ from msgspec.structs import replace
 from firstseen.errors import ProtocolError
 from firstseen.forward.entries import MAX_ENTRIES, SLICE, SMALLEST_ENTRY, Walk
 from firstseen.forward.messages import (
+    IS_TLS,
     MODES,
     NO_OPTIONS,
+    TLS_RECORD,
     Chunk,
     Mode,
     Options,
@@ -120,7 +122,8 @@ class FrameReader:
         if outer is None:
             return
         if outer.kind is not Kind.ARRAY:
-            raise ProtocolError(f"a frame is an array, not {outer.kind.words}")
+            hint = IS_TLS if data[start : start + 1] == TLS_RECORD else ""
+            raise ProtocolError(f"a frame is an array, not {outer.kind.words}{hint}")
         if outer.size < 2:
             raise ProtocolError(f"a frame has two elements or more, not {outer.size}")
         if outer.size > MAX_ELEMENTS:

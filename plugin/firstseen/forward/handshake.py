@@ -20,6 +20,7 @@ from typing import Any
 import msgpack
 
 from firstseen.errors import ProtocolError
+from firstseen.forward.messages import IS_TLS, TLS_RECORD
 from firstseen.packing import Buffer
 
 RandomBytes = Callable[[int], bytes]
@@ -35,6 +36,8 @@ MAX_USERNAME = 512
 """Bytes of a username of our own, 128 characters of any script: a Fluent Bit reads a PING of up to 1,023 bytes."""
 
 NONCE_SIZE = 16
+
+_WORDS = (b"HELO", b"PING", b"PONG")
 
 NOT_PING = "invalid ping message"
 WRONG_KEY = "shared_key mismatch"
@@ -108,15 +111,16 @@ class ServerHandshake:
 
         Anything that is no PING is a refusal; nothing is raised.
         """
+        said = self._reader.rest + bytes(data)
         try:
             message = self._reader.feed(data)
         except ProtocolError as error:
-            return _refused(NOT_PING, f"{NOT_PING}: {error.reason}", "")
+            return _refused(NOT_PING, f"{NOT_PING}{_instead(said) or f': {error.reason}'}", "")
         if message is None:
             return None
         fields = _texts(message, "PING", 6)
         if fields is None:
-            return _refused(NOT_PING, NOT_PING, "")
+            return _refused(NOT_PING, f"{NOT_PING}{_instead(said)}", "")
         return self._judge(*fields)
 
     def _judge(self, hostname: bytes, salt: bytes, digest: bytes, username: bytes, password: bytes) -> Greeting:
@@ -134,6 +138,20 @@ class ServerHandshake:
         # Somebody unknown takes as long as somebody with a wrong password.
         wanted = _digest(self._auth, username, b"" if known is None else known)
         return _same(password, wanted) and known is not None
+
+
+def _instead(said: bytes) -> str:
+    """What a client seems to have begun with instead of a PING, and which setting that is about."""
+    if said[:1] == TLS_RECORD:
+        return IS_TLS
+    unpacker = msgpack.Unpacker(unicode_errors="surrogateescape", max_buffer_size=MAX_MESSAGE)
+    unpacker.feed(said[:MAX_MESSAGE])
+    try:
+        size, tag = unpacker.read_array_header(), _bytes(unpacker.unpack())
+    except (msgpack.UnpackException, ValueError):
+        return ""
+    is_frame = 2 <= size <= 4 and tag is not None and tag not in _WORDS
+    return "; it sent records: it has no shared_key" if is_frame else ""
 
 
 def _refused(reason: str, refusal: str, hostname: str) -> Greeting:

@@ -25,6 +25,11 @@ LONGEST_USUAL = 128
 LONGEST_COMPRESSION = 64
 """Bytes of the name of a compression that are kept, to tell of it: no name that is known is as long."""
 
+TLS_RECORD = b"\x16"
+"""What a client sends first that begins with TLS."""
+
+IS_TLS = "; it looks like TLS: is tls:// missing in input.listen?"
+
 
 class Mode(enum.Enum):
     """The carriage modes; a compressed PackedForward frame is PACKED with ``options.compressed`` set."""

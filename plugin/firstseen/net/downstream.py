@@ -18,6 +18,7 @@ from firstseen.forward.outgoing import Frame
 from firstseen.logs import complain
 from firstseen.net import dialer, tcpsocket
 from firstseen.net.delivery import Parcel
+from firstseen.net.doubt import doubt
 from firstseen.net.farewell import PATIENCE_S, Farewell
 from firstseen.net.forming import Form
 from firstseen.net.own import own
@@ -28,7 +29,6 @@ log = logging.getLogger(__name__)
 
 MOST_BUFFERED = 1 << 20
 """Bytes that wait for a server to read; what is behind them stays in its lane, as it came, and can take another."""
-
 
 GOODBYE_S = 1.0
 """How long a connection under TLS that is not needed any more waits for its server to agree: its lane waits, too.
@@ -149,6 +149,8 @@ class Downstream(asyncio.Protocol):
     ``gone`` is resolved when it is over, which without acks may be long after it was left in good order. Where the
     server said what it must not, they are ``at_odds``: so it will be again.
 
+    Before ``doubtful_until_s`` one that hangs up and never said a word may want something else than it gets.
+
     ``settled`` is called for each parcel whose frame is acked or, where there are no acks, with the kernel,
     ``has_room`` when the server read so much that more may be sent.
     """
@@ -176,7 +178,7 @@ class Downstream(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._farewell: Farewell | None = None
         self._heard = False
-        self._doubtful_until_s = loop.time() + target.connect_timeout_s
+        self.doubtful_until_s = loop.time() + target.connect_timeout_s
         self._reason = "closed by the server"
         self.opened = False
         self.at_odds = False
@@ -250,8 +252,7 @@ class Downstream(asyncio.Protocol):
 
     def finish(self, reason: str = "closed for a new one") -> None:
         """Close in good order: nothing is on its way, or what is does not matter any more."""
-        self._reason = reason
-        self._doubtful_until_s = 0.0
+        self._reason, self.doubtful_until_s = reason, 0.0
         if self._transport is None or self._transport.is_closing() or self._farewell is not None:
             return
         if self._target.require_ack or not (self._queued or self._target.tls):
@@ -313,9 +314,8 @@ class Downstream(asyncio.Protocol):
         if self._farewell is not None:
             self._farewell.over()
         reason = str(exc) if exc else self._reason
-        if self._target.tls and not self._heard and self._loop.time() < self._doubtful_until_s:
-            # So ends TLS 1.3 at a server that wants to see another certificate.
-            reason += ", which said nothing: it may want a certificate that it trusts (output.tls.cert)"
+        if not self._heard and self._loop.time() < self.doubtful_until_s:
+            reason += doubt(tls=bool(self._target.tls), greeted=bool(self._handshake), sent=bool(self._queued))
         if not self.ready.done():
             self.ready.set_exception(ProtocolError(f"in the handshake: {reason}" if self._handshake else reason))
             self.ready.exception()  # whoever connected may have given up: then it is no mistake that nobody asks
@@ -395,5 +395,5 @@ class Downstream(asyncio.Protocol):
             self._timer = self._loop.call_later(LOOK_S, self._check_progress)
 
     def _fail(self, reason: str) -> None:
-        self._reason = reason
+        self._reason, self.doubtful_until_s = reason, 0.0
         self.abort()

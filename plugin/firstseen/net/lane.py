@@ -160,6 +160,8 @@ class Lane:
 
     async def _use(self, connection: Downstream) -> bool:
         self._connection = connection
+        if self.delivered and self.target.require_ack:
+            connection.doubtful_until_s = 0.0  # it takes what it gets
         self._retiring = False
         if not self.target.require_ack:
             self.trusted, self.rests = True, False

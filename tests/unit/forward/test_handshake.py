@@ -149,6 +149,13 @@ def test_who_is_refused_and_what_he_is_told(sent: bytes, reason: str) -> None:
     assert greeting.refusal.startswith(reason)
 
 
+@pytest.mark.parametrize("count", [1, 17, 1_000], ids=["whole", "of many entries", "larger than a message"])
+def test_who_sends_records_where_a_key_is_asked_for_has_none(count: int) -> None:
+    greeting = server().feed(msgpack.packb(["app.log", [[n, {"m": "hi"}] for n in range(count)], {"chunk": "c"}]))
+    assert greeting is not None
+    assert greeting.refusal == "invalid ping message; it sent records: it has no shared_key"
+
+
 def test_a_refusal_names_the_client_in_printable_characters_and_cut_short() -> None:
     greeting = answer(server(), ping(hostname=b"\x1b[2J\xff" + b"h" * 1000, username=b"u\n", password=b""))
     assert greeting.refusal is not None

@@ -261,3 +261,11 @@ def test_many_chunks_are_found_in_turns():
 
     assert turns == [MOST_FOUND, MOST_FOUND, 1]
     assert not receiver.inside_frame
+
+
+def test_tls_where_none_is_expected_is_called_that():
+    receiver = Receiver(Pool(), MAX_FRAME)
+    assert wire.feed(receiver, b"\x16\x03\x01\x02\x00\x01") == []
+    hint = "it looks like TLS: is tls:// missing in input.listen?"
+    assert str(receiver.error) == f"a frame is an array, not int; {hint}"
+    receiver.close()

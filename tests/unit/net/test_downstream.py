@@ -187,7 +187,8 @@ def test_a_server_that_accepts_nobody_is_given_up_at_the_timeout() -> None:
 def test_a_server_that_closes_in_the_handshake() -> None:
     async def test() -> None:
         async with downstream(lambda *_: asyncio.sleep(0)) as port:
-            with pytest.raises(ProtocolError, match="in the handshake: closed by the server"):
+            reason = r"in the handshake: closed by the server, which said nothing: it may want TLS \(tls://"
+            with pytest.raises(ProtocolError, match=reason):
                 await connect(target(port, handshake=partial(ClientHandshake, KEYS, os.urandom)), Settled())
 
     run(test)
@@ -236,7 +237,7 @@ def test_a_server_that_takes_one_frame_a_connection_is_told_apart(keepalive: boo
         (msgpack.packb({"ack": 1}), "an ack whose chunk id is no text"),
         (msgpack.packb(["HELO", {}]), "the server asks for a shared key"),
         (b"\xc1", "a reply that is no msgpack"),
-        (b"", "closed by the server"),
+        (b"", "closed by the server, which said nothing: it may want TLS (tls:// in output.servers) or a key"),
     ],
 )
 def test_whatever_is_no_ack_ends_the_connection_and_nothing_is_settled(reply: bytes, reason: str) -> None:
@@ -530,7 +531,8 @@ def test_what_comes_behind_a_server_that_will_say_no_more_was_not_sent() -> None
                     await asyncio.sleep(0.001)
             connection.send(sent[1], sent[1].frame)
             go.set()
-            assert await lost(connection) == "closed by the server"
+            hint = "it may want TLS (tls:// in output.servers) or a key (output.shared_key)"
+            assert await lost(connection) == f"closed by the server, which said nothing: {hint}"
             assert (settled.parcels, connection.take_unsettled()) == (sent[:1], sent[1:])
 
     run(test)
