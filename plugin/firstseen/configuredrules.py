@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from itertools import chain
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from firstseen.config import Config
 from firstseen.errors import Problem, RuleError
 from firstseen.logs import Value, event
 from firstseen.record.enrichment import UNENRICHED, Enrichment
+from firstseen.record.strays import foreign, stray
 from firstseen.record.view import unavailable
 from firstseen.rules.loader import Known, load_rules
 from firstseen.rules.requirements import Unavailable, everything_is_available
@@ -53,6 +54,7 @@ def configured_rules(
             now_ms=now_ms,
             unavailable=everything_is_available if only_documents(settings) else _lacks(enrichment),
             elsewhere=_not_in_cloudtrail,
+            unknown=foreign if _only_cloudtrail(settings) else stray,
             known=known,
             between=between,
         )
@@ -78,10 +80,20 @@ def _there(settings: Config, setting: str, paths: Sequence[Path], problems: list
 
 def only_documents(settings: Config | None) -> bool:
     """Whether no record is read as CloudTrail: every tag is read as ``ecs``, or not at all."""
+    return _views(settings) <= {"ecs", "none"}
+
+
+def _only_cloudtrail(settings: Config | None) -> bool:
+    """Whether every record that is looked at is read as CloudTrail."""
+    return _views(settings) in ({"cloudtrail"}, {"cloudtrail", "none"})
+
+
+def _views(settings: Config | None) -> Set[str]:
+    """How records are read, by whatever tag."""
     if settings is None:
-        return False
+        return {"auto"}
     views = settings.sources.views
-    return any(pattern == "*" for pattern, _ in views) and all(view in ("ecs", "none") for _, view in views)
+    return {view for _, view in views} | (set() if any(pattern == "*" for pattern, _ in views) else {"auto"})
 
 
 def _lacks(enrichment: Enrichment) -> Unavailable:

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from firstseen.errors import RuleError
+from firstseen.record.strays import foreign, stray
 from firstseen.rules.loader import load_rules
 from firstseen.rules.rule import Status
 from support.rulefiles import BASES, changed
@@ -92,7 +93,7 @@ def test_the_rule_of_a_user_loads_as_it_is():
 @pytest.mark.skipif(not SHARED_RULES.is_dir(), reason="needs Elastic's rules beside the checkout")
 def test_every_rule_of_elastic_s_loads_or_says_why_not():
     """All that KQL can say run; where words are compared, that is told."""
-    loaded = load_rules([SHARED_RULES])
+    loaded = load_rules([SHARED_RULES], unknown=stray)
     files = {str(path) for path in SHARED_RULES.rglob("*.toml")}
     assert {report.file for report in loaded.reports} == files
     for report in loaded.reports:
@@ -111,3 +112,8 @@ def test_every_rule_of_elastic_s_loads_or_says_why_not():
         "no needle: every record is looked at",
         "rule.query: powershell.file.script_block_text is compared by its words, which are found approximately",
     }
+
+
+def test_every_shipped_rule_asks_for_fields_of_cloudtrail():
+    reports = load_rules([ROOT / "rules"], unknown=foreign).reports
+    assert {report.status for report in reports} == {Status.LOADED}

@@ -88,6 +88,88 @@ def test_a_missing_database_hinders_the_rules_that_cloudtrail_could_fulfil(
     assert loaded(settings(folder, '[sources]\n"*" = "ecs"\n')).rules
 
 
+@pytest.mark.parametrize(
+    ("query", "fields", "told"),
+    [
+        (
+            "event.actoin: x",
+            ["user.name"],
+            "event.actoin is not a field of ECS or CloudTrail: did you mean event.action?",
+        ),
+        ("event.action: x and not event.actoin: y", ["user.name"], "did you mean event.action?"),
+        ("event.action: Look", ["aws.cloudtrail.user_identity.arm"], "did you mean aws.cloudtrail.user_identity.arn?"),
+    ],
+)
+def test_a_rule_that_asks_for_a_field_that_nothing_has_runs_and_says_so(
+    folder: Path, query: str, fields: list[str], told: str
+) -> None:
+    write(folder, rule_text(query, fields))
+    for more in ("", '[sources]\n"*" = "ecs"\n', '[sources]\n"*" = "cloudtrail"\n'):
+        rules = loaded(settings(folder, more))
+
+        (report,) = rules.reports
+        assert report.status == "flagged"
+        assert report.reason.endswith(told)
+        assert len(rules.rules) == 1
+
+
+@pytest.mark.parametrize(
+    ("sources", "flagged"),
+    [
+        ("", False),
+        ('"*" = "cloudtrail"', True),
+        ('"old.*" = "none"\n"*" = "cloudtrail"', True),
+        ('"aws.*" = "cloudtrail"', False),
+        ('"aws.*" = "cloudtrail"\n"*" = "ecs"', False),
+        ('"*" = "ecs"', False),
+    ],
+)
+def test_a_field_of_other_sources_is_a_slip_only_where_all_is_cloudtrails(
+    folder: Path, sources: str, flagged: bool
+) -> None:
+    write(folder, rule_text("event.action: Look and okta.actor.id: ada", ["user.name"]))
+    rules = loaded(settings(folder, f"[sources]\n{sources}\n"))
+
+    assert [report.status for report in rules.reports] == ["flagged" if flagged else "loaded"]
+    assert len(rules.rules) == 1
+
+
+@pytest.mark.parametrize(
+    ("exception", "told"),
+    [
+        ('query = "*"', "it excepts every event of 2 rules: they alert on nothing"),
+        ('query = ""', "it excepts every event of 2 rules: they alert on nothing"),
+        ('query = "a: b or not (not *)"\nrules = ["*1"]', "it excepts every event of 1 rule: they alert on nothing"),
+        ('query = "usr.nme: x"', "usr.nme is not a field of ECS or CloudTrail: did you mean user.name?"),
+        (
+            'entries = [{field = "event.actoin", type = "exists"}]',
+            "event.actoin is not a field of ECS or CloudTrail: did you mean event.action?",
+        ),
+    ],
+)
+def test_an_exception_of_everything_or_by_a_field_that_nothing_has_says_so(
+    folder: Path, exception: str, told: str
+) -> None:
+    write(folder, rule_text(rule_id=rule_id(2)), "b")
+    file = folder / "exceptions.toml"
+    file.write_text(f'[[exception]]\nname = "x"\n{exception}\n')
+    given = settings(folder, 'exceptions = ["exceptions.toml"]\n')
+
+    rules = loaded(given)
+
+    assert list(map(str, notices(rules, given))) == [f"{file}:1: exception flagged: x: {told}"]
+
+
+@pytest.mark.parametrize(
+    "query", ["a: b", "a: *", "not *", "a: b and *", "not (a: b or *)", "not a: b", "a: b or c: d"]
+)
+def test_an_exception_of_some_events_is_nothing_to_be_told_of(folder: Path, query: str) -> None:
+    file = folder / "exceptions.toml"
+    file.write_text(f"[[exception]]\nname = 'x'\nquery = '{query}'\n")
+
+    assert not list(notices(loaded(settings(folder, 'exceptions = ["exceptions.toml"]\n'))))
+
+
 def test_settings_of_rules_that_are_not_there_are_told_of(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     given = settings(folder, 'learning = {"A rule*" = "1d", gone = "2d"}\nshadow = {lost = true}\n')
     rules = loaded(given)

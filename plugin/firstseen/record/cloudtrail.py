@@ -16,7 +16,7 @@ from firstseen.record import digest, useragent
 from firstseen.record.ecs import first_instant
 from firstseen.record.element import elements
 from firstseen.record.enrichment import UNENRICHED, Enrichment
-from firstseen.record.fields import has_indexed, indexed_values
+from firstseen.record.fields import base_of, has_indexed, indexed_values
 from firstseen.record.glance import Path
 from firstseen.record.mapping import FIELDS, Field, Need
 from firstseen.record.source import EMPTY_TEXTS, Source, reached
@@ -178,7 +178,6 @@ def _names_below(name: str) -> tuple[str, ...]:
     return tuple(field.name[len(name) + 1 :] for field in FIELDS if field.name.startswith(f"{name}."))
 
 
-_MULTI_FIELDS: Final = (".text", ".caseless")
 _NEEDED: Final[Mapping[Need, str]] = {
     "city": "a database of places (geoip.city)",
     "asn": "a database of networks (geoip.asn)",
@@ -200,6 +199,11 @@ def unavailable(name: str, enrichment: Enrichment) -> str | None:
     return f"{name} needs {' or '.join(sorted(_NEEDED[need] for need in needs if need))}"
 
 
+def is_field(name: str) -> bool:
+    """Whether ``name``, a field or a pattern, may have a value in some `CloudTrailView` that has all it needs."""
+    return bool(_rows_of(name))
+
+
 def _has(need: Need, enrichment: Enrichment) -> bool:
     return useragent.is_available() if need == "user_agent" else enrichment.has(need)
 
@@ -207,8 +211,7 @@ def _has(need: Need, enrichment: Enrichment) -> bool:
 @lru_cache(maxsize=4096)
 def _rows_of(name: str) -> Sequence[Field]:
     """The rows that ``name`` may get a value from: its own, those below it, and an open one it lies below."""
-    for multi_field in _MULTI_FIELDS:
-        name = name.removesuffix(multi_field)
+    name = base_of(name)
     start, pattern, _ = name.partition("*")
     wanted = re.compile(".*".join(map(re.escape, name.split("*"))) + r"(\..*)?", re.DOTALL)
 

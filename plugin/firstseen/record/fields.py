@@ -6,7 +6,7 @@ integrations and rules add to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
@@ -66,7 +66,7 @@ def field_type(name: str) -> str:
     ``flattened`` is a whole flattened object, ``flattened_key`` a name below one; ``text`` and ``caseless`` are
     also the types of the multi-fields ``X.text`` and ``X.caseless``. A name that ends in ``.ip`` is an ``ip``.
     """
-    types = _types()
+    types = all_types()
     if name in types:
         return types[name]
     parent, _, last = name.rpartition(".")
@@ -80,9 +80,15 @@ def field_type(name: str) -> str:
     return "keyword" if name.startswith(_KEYWORDS_BELOW) else "unknown"
 
 
+def base_of(name: str) -> str:
+    """The field that ``name`` is a multi-field of, as a rule; else ``name`` itself."""
+    parent, _, last = name.rpartition(".")
+    return parent if parent and last in _MULTI_FIELDS else name
+
+
 @cache
-def _types() -> dict[str, str]:
-    """The type of every field that is known, read when first needed."""
+def ecs_types() -> Mapping[str, str]:
+    """The type of every field of ECS, read when first needed; objects are left out that are there for their fields."""
     types: dict[str, str] = {}
     for line in Path(__file__).with_name("ecs_types.txt").read_text("utf-8").splitlines():
         if not line.startswith("#"):
@@ -90,6 +96,13 @@ def _types() -> dict[str, str]:
             for parent in parents.split(","):
                 start = "" if parent == "." else f"{parent}."
                 types.update(dict.fromkeys([start + last for last in lasts.split(",")], es_type))
+    return types
+
+
+@cache
+def all_types() -> Mapping[str, str]:
+    """The type of every field that is known."""
+    types = dict(ecs_types())
     for es_type, names in _BEYOND_ECS.items():
         types.update(dict.fromkeys(names.split(), es_type))
     for parent in {name.rpartition(".")[0] for name in types}:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from firstseen.notation import fits
+from firstseen.rules.requirements import Unavailable, doubts, everything_is_available, takes_all
 from firstseen.rules.rule import ExceptionItem
 
 
@@ -73,9 +74,15 @@ def meant_for(found: Sequence[Exempting], rule_id: str, name: str, lists: Collec
 
 
 def reports(
-    found: Sequence[Exempting], known: Sequence[tuple[str, str, Collection[str]]], now_ms: int
+    found: Sequence[Exempting],
+    known: Sequence[tuple[str, str, Collection[str]]],
+    now_ms: int,
+    unknown: Unavailable = everything_is_available,
 ) -> Iterator[ItemReport]:
-    """What became of each at ``now_ms``. ``known`` are the ids, names and wanted lists of all rules, running or not."""
+    """What became of each at ``now_ms``. ``known`` are the ids, names and wanted lists of all rules, running or not.
+
+    ``unknown`` tells of fields that are most likely slips.
+    """
     for each in found:
         item, scope = each.item, each.scope
         rules = sum(scope.covers(*rule) for rule in known)
@@ -84,7 +91,8 @@ def reports(
             for selector in scope.rules or ()
             if not any(names(selector, rule_id, name) for rule_id, name, _ in known)
         ]
-        status, reason = (ItemStatus.FLAGGED, each.remark) if each.remark else (ItemStatus.APPLIED, "")
+        remark = "; ".join(_remarks(each, rules, unknown))
+        status, reason = (ItemStatus.FLAGGED, remark) if remark else (ItemStatus.APPLIED, "")
         if not item.holds(now_ms):
             status, reason = ItemStatus.EXPIRED, "it has expired"
         elif nowhere and (each.plain or not rules):
@@ -92,6 +100,16 @@ def reports(
         elif not rules:
             status, reason = ItemStatus.UNUSED, "there is no rule that it is for"
         yield ItemReport(item.name, item.file, item.line, status, reason, rules)
+
+
+def _remarks(each: Exempting, rules: int, unknown: Unavailable) -> Iterator[str]:
+    """What somebody should know of one that holds, and is for so many ``rules``."""
+    node = each.item.node
+    if each.remark:
+        yield each.remark
+    yield from doubts(node, (), unknown)
+    if takes_all(node):
+        yield f"it excepts every event of {rules} {'rule' if rules == 1 else 'rules'}: they alert on nothing"
 
 
 def names(selector: str, rule_id: str, name: str) -> bool:

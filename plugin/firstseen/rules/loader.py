@@ -23,7 +23,7 @@ from firstseen.rules.exceptionfiles import read_exceptions
 from firstseen.rules.exceptions import Exempting, meant_for, reports
 from firstseen.rules.folders import toml_files
 from firstseen.rules.reading import Reading, digest_of, reading
-from firstseen.rules.requirements import Unavailable, everything_is_available, gaps, hindrances
+from firstseen.rules.requirements import Unavailable, doubts, everything_is_available, gaps, hindrances
 from firstseen.rules.rule import ExceptionItem, Report, Rule, Status, Threshold
 from firstseen.rules.ruleset import RuleSet
 from firstseen.steps import nothing
@@ -78,6 +78,7 @@ def load_rules(
     now_ms: int = 0,
     unavailable: Unavailable = everything_is_available,
     elsewhere: Unavailable = everything_is_available,
+    unknown: Unavailable = everything_is_available,
     known: Known | None = None,
     between: Callable[[], None] = nothing,
 ) -> RuleSet:
@@ -86,14 +87,16 @@ def load_rules(
     Files of tests (``*.test.toml``) in them are left alone.
     The exceptions in ``exception_paths`` apply to them that hold at ``now_ms``. ``unavailable`` tells of fields that no
     event of one source can have here, and ``elsewhere`` of those that it never has: a rule that needs one of these is
-    about other sources, of which nothing is known. What is ``known`` saves work, and changes no result. ``between``
-    is called after each file. Raises `RuleError` with every problem of every file.
+    about other sources, of which nothing is known. ``unknown`` tells of fields that are most likely slips: who asks for
+    one is told so. What is ``known`` saves work, and changes no result. ``between`` is called after each file. Raises
+    `RuleError` with every problem of every file.
     """
     problems: list[Problem] = []
     loaded: list[_Loaded] = []
     files: dict[Path, _Read] = {}
     before = known or Known()
-    surroundings = _Surroundings(read_exceptions(exception_paths, problems), now_ms, unavailable, elsewhere)
+    exceptions = read_exceptions(exception_paths, problems)
+    surroundings = _Surroundings(exceptions, now_ms, unavailable, elsewhere, unknown)
     for file in toml_files(paths, problems, "rule"):
         try:
             read = files[file] = _read(file, surroundings, before)
@@ -108,7 +111,7 @@ def load_rules(
     rules = RuleSet(
         [each.rule for each in loaded if each.rule is not None],
         [each.report for each in loaded],
-        list(reports(surroundings.exceptions, names, now_ms)),
+        list(reports(exceptions, names, now_ms, unknown)),
         before.rules,
     )
     before.keep(rules, files)
@@ -122,6 +125,7 @@ class _Surroundings(Struct, frozen=True):
     now_ms: int
     unavailable: Unavailable
     elsewhere: Unavailable
+    unknown: Unavailable
 
     def has_list(self, list_id: str) -> bool:
         return any(each.scope.list_id == list_id for each in self.exceptions)
@@ -183,12 +187,14 @@ def _judged(read: _Read, surroundings: _Surroundings) -> _Loaded:
 
 
 def _verdict(said: Reading, rule: Rule | None, surroundings: _Surroundings) -> tuple[Status, str]:
-    if rule is None:
+    if rule is None or said.rule is None:
         return Status.NOT_RUNNABLE, "; ".join(said.reasons)
     fields, unavailable = keyed(rule), surroundings.unavailable
     remarks = list(said.remarks)
     if rule.needles is None:
         remarks.append("no needle: every record is looked at")
+    # What excepts events from it has remarks of its own.
+    remarks += doubts(said.rule.node, fields, surroundings.unknown)
     lacking = gaps(rule.node, fields, unavailable)
     if lacking and not hindrances(rule.node, fields, surroundings.elsewhere):
         if hindering := hindrances(rule.node, fields, unavailable):

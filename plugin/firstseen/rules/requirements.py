@@ -49,6 +49,12 @@ def gaps(node: Node, fields: Iterable[str], unavailable: Unavailable) -> frozens
     return frozenset(field for field in named if unavailable(field) is not None)
 
 
+def doubts(node: Node, fields: Iterable[str], unknown: Unavailable) -> list[str]:
+    """What ``unknown`` says of each field that ``node`` or ``fields`` names, if anything."""
+    told = (unknown(field) for field in sorted({*mentioned(node, blocks=True), *fields}))
+    return list(dict.fromkeys(each for each in told if each is not None))
+
+
 def mentioned(node: Node, path: str = "", *, blocks: bool = False) -> Iterator[str]:
     """The fields that ``node`` asks about, by their full names; patterns over names are left out.
 
@@ -72,6 +78,33 @@ def mentioned(node: Node, path: str = "", *, blocks: bool = False) -> Iterator[s
             return
         case _:
             assert_never(node)
+
+
+def takes_all(node: Node) -> bool:
+    """Whether every event fulfils ``node``, whatever it has."""
+    match node:
+        case MatchAll():
+            return True
+        case And(children):
+            return all(map(takes_all, children))
+        case Or(children):
+            return any(map(takes_all, children))
+        case Not(child):
+            return _takes_none(child)
+        case _:
+            return False
+
+
+def _takes_none(node: Node) -> bool:
+    match node:
+        case And(children):
+            return any(map(_takes_none, children))
+        case Or(children):
+            return all(map(_takes_none, children))
+        case Not(child):
+            return takes_all(child)
+        case _:
+            return False
 
 
 def _never(node: Node, path: str, unavailable: Unavailable) -> frozenset[str]:
