@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,7 +51,7 @@ class Document:
 
     def line_of(self, *path: str | int) -> int | None:
         """The line on which the key or table at ``path`` is written, else that of the nearest one around it."""
-        places = self._scanned()
+        places = self.places
         for length in range(len(path), 0, -1):
             place = places.get(path[:length])
             if place is not None:
@@ -59,7 +60,7 @@ class Document:
 
     def position_in(self, offset: int, *path: str | int) -> Position | None:
         """Where in the file the character ``offset`` of the string at ``path`` stands; None where no string does."""
-        place = self._scanned().get(path)
+        place = self.places.get(path)
         if place is None or _STRING.match(self._text, place.value) is None:
             return None
         return self._position(_source_offset(self._text, place.value, offset))
@@ -72,7 +73,9 @@ class Document:
         start = self._text.rfind("\n", 0, offset) + 1
         return Position(self._text.count("\n", 0, start) + 1, offset - start + 1)
 
-    def _scanned(self) -> dict[KeyPath, _Place]:
+    @property
+    def places(self) -> Mapping[KeyPath, _Place]:
+        """Where every key and table is written."""
         if self._places is None:
             self._places = _Scan(self._text).places()
         return self._places
@@ -102,9 +105,31 @@ def parse(raw: bytes, file: str) -> Document:
         line = error.object.count(b"\n", 0, error.start) + 1  # without a byte order mark
         raise TomlError(Problem(file, line, "not UTF-8, as TOML has to be")) from error
     except tomli.TOMLDecodeError as error:
-        raise TomlError(Problem(file, error.lineno, f"{_uncapitalised(error.msg)} (column {error.colno})")) from error
+        told = _clash(error) or _uncapitalised(error.msg)
+        raise TomlError(Problem(file, error.lineno, f"{told} (column {error.colno})")) from error
     except RecursionError as error:
         raise TomlError(Problem(file, None, "arrays or inline tables are nested too deeply")) from error
+
+
+def _clash(error: tomli.TOMLDecodeError) -> str | None:
+    """What is written a second time, and where it stands first; None where the parser means something else."""
+    if not error.msg.startswith(("Cannot declare", "Cannot overwrite", "Cannot mutate", "Cannot redefine")):
+        return None
+    text, close = error.doc, _CLOSE.match(error.doc, error.pos)
+    scan = _Scan(text[: close.end() if close else error.pos])  # all of it is valid, but for its last statement's sense
+    scan.places()
+    path, is_header = scan.last, text.startswith("[", scan.start)
+    before = Document("", b"", text[: scan.start], {})
+    around = 0 if is_header else len(scan.table)
+    known = next((path[:length] for length in range(len(path), around, -1) if path[:length] in before.places), None)
+    if known is None:  # it is within one value
+        return None
+    line = before.line_of(*known)
+    if known == path and not is_header:
+        return f"{dotted(known)} is set at line {line} already"
+    first = before.places[known].key
+    name = f"[{dotted(known)}]" if text.startswith("[", first) else dotted(known)
+    return f"{name} stands at line {line} already: what is to be set here belongs there"
 
 
 def in_words(value: object) -> str:
@@ -157,21 +182,27 @@ _REST = re.compile(r"""#[^\n]*|[\[{]|[\]}]|[^"'#\[\]{}\n]+|\n""")
 
 
 class _Scan:
-    """Walks over valid TOML once, and notes where each key and each table is written."""
+    """Walks over valid TOML once, and notes where each key and each table is written.
+
+    Of the last statement, ``start`` is where it starts, ``last`` the path it is about, and ``table`` that of its table.
+    """
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
+        self.start = 0
+        self.last: KeyPath = ()
+        self.table: KeyPath = ()
         self._found: dict[KeyPath, _Place] = {}
         self._array_lengths: dict[KeyPath, int] = {}
 
     def places(self) -> dict[KeyPath, _Place]:
-        table: KeyPath = ()
         while self._more():
+            self.start = self._at
             if self._text[self._at] == "[":
-                table = self._header()
+                self.last = self.table = self._header()
             else:
-                self._pair(table)
+                self.last = self._pair()
         return self._found
 
     def _more(self) -> bool:
@@ -200,12 +231,13 @@ class _Scan:
         self._found[table] = place
         return table
 
-    def _pair(self, table: KeyPath) -> None:
+    def _pair(self) -> KeyPath:
         start = self._at
-        path = self._note(table, self._keys(), start)
+        path = self._note(self.table, self._keys(), start)
         self._take(_EQUALS)
         self._found[path] = _Place(start, self._at)
         self._value()
+        return path
 
     def _keys(self) -> list[str]:
         keys = [_unquoted(self._take(_KEY).strip(" \t"))]

@@ -142,6 +142,41 @@ def test_faults_name_the_line():
     assert refused(b"a = " + b"[" * 100_000) == "x.toml: arrays or inline tables are nested too deeply"
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "told"),
+    [
+        ("[a]\nx = 1\n\n[a]\ny = 2\n", 4, "[a] stands at line 1 already"),
+        ("# head\n['a.b']\n[c]\n[ 'a.b' ]\n", 4, "[a.b] stands at line 2 already"),
+        ("[a]\nb = {}\n[a.b]\nc = 1\n", 3, "a.b stands at line 2 already"),
+        ("[a]\nb = {x = 1}\n[a.b.c]\n", 3, "a.b stands at line 2 already"),
+        ("[a]\nb = {}\nb.c = 1\n", 3, "a.b stands at line 2 already"),
+        ("[a]\nb.c = 1\n[a.b]\n", 3, "a.b stands at line 2 already"),
+        ("[a.b]\n[a]\nb.c = 1\n", 3, "[a.b] stands at line 1 already"),
+        ("a = 1\n[a]\n", 2, "a stands at line 1 already"),
+        ("a = []\n[[a]]\n", 2, "a stands at line 1 already"),
+        ("[[a]]\n[a]\n", 2, "[a] stands at line 1 already"),
+        ("[[a]]\n[a.b]\n[[a]]\n[a.b]\n[a.b]\n", 5, "[a[1].b] stands at line 4 already"),
+    ],
+)
+def test_what_is_written_a_second_time_is_told_with_where_it_stands(text, line, told):
+    what = f"{told}: what is to be set here belongs there"
+    assert refused(text.encode()).partition(" (column ")[0] == f"x.toml:{line}: {what}"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "told"),
+    [
+        ("[a]\nx = 1\nx = 2", 3, "a.x is set at line 2 already (column 6)"),
+        ("x = 1\n\nx = [\n  2,\n]\n", 5, "x is set at line 1 already (column 2)"),
+        ('x = """\ny = 1\n"""\nx.y = 1\n', 4, "x stands at line 1 already: what is to be set here belongs there"),
+        ("[a]\nx = {b = {}, b.c = 1}\n", 2, "cannot mutate immutable namespace"),
+        ("[a]\nx = {b = 1, b = 2}\n", 2, "duplicate inline table key"),
+    ],
+)
+def test_a_key_that_is_set_twice(text, line, told):
+    assert refused(text.encode()).startswith(f"x.toml:{line}: {told}")
+
+
 def test_unreadable_files(tmp_path):
     with pytest.raises(TomlError) as caught:
         toml.load(tmp_path / "a.toml")
