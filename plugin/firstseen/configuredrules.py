@@ -14,6 +14,7 @@ from firstseen.config import Config
 from firstseen.errors import Problem, RuleError
 from firstseen.logs import Value, event
 from firstseen.record.enrichment import UNENRICHED, Enrichment
+from firstseen.record.instant import iso
 from firstseen.record.strays import foreign, stray
 from firstseen.record.view import unavailable
 from firstseen.rules.loader import Known, load_rules
@@ -132,13 +133,13 @@ class Notice(Struct, frozen=True):
         return str(self.told)
 
 
-def notices(rules: RuleSet, settings: Config | None = None) -> Iterator[Notice]:
+def notices(rules: RuleSet, settings: Config | None = None, now_ms: int = 0) -> Iterator[Notice]:
     """One for each rule that does not run, or runs at a cost, and `notices_beside`."""
-    return chain(_of_rules(rules), notices_beside(rules, settings))
+    return chain(_of_rules(rules), notices_beside(rules, settings, now_ms))
 
 
-def notices_beside(rules: RuleSet, settings: Config | None = None) -> Iterator[Notice]:
-    """One for each exception without effect, and for what ``settings`` say of rules that are not there."""
+def notices_beside(rules: RuleSet, settings: Config | None = None, now_ms: int = 0) -> Iterator[Notice]:
+    """One for each exception without effect, and for what ``settings`` say of rules that has none at ``now_ms``."""
     for item in rules.exceptions:
         if item.reason:
             yield Notice(
@@ -147,12 +148,17 @@ def notices_beside(rules: RuleSet, settings: Config | None = None) -> Iterator[N
                 {"exception": item.name, "file": item.file, "line": item.line, "reason": item.reason},
                 Problem(item.file, item.line, f"exception {item.status}: {item.name}: {item.reason}"),
             )
-    if settings is not None:
-        known = [(report.id, report.name) for report in rules.reports]
-        for name, pattern in configured_policy(settings).unused(known):
-            setting, reason = f"rules.{name}", f"there is no rule {pattern}"
-            told = config.located(settings, setting, reason)
-            yield Notice(logging.WARNING, "setting_unused", {"setting": setting, "reason": reason}, told)
+    if settings is None:
+        return
+    known, policy = [(report.id, report.name) for report in rules.reports], configured_policy(settings)
+    for name, pattern in policy.unused(known):
+        setting, reason = f"rules.{name}", f"there is no rule {pattern}"
+        told = config.located(settings, setting, reason, pattern)
+        yield Notice(logging.WARNING, "setting_unused", {"setting": setting, "reason": reason}, told)
+    for pattern, until_ms in policy.over(now_ms):
+        reason = f"{pattern} is in shadow no more: that was until {iso(until_ms)}"
+        told = config.located(settings, "rules.shadow", reason, pattern)
+        yield Notice(logging.WARNING, "setting_expired", {"setting": "rules.shadow", "reason": reason}, told)
 
 
 def _of_rules(rules: RuleSet) -> Iterator[Notice]:
@@ -166,7 +172,7 @@ def _of_rules(rules: RuleSet) -> Iterator[Notice]:
             )
 
 
-def tell_of(rules: RuleSet, settings: Config) -> None:
+def tell_of(rules: RuleSet, settings: Config, now_ms: int = 0) -> None:
     """A line of the log for each of the `notices`."""
-    for notice in notices(rules, settings):
+    for notice in notices(rules, settings, now_ms):
         event(log, notice.level, notice.event, **notice.fields)

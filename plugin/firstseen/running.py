@@ -59,6 +59,12 @@ class Policy(Struct, frozen=True):
                 if not any(names(pattern, *rule) for rule in rules):
                     yield setting, pattern
 
+    def over(self, now_ms: int) -> Iterator[tuple[str, int]]:
+        """The patterns of rules that are in shadow no more at ``now_ms``, and until when they were."""
+        for pattern, until in self.shadow:
+            if until.ms is not None and not until.lasts(now_ms):
+                yield pattern, until.ms
+
 
 NO_POLICY = Policy()
 

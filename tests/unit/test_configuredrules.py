@@ -183,6 +183,22 @@ def test_settings_of_rules_that_are_not_there_are_told_of(folder: Path, caplog: 
     assert [record.getMessage() for record in caplog.records] == ["setting_unused"] * 2
 
 
+def test_a_shadow_that_is_over_is_told_of(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    shadow = '[rules.shadow]\n"A rule for *" = 2026-01-31\nb = true\n"A rule*" = 2026-02-01\n'
+    given = settings(folder, shadow)
+    rules, end_ms = loaded(given), 1_769_904_000_000  # the end of January
+
+    def over(now_ms: int) -> list[str]:
+        return [str(each) for each in notices(rules, given, now_ms) if each.event == "setting_expired"]
+
+    assert over(end_ms - 1) == []
+    assert over(end_ms) == [
+        f"{given.path}:4: rules.shadow: A rule for * is in shadow no more: that was until 2026-02-01T00:00:00.000Z"
+    ]
+    tell_of(rules, given, end_ms)
+    assert [record.getMessage() for record in caplog.records] == ["setting_unused", "setting_expired"]
+
+
 def test_what_does_not_run_is_told_of(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     eql = write(folder, rule_text(rule_id=rule_id(2)).replace('"new_terms"', '"eql"'), "b")

@@ -77,7 +77,7 @@ def load(
             _listed(report, running.get(report.file), places, enrichment, health.get(report.id))
             for report in rules.reports
         ],
-        list(notices_beside(rules, meant.held_against)),
+        list(notices_beside(rules, meant.held_against, now_ms)),
         state is not None,
         now_ms,
     )

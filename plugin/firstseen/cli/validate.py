@@ -48,7 +48,7 @@ def command(ctx: click.Context, file: Path, wants_changes: bool, output: str) ->
     rules = RuleSet([]) if found is None else found.rules
     # Where rules could not be read, nothing is known of which there are.
     settings = found.config if found is not None and rules.reports else None
-    told_of = list(notices(rules, settings))
+    told_of = list(notices(rules, settings, 0 if found is None else found.now_ms))
     if output == "text":  # what is wrong is told also where the agent cannot be asked
         for line in _lines(file, problems, rules, told_of):
             _print(line)
@@ -59,6 +59,7 @@ def command(ctx: click.Context, file: Path, wants_changes: bool, output: str) ->
             "rules": [asdict(report) for report in rules.reports],
             "exceptions": [asdict(item) for item in rules.exceptions],
             "unused": [asdict(each.told) for each in told_of if each.event == "setting_unused"],
+            "expired": [asdict(each.told) for each in told_of if each.event == "setting_expired"],
         }
         click.echo(json.dumps(told if reload is None else told | {"reload": reload}))
     else:

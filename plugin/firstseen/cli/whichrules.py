@@ -71,7 +71,7 @@ def rules_of(
 
 def tell_of(meant: Meant) -> None:
     """Say on standard error of each rule, exception and setting that has no effect, or costs something, why."""
-    for line in lines_of(notices(meant.rules, meant.held_against)):
+    for line in lines_of(notices(meant.rules, meant.held_against, meant.now_ms)):
         say(line)
 
 

@@ -104,11 +104,14 @@ def load_part(
         return error.part(needed, strict=strict)
 
 
-def located(config: Config, setting: str, what: str) -> Problem:
-    """What is wrong with the setting of this name, found out later, such as "input.tls.cert", with its line."""
+def located(config: Config, setting: str, what: str, *within: str) -> Problem:
+    """What is wrong with the setting of this name, found out later, such as "input.tls.cert", with its line.
+
+    Where that is a table, ``within`` is the key in it.
+    """
     told = f"{setting}: {what}"
     try:
-        return toml.load(config.path).problem(told, *setting.split("."))
+        return toml.load(config.path).problem(told, *setting.split("."), *within)
     except TomlError:  # changed or gone since it was read: there is no line to tell
         return Problem(str(config.path), None, told)
 

@@ -119,6 +119,19 @@ def test_exceptions_are_checked_with_the_rules(tmp_path: Path) -> None:
     assert f"{exceptions}:1: exception[0]: needs either a query or entries" in broken.stdout
 
 
+def test_a_shadow_that_is_over_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "rule.toml").write_text(rule_text())
+    settings = '[rules]\npaths = ["rule.toml"]\n[rules.shadow]\n"A rule*" = 2020-01-31\n'
+
+    result = validate(tmp_path, settings)
+    (told,) = json.loads(validate(tmp_path, settings, "--output", "json").stdout)["expired"]
+
+    assert result.exit_code == 0
+    line = "rules.shadow: A rule* is in shadow no more: that was until 2020-02-01T00:00:00.000Z"
+    assert f"{tmp_path}/firstseen.toml:4: {line}\n" in result.stdout
+    assert (told["line"], told["what"]) == (4, line)
+
+
 def test_certificates_and_rules_at_once(tmp_path: Path) -> None:
     (tmp_path / "rule.toml").write_text(rule_text("event.action: ("))
     endpoints = 'listen = ["tls://127.0.0.1:0"]\ntls = {cert = "agent.crt", key = "agent.key"}\n'
