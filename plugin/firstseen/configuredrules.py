@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from itertools import chain
 from pathlib import Path
 
@@ -172,7 +172,7 @@ def _of_rules(rules: RuleSet) -> Iterator[Notice]:
             )
 
 
-def tell_of(rules: RuleSet, settings: Config, now_ms: int = 0) -> None:
-    """A line of the log for each of the `notices`."""
-    for notice in notices(rules, settings, now_ms):
+def tell_of(told: Iterable[Notice]) -> None:
+    """A line of the log for each."""
+    for notice in told:
         event(log, notice.level, notice.event, **notice.fields)

@@ -105,7 +105,7 @@ def _run(config: Config, signals: Signals) -> int:
     known = shelf.known()
     with closing(Copies(config.state.path)) as copies:
         provisions = provide(config, _now_ms(), known, copies=copies)
-        tell_of(provisions.rules, config, provisions.now_ms)
+        tell_of(provisions.notices)
         signals.only_at_halts()
         return uvloop.run(_serve(provisions, known, shelf, copies, forward, signals))
 

@@ -5,6 +5,7 @@ The agent starts with it, takes it at a reload, and ``firstseen validate`` looks
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,12 +13,13 @@ from msgspec import Struct
 
 from firstseen import config
 from firstseen.config import Config, SettingsError
-from firstseen.configuredrules import configured_policy, configured_rules
+from firstseen.configuredrules import Notice, configured_policy, configured_rules, notices
 from firstseen.copies import Copies
 from firstseen.errors import ConfigError, Problem, RuleError, StoreError
 from firstseen.geoip import GeoIp, databases
 from firstseen.net import tls
 from firstseen.net.tls import Contexts
+from firstseen.net.validity import Overdue, overdue
 from firstseen.rules.loader import Known
 from firstseen.rules.ruleset import RuleSet
 from firstseen.running import Policy
@@ -34,13 +36,19 @@ class ProvisionsError(ConfigError):
 
 
 class Provisions(Struct, frozen=True):
-    """What is configured; exceptions hold or not as of ``now_ms``."""
+    """What is configured; exceptions hold or not as of ``now_ms``, and ``certificates`` tells of those that do not."""
 
     config: Config
     tls: Contexts
     geoip: GeoIp
     rules: RuleSet
     now_ms: int
+    certificates: Sequence[Notice] = ()
+
+    @property
+    def notices(self) -> Sequence[Notice]:
+        """What an operator should know of it."""
+        return [*self.certificates, *notices(self.rules, self.config, self.now_ms)]
 
     @property
     def policy(self) -> Policy:
@@ -79,8 +87,10 @@ def provide(
     """
     problems: list[Problem] = []
     contexts, geoip, rules = Contexts(None, None, None), GeoIp(), RuleSet([])
+    certificates: Sequence[Notice] = ()
     try:
         contexts = tls.contexts(settings)
+        certificates = [_told(settings, each) for each in overdue(settings, now_ms)]
     except ConfigError as error:
         problems += error.problems
     try:
@@ -95,7 +105,13 @@ def provide(
         rules = configured_rules(settings, now_ms, geoip, known=known, between=between)
     except RuleError as error:
         problems += error.problems
-    found = Provisions(settings, contexts, geoip, rules, now_ms)
+    found = Provisions(settings, contexts, geoip, rules, now_ms, certificates)
     if problems:
         raise ProvisionsError(problems, found)
     return found
+
+
+def _told(settings: Config, each: Overdue) -> Notice:
+    fields = {"setting": each.setting, "reason": each.what}
+    told = config.located(settings, each.setting, each.what)
+    return Notice(logging.WARNING, "certificate_not_valid", fields, told)

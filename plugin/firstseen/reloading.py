@@ -229,7 +229,7 @@ def _tell(fresh: Fresh, changed: Sequence[Running], now_ms: int) -> None:
     rules, found = fresh.provisions.rules, fresh.changes
     for each in changed:
         each.tell_change(now_ms)
-    tell_of(rules, fresh.provisions.config, fresh.provisions.now_ms)
+    tell_of(fresh.provisions.notices)
     for rule in found.added:
         event(log, logging.INFO, "rule_added", rule=rule.id, name=rule.name)
     for rule in found.removed:

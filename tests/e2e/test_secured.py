@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -224,3 +225,15 @@ def test_who_looks_after_an_agent_needs_none_of_its_keys(tmp_path: Path) -> None
                 asked = [FIRSTSEEN, *command.split(), "-c", str(config)]
                 done = subprocess.run(asked, check=False, capture_output=True, text=True, timeout=60)
                 assert (done.returncode, done.stderr) == (0, ""), command
+
+
+def test_a_start_with_a_certificate_that_has_expired_says_so(tmp_path: Path) -> None:
+    pem = Authority(tmp_path, "root").issue("localhost", not_after=datetime(2020, 1, 31, tzinfo=UTC))
+    extra = f'input: tls = {{cert = "{pem.cert}", key = "{pem.key}"}}'
+    with Sink() as sink:
+        config = configure(tmp_path, sink.address, listen="tls://127.0.0.1:0", extra=extra)
+        with AgentProcess(config) as agent:
+            told = agent.wait_for("certificate_not_valid")
+            agent.stop()
+    assert (told["level"], told["setting"]) == ("warning", "input.tls.cert")
+    assert told["reason"] == f"{pem.cert} has expired: it was valid until 2020-01-31T00:00:00Z"

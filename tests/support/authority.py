@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,8 +33,15 @@ class Authority:
         self.file = folder / f"{name}.ca.pem"
         self._root.cert_pem.write_to_path(str(self.file))
 
-    def issue(self, name: str, *others: str, key_type: trustme.KeyType = trustme.KeyType.ECDSA) -> Pem:
-        issued = self._root.issue_cert(name, *others, key_type=key_type)
+    def issue(
+        self,
+        name: str,
+        *others: str,
+        key_type: trustme.KeyType = trustme.KeyType.ECDSA,
+        not_before: datetime | None = None,
+        not_after: datetime | None = None,
+    ) -> Pem:
+        issued = self._root.issue_cert(name, *others, key_type=key_type, not_before=not_before, not_after=not_after)
         pem = Pem(self._folder / f"{name}.crt", self._folder / f"{name}.key")
         for part in issued.cert_chain_pems:
             part.write_to_path(str(pem.cert), append=True)

@@ -179,7 +179,7 @@ def test_settings_of_rules_that_are_not_there_are_told_of(folder: Path, caplog: 
         f"{given.path}:4: rules.shadow: there is no rule lost",
     ]
     assert list(notices(rules)) == [], "of no configuration nothing is said"
-    tell_of(rules, given)
+    tell_of(notices(rules, given))
     assert [record.getMessage() for record in caplog.records] == ["setting_unused"] * 2
 
 
@@ -195,7 +195,7 @@ def test_a_shadow_that_is_over_is_told_of(folder: Path, caplog: pytest.LogCaptur
     assert over(end_ms) == [
         f"{given.path}:4: rules.shadow: A rule for * is in shadow no more: that was until 2026-02-01T00:00:00.000Z"
     ]
-    tell_of(rules, given, end_ms)
+    tell_of(notices(rules, given, end_ms))
     assert [record.getMessage() for record in caplog.records] == ["setting_unused", "setting_expired"]
 
 
@@ -206,7 +206,7 @@ def test_what_does_not_run_is_told_of(folder: Path, caplog: pytest.LogCaptureFix
     given = settings(folder)
     rules = loaded(given)
 
-    tell_of(rules, given)
+    tell_of(notices(rules, given))
 
     assert [record.getMessage() for record in caplog.records] == ["rule_not_runnable", "rule_skipped"]
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
@@ -222,7 +222,7 @@ def test_exceptions_without_effect_are_told_of(folder: Path, caplog: pytest.LogC
     given = settings(folder, 'exceptions = ["exceptions.toml"]\n')
     rules = loaded(given)
 
-    tell_of(rules, given)
+    tell_of(notices(rules, given))
 
     (notice,) = notices_beside(rules, given)
     assert str(notice) == f"{file}:1: exception unused: x: there is no rule gone"

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterator
 from concurrent.futures import Future
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from firstseen.errors import FirstseenError, StoreError
 from firstseen.store.compaction import Sizes
 from firstseen.upkeep import Upkeep
+from support.authority import Authority
 from support.keeping import Bench, Room
 from support.logged import events
 from support.mmdb import asn_database
@@ -107,6 +109,21 @@ def test_whatever_is_broken_all_stays_as_it_was(
     assert (bench.reloads.total, bench.reloads.failed, bench.reloads.problems) == (1, 1, [told])
     assert bench.reloads.loaded_ms == 0
     assert bench.told == ["begun", "over"]
+
+
+def test_a_certificate_that_has_expired_by_a_reload_is_told_of(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    pem = Authority(bench.folder, "root").issue("agent", not_after=datetime(2020, 1, 31, tzinfo=UTC))
+    bench.configure(f'[http]\nlisten = "tls://127.0.0.1:0"\ntls = {{cert = "{pem.cert}", key = "{pem.key}"}}\n')
+    bench.timers.now_ms = 1_580_428_800_000  # at its last second
+    bench.start()
+    bench.reloading.reload()
+    assert names(caplog) == ["reloaded"]
+    bench.timers.now_ms += 1_000
+    bench.reloading.reload()
+    assert names(caplog) == ["reloaded", "certificate_not_valid", "reloaded"]
+    reason = f"{pem.cert} has expired: it was valid until 2020-01-31T00:00:00Z"
+    (told,) = events(caplog, "certificate_not_valid")
+    assert (told["setting"], told["reason"]) == ("http.tls.cert", reason)
 
 
 def _full(*_: object) -> int:

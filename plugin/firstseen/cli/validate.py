@@ -49,8 +49,9 @@ def command(ctx: click.Context, file: Path, wants_changes: bool, output: str) ->
     # Where rules could not be read, nothing is known of which there are.
     settings = found.config if found is not None and rules.reports else None
     told_of = list(notices(rules, settings, 0 if found is None else found.now_ms))
+    certificates = () if found is None else found.certificates
     if output == "text":  # what is wrong is told also where the agent cannot be asked
-        for line in _lines(file, problems, rules, told_of):
+        for line in _lines(file, problems, rules, [*certificates, *told_of]):
             _print(line)
     reload = _foretold(checked) if wants_changes else None
     if output == "json":
@@ -60,6 +61,7 @@ def command(ctx: click.Context, file: Path, wants_changes: bool, output: str) ->
             "exceptions": [asdict(item) for item in rules.exceptions],
             "unused": [asdict(each.told) for each in told_of if each.event == "setting_unused"],
             "expired": [asdict(each.told) for each in told_of if each.event == "setting_expired"],
+            "certificates": [asdict(each.told) for each in certificates],
         }
         click.echo(json.dumps(told if reload is None else told | {"reload": reload}))
     else:

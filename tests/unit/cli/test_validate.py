@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from firstseen.rules.loader import load_rules
 from firstseen.running import Running
 from firstseen.shelf import NAME, Shelf
 from firstseen.store.lmdb import LmdbStore
+from support.authority import Authority
 from support.mmdb import asn_database, city_database
 from support.rulebook import rule_text
 
@@ -130,6 +132,19 @@ def test_a_shadow_that_is_over_is_told_of(tmp_path: Path) -> None:
     line = "rules.shadow: A rule* is in shadow no more: that was until 2020-02-01T00:00:00.000Z"
     assert f"{tmp_path}/firstseen.toml:4: {line}\n" in result.stdout
     assert (told["line"], told["what"]) == (4, line)
+
+
+def test_a_certificate_that_has_expired_is_told_of(tmp_path: Path) -> None:
+    pem = Authority(tmp_path, "root").issue("agent", not_after=datetime(2020, 1, 31, tzinfo=UTC))
+    settings = f'[input]\nlisten = ["tls://127.0.0.1:0"]\ntls = {{cert = "{pem.cert}", key = "{pem.key}"}}\n'
+    settings += '[rules]\npaths = ["."]\n'
+
+    result = validate(tmp_path, settings)
+    (told,) = json.loads(validate(tmp_path, settings, "--output", "json").stdout)["certificates"]
+
+    line = f"input.tls.cert: {pem.cert} has expired: it was valid until 2020-01-31T00:00:00Z"
+    assert (told["line"], told["what"]) == (3, line)
+    assert f"{tmp_path}/firstseen.toml:3: {line}\n" in result.stdout
 
 
 def test_certificates_and_rules_at_once(tmp_path: Path) -> None:
