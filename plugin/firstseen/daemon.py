@@ -49,9 +49,8 @@ from firstseen.net.listener import Listener
 from firstseen.notation import Endpoint
 from firstseen.notify import Notifier
 from firstseen.pipeline import Pipeline
-from firstseen.provisions import Provisions, configuration, provide
+from firstseen.provisions import Provisions, configuration, opened_quarantine, provide
 from firstseen.pruner import Pruner
-from firstseen.quarantine import Quarantine
 from firstseen.record.view import Mode
 from firstseen.reloading import Reloading
 from firstseen.revision import revision
@@ -165,7 +164,7 @@ async def _serve(
             store=store,
             forwarder=forwarder,
             repeats=Repeats(config.input.repeat_window.ms),
-            quarantine=_quarantine(config),
+            quarantine=opened_quarantine(config),
             counts=counts,
             durations=durations,
             now_ms=_now_ms,
@@ -304,12 +303,6 @@ def _pipeline(config: Config, engine: Engine, counts: Counts, latest: Latest, sh
         shared=shared,
         on_labels=latest.add if config.http.listen is not None else None,
     )
-
-
-def _quarantine(config: Config) -> Quarantine | None:
-    if config.input.quarantine is None:
-        return None
-    return Quarantine.open(config.input.quarantine, config.input.quarantine_size.bytes)
 
 
 def _listener(config: Config, agent: Agent, counts: Counts, clients: Clients) -> Listener:

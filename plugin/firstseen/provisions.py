@@ -6,7 +6,7 @@ The agent starts with it, takes it at a reload, and ``firstseen validate`` looks
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -15,11 +15,12 @@ from firstseen import config
 from firstseen.config import Config, SettingsError
 from firstseen.configuredrules import Notice, configured_policy, configured_rules, notices
 from firstseen.copies import Copies
-from firstseen.errors import ConfigError, Problem, RuleError, StoreError
+from firstseen.errors import ConfigError, FirstseenError, Problem, RuleError, StoreError
 from firstseen.geoip import GeoIp, databases
 from firstseen.net import tls
 from firstseen.net.tls import Contexts
-from firstseen.net.validity import Overdue, overdue
+from firstseen.net.validity import overdue
+from firstseen.quarantine import Quarantine, hindrance
 from firstseen.rules.loader import Known
 from firstseen.rules.ruleset import RuleSet
 from firstseen.running import Policy
@@ -36,19 +37,22 @@ class ProvisionsError(ConfigError):
 
 
 class Provisions(Struct, frozen=True):
-    """What is configured; exceptions hold or not as of ``now_ms``, and ``certificates`` tells of those that do not."""
+    """What is configured; exceptions hold or not as of ``now_ms``, and so do certificates.
+
+    ``beside`` the rules it tells of certificates that do not, and of a quarantine that cannot be written.
+    """
 
     config: Config
     tls: Contexts
     geoip: GeoIp
     rules: RuleSet
     now_ms: int
-    certificates: Sequence[Notice] = ()
+    beside: Sequence[Notice] = ()
 
     @property
     def notices(self) -> Sequence[Notice]:
         """What an operator should know of it."""
-        return [*self.certificates, *notices(self.rules, self.config, self.now_ms)]
+        return [*self.beside, *notices(self.rules, self.config, self.now_ms)]
 
     @property
     def policy(self) -> Policy:
@@ -87,10 +91,10 @@ def provide(
     """
     problems: list[Problem] = []
     contexts, geoip, rules = Contexts(None, None, None), GeoIp(), RuleSet([])
-    certificates: Sequence[Notice] = ()
+    beside = list(_of_quarantine(settings))
     try:
         contexts = tls.contexts(settings)
-        certificates = [_told(settings, each) for each in overdue(settings, now_ms)]
+        beside += _of_certificates(settings, now_ms)
     except ConfigError as error:
         problems += error.problems
     try:
@@ -105,13 +109,33 @@ def provide(
         rules = configured_rules(settings, now_ms, geoip, known=known, between=between)
     except RuleError as error:
         problems += error.problems
-    found = Provisions(settings, contexts, geoip, rules, now_ms, certificates)
+    found = Provisions(settings, contexts, geoip, rules, now_ms, beside)
     if problems:
         raise ProvisionsError(problems, found)
     return found
 
 
-def _told(settings: Config, each: Overdue) -> Notice:
-    fields = {"setting": each.setting, "reason": each.what}
-    told = config.located(settings, each.setting, each.what)
-    return Notice(logging.WARNING, "certificate_not_valid", fields, told)
+def opened_quarantine(settings: Config) -> Quarantine | None:
+    """The quarantine, if there is to be one; raises `FirstseenError` where it cannot be used."""
+    given = settings.input
+    if given.quarantine is None:
+        return None
+    try:
+        return Quarantine.open(given.quarantine, given.quarantine_size.bytes)
+    except FirstseenError as error:
+        raise FirstseenError(str(config.located(settings, "input.quarantine", str(error)))) from error
+
+
+def _of_quarantine(settings: Config) -> Iterator[Notice]:
+    """No problem of the configuration: who looks at it may be another user than the one that the agent runs as."""
+    reason = settings.input.quarantine and hindrance(settings.input.quarantine)
+    if reason:
+        fields, told = {"reason": reason}, config.located(settings, "input.quarantine", reason)
+        yield Notice(logging.WARNING, "quarantine_not_writable", fields, told)
+
+
+def _of_certificates(settings: Config, now_ms: int) -> Iterator[Notice]:
+    for each in overdue(settings, now_ms):
+        fields = {"setting": each.setting, "reason": each.what}
+        told = config.located(settings, each.setting, each.what)
+        yield Notice(logging.WARNING, "certificate_not_valid", fields, told)

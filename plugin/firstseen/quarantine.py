@@ -9,6 +9,7 @@ other names are left alone, and count as what the folder holds.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -38,6 +39,19 @@ class Note(Struct, frozen=True):
     reason: str
 
 
+def hindrance(path: Path) -> str | None:
+    """Why this user most likely cannot keep chunks at ``path``, which need not be there; None if he can."""
+    try:
+        there = path
+        while not there.exists():
+            there = there.parent
+        if not there.is_dir():
+            return f"{there} is no directory"
+    except OSError as error:
+        return f"{path} cannot be reached: {error.strerror}"
+    return None if os.access(there, os.W_OK | os.X_OK) else f"{there} cannot be written by the user who runs this"
+
+
 class Quarantine:
     """The folder at ``path``, of at most ``limit`` bytes in all. Any thread may call it; `open` makes one."""
 
@@ -55,10 +69,9 @@ class Quarantine:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             made._clean_up()
             made._count()
+            _try_out(path)
         except OSError as error:
-            raise FirstseenError(
-                f"the quarantine {path} cannot be used (input.quarantine): {error.strerror or error}"
-            ) from error
+            raise FirstseenError(f"the quarantine {path} cannot be used: {error.strerror or error}") from error
         return made
 
     def keep(self, raw: Buffer, note: Note) -> Path:
@@ -114,6 +127,17 @@ class Quarantine:
             with contextlib.suppress(FileNotFoundError):  # somebody takes it away right now
                 used += entry.stat().st_size if entry.is_file() else 0
         self._used = used
+
+
+def _try_out(folder: Path) -> None:
+    """Make a file and remove it, to learn now whether that can be done. That a disk is full passes."""
+    path = folder / f"{'0' * 32}{CONTENT}{HALF}"  # removed at the next start as well
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+        path.unlink()
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
 
 
 def _in_json(note: Note, size: int) -> bytes:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from firstseen import config
-from firstseen.errors import ConfigError
-from firstseen.provisions import ProvisionsError, configuration, provide
+from firstseen.errors import ConfigError, FirstseenError
+from firstseen.provisions import ProvisionsError, configuration, opened_quarantine, provide
 from firstseen.rules.loader import Known
 from support.rulebook import rule_text
 
@@ -114,3 +114,20 @@ def test_a_setting_that_is_wrong_hides_none_of_its_table(tmp_path: Path) -> None
 )
 def test_rules_that_nobody_named_are_not_looked_for(tmp_path: Path, text: str, told: list[str]) -> None:
     assert refused(tmp_path, text) == [f"firstseen.toml:{each}" for each in told]
+
+
+def test_a_quarantine_that_cannot_be_used_is_told_of_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "firstseen.toml"
+    file.write_text('[input]\n\nquarantine = "firstseen.toml"\n')
+
+    with pytest.raises(FirstseenError) as caught:
+        opened_quarantine(config.load(file))
+
+    assert str(caught.value) == f"{file}:3: input.quarantine: the quarantine {file} cannot be used: File exists"
+
+
+def test_without_a_quarantine_none_is_opened(tmp_path: Path) -> None:
+    file = tmp_path / "firstseen.toml"
+    file.write_text("")
+
+    assert opened_quarantine(config.load(file)) is None

@@ -1,17 +1,21 @@
+import errno
 import json
 import os
 import resource
 import shutil
 import stat
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from firstseen.errors import FirstseenError, QuarantineFullError
-from firstseen.quarantine import Note, Quarantine
+from firstseen.quarantine import Note, Quarantine, hindrance
 
 NOTE = Note("192.0.2.7:40312", "a\udcffpp", 1_790_000_000_123, "half an entry")
 LIMIT = 1 << 20
@@ -156,7 +160,7 @@ def test_a_folder_that_is_gone_or_none_any_more_is_told_of(folder: Path) -> None
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"")
-    with pytest.raises(FirstseenError, match=r"cannot be used \(input.quarantine\): File exists"):
+    with pytest.raises(FirstseenError, match="cannot be used: File exists"):
         Quarantine.open(file, LIMIT)
 
 
@@ -176,3 +180,65 @@ def test_files_may_be_taken_away_while_it_is_counted(folder: Path, monkeypatch: 
     content = kept.keep(b"\x93and more", NOTE)
 
     assert names(folder) == [f"{content.stem}.json", content.name]
+
+
+def nobody(work: Callable[[], object]) -> object:
+    """What ``work`` comes to for a user who may do nothing that is not allowed to all; as text, where it is raised."""
+    if os.getuid() != 0:
+        return _attempt(work)
+    with ProcessPoolExecutor(1, get_context("fork"), initializer=os.setresuid, initargs=(65_534,) * 3) as pool:
+        return pool.submit(_attempt, work).result()
+
+
+def _attempt(work: Callable[[], object]) -> object:
+    try:
+        return work()
+    except FirstseenError as error:
+        return str(error)
+
+
+@pytest.fixture
+def outside() -> Iterator[Path]:
+    """A folder that all can read, and root alone can write."""
+    with TemporaryDirectory() as folder:  # what pytest gives is closed to others
+        Path(folder).chmod(0o555)
+        yield Path(folder)
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_a_chunk_comes(outside: Path) -> None:
+    assert nobody(partial(_opened, outside)) == f"the quarantine {outside} cannot be used: Permission denied"
+    assert names(outside) == []
+
+
+def _opened(folder: Path) -> str:
+    Quarantine.open(folder, LIMIT)
+    return "opened"
+
+
+def test_why_it_cannot_be_written_is_said_beforehand_and_nothing_made(outside: Path, tmp_path: Path) -> None:
+    told = f"{outside} cannot be written by the user who runs this"
+    assert nobody(partial(hindrance, outside)) == told
+    assert nobody(partial(hindrance, outside / "some/where")) == told
+    (tmp_path / "file").write_bytes(b"")
+    assert hindrance(tmp_path / "file") == f"{tmp_path}/file is no directory"
+    assert hindrance(tmp_path / "file/below") == f"{tmp_path}/file is no directory"
+    assert hindrance(tmp_path) is None
+    assert hindrance(tmp_path / "some/where") is None
+    assert names(tmp_path) == ["file"]
+    assert hindrance(tmp_path / ("x" * 300)) == f"{tmp_path}/{'x' * 300} cannot be reached: File name too long"
+
+
+@pytest.mark.parametrize("path", ["/proc/quarantine", "/proc/self"])
+def test_what_is_no_place_for_files_is_found_at_the_start(path: str) -> None:
+    with pytest.raises(FirstseenError, match=f"the quarantine {path} cannot be used: "):
+        Quarantine.open(Path(path), LIMIT)
+
+
+def test_a_full_disk_is_no_reason_not_to_start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("firstseen.quarantine.os.open", full)
+        quarantine = Quarantine.open(folder, LIMIT)
+    assert quarantine.keep(b"x", NOTE).exists()

@@ -49,9 +49,9 @@ def command(ctx: click.Context, file: Path, wants_changes: bool, output: str) ->
     # Where rules could not be read, nothing is known of which there are.
     settings = found.config if found is not None and rules.reports else None
     told_of = list(notices(rules, settings, 0 if found is None else found.now_ms))
-    certificates = () if found is None else found.certificates
+    told_of[:0] = () if found is None else found.beside
     if output == "text":  # what is wrong is told also where the agent cannot be asked
-        for line in _lines(file, problems, rules, [*certificates, *told_of]):
+        for line in _lines(file, problems, rules, told_of):
             _print(line)
     reload = _foretold(checked) if wants_changes else None
     if output == "json":
@@ -59,15 +59,20 @@ def command(ctx: click.Context, file: Path, wants_changes: bool, output: str) ->
             "problems": [asdict(problem) for problem in problems],
             "rules": [asdict(report) for report in rules.reports],
             "exceptions": [asdict(item) for item in rules.exceptions],
-            "unused": [asdict(each.told) for each in told_of if each.event == "setting_unused"],
-            "expired": [asdict(each.told) for each in told_of if each.event == "setting_expired"],
-            "certificates": [asdict(each.told) for each in certificates],
+            "unused": _named("setting_unused", told_of),
+            "expired": _named("setting_expired", told_of),
+            "certificates": _named("certificate_not_valid", told_of),
+            "quarantine": _named("quarantine_not_writable", told_of),
         }
         click.echo(json.dumps(told if reload is None else told | {"reload": reload}))
     else:
         for line in () if reload is None else _of_reload(reload, problems):
             _print(line)
     ctx.exit(EXIT_CONFIG if _is_wrong(checked, reload) else 0)
+
+
+def _named(name: str, told_of: Sequence[Notice]) -> list[dict[str, Any]]:
+    return [asdict(each.told) for each in told_of if each.event == name]
 
 
 def _is_wrong(checked: _Checked, reload: Mapping[str, Any] | None) -> bool:

@@ -11,7 +11,6 @@ from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
-from pathlib import Path
 from typing import NamedTuple
 
 from firstseen import plainfile
@@ -26,10 +25,9 @@ _UTC_TIME, _VERSION = 0x17, 0xA0
 
 
 class Overdue(NamedTuple):
-    """A certificate of this ``setting`` is not valid now: ``what`` is to be said of its ``file``."""
+    """A certificate of this ``setting`` is not valid now: ``what`` is to be said of its file."""
 
     setting: str
-    file: Path
     what: str
 
 
@@ -57,7 +55,7 @@ def overdue(settings: Config, now_ms: int) -> Iterator[Overdue]:
         wrong = [each for each in found if not each.first <= now <= each.last]
         if wrong and (setting in _OWN or len(wrong) == len(found)):
             which = max(wrong, key=attrgetter("last")) if setting in _ROOTS else wrong[0]
-            yield Overdue(setting, file, f"{file} {_told(which, now)}")
+            yield Overdue(setting, f"{file} {_told(which, now)}")
 
 
 def _told(validity: Validity, now: datetime) -> str:

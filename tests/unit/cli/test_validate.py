@@ -147,6 +147,18 @@ def test_a_certificate_that_has_expired_is_told_of(tmp_path: Path) -> None:
     assert f"{tmp_path}/firstseen.toml:3: {line}\n" in result.stdout
 
 
+def test_a_quarantine_that_cannot_be_written_is_told_of(tmp_path: Path) -> None:
+    settings = '[rules]\npaths = ["."]\n[input]\nquarantine = "firstseen.toml/q"\n'
+
+    result = validate(tmp_path, settings)
+    (told,) = json.loads(validate(tmp_path, settings, "--output", "json").stdout)["quarantine"]
+
+    assert (
+        f"{tmp_path}/firstseen.toml:4: input.quarantine: {tmp_path}/firstseen.toml is no directory\n" in result.stdout
+    )
+    assert told["line"] == 4
+
+
 def test_certificates_and_rules_at_once(tmp_path: Path) -> None:
     (tmp_path / "rule.toml").write_text(rule_text("event.action: ("))
     endpoints = 'listen = ["tls://127.0.0.1:0"]\ntls = {cert = "agent.crt", key = "agent.key"}\n'
