@@ -138,8 +138,9 @@ class LmdbStore(OwnedTables):
             raise StoreError(f"{path} cannot hold the state: {which}{error.strerror}") from error
         return store
 
-    def register(self, rules: Iterable[RuleState], now_ms: int) -> Sequence[int]:
-        """See `Store.register`."""
+    def register(self, rules: Iterable[RuleState], now_ms: int, since_ms: int | None = None) -> Sequence[int]:
+        """See `Store.register`; those that are new began at ``since_ms``, where that is known."""
+        began_ms = now_ms if since_ms is None else since_ms
         histories: list[History] = []
         changed: dict[bytes, bytes] = {}
         with self._forgetting:
@@ -147,7 +148,7 @@ class LmdbStore(OwnedTables):
                 self._sweep.loaded(rule)  # before it is read: what is found stays
                 raw = self._raw(rule.key, RULES)
                 known = None if raw is None else history_at(self._path, rule.key, raw)
-                history = History(rule, now_ms if known is None else known.since_ms)
+                history = History(rule, began_ms if known is None else known.since_ms)
                 if known != history:  # new, or with another name or reach
                     changed[rule.key] = pack_history(history)
                 histories.append(history)

@@ -80,6 +80,11 @@ class Tables:
         for key, raw in self._items(RULES):
             yield history_at(self._path, key, raw)
 
+    def history(self, rule_key: bytes) -> History | None:
+        """What is known of this rule; no other that is damaged matters."""
+        raw = self._raw(rule_key, RULES)
+        return None if raw is None else history_at(self._path, rule_key, raw)
+
     def stats(self) -> Stats:
         """See `StateReader.stats`."""
 

@@ -52,14 +52,15 @@ class Bringing:
         What is in the copy may have begun before what is there, and then that counts. What is new here has not: the
         clock of this agent may be behind.
         """
-        known = {history.rule.key: history.since_ms for history in self._copy.rules()}
+        histories = (self._copy.history(each.key) for each in states)
+        known = {history.rule.key: history.since_ms for history in histories if history is not None}
         begun: dict[RuleState, int] = {}
         for earliest in (True, False):
             asked = [each for each in states if (each.key in known) is earliest]
-            histories = [History(each, known.get(each.key, now_ms)) for each in asked]
-            begun.update(zip(asked, shared.begin_histories(histories, earliest=earliest), strict=True))
+            meant = [History(each, known.get(each.key, now_ms)) for each in asked]
+            begun.update(zip(asked, shared.begin_histories(meant, earliest=earliest), strict=True))
         for since_ms in set(begun.values()):
-            self._copy.register([each for each in states if begun[each] == since_ms], since_ms)
+            self._copy.register([each for each in states if begun[each] == since_ms], now_ms, since_ms)
         return [begun[each] for each in states]
 
     def catch_up(self, shared: Merging) -> None:

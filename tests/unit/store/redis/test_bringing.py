@@ -12,6 +12,7 @@ from firstseen.detect.new_terms import NewTermsLaw, Sighting
 from firstseen.errors import StoreError
 from firstseen.model import TermValue
 from firstseen.store.base import DamagedError, Entry, History, Memory, RuleState
+from firstseen.store.disk import RULES
 from firstseen.store.lmdb import LmdbStore
 from firstseen.store.redis.bringing import Bringing
 from firstseen.store.redis.merging import Merging
@@ -130,3 +131,18 @@ def test_a_history_of_the_copy_may_have_begun_before_what_is_there(bench: Bench)
     assert bench.bringing.begin(bench.shared, [RULE], 2_000) == [500]
 
     assert list(bench.shared.rules()) == list(bench.copy.rules()) == [History(RULE, 500)]
+
+
+def test_a_history_that_is_damaged_matters_to_its_own_rule_alone(bench: Bench) -> None:
+    bench.copy._writer.run(lambda: bench.copy._put((RULES, {b"8 broken": b"\0"}))).result(10)
+    bench.copy.register([RULE], 7)
+
+    assert bench.bringing.begin(bench.shared, [RULE], 9) == [7]
+
+
+def test_the_clock_of_forgetting_begins_when_the_copy_does(bench: Bench) -> None:
+    bench.shared.begin_histories([History(RULE, 5)])
+
+    assert bench.bringing.begin(bench.shared, [RULE], 1_000) == [5]
+
+    assert (list(bench.copy.rules()), bench.copy.reached_ms) == ([History(RULE, 5)], 1_000)
