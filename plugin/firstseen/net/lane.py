@@ -22,7 +22,7 @@ from firstseen.net.forming import Forming
 
 log = logging.getLogger(__name__)
 
-STEADY_S = 10.0
+STEADY_S = 4.0
 """How long a connection has to last for its server to count as one that can be reached, if nothing was delivered."""
 
 

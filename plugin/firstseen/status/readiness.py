@@ -21,7 +21,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "state_damaged": "Something in the state cannot be read: chunks that need it are refused, all others go on.",
         "downstream_unreachable": (
             "No server downstream can be reached, for more than a moment or since the start. "
-            "One that closes connections at once, and takes nothing, is not reached."
+            "One that closes connections within four seconds, and takes nothing, is not reached."
         ),
         "downstream_stuck": "What is sent waits for its ack (without acks: to be read) longer than an ack may take.",
         "rules_not_loaded": "What is configured could not be loaded anew: all is as it was.",
