@@ -19,7 +19,12 @@ from firstseen.config import Config
 _OWN = ("input.tls.cert", "output.tls.cert", "http.tls.cert", "state.tls.cert")
 _ROOTS = ("input.tls.client_ca", "output.tls.ca", "http.tls.client_ca", "state.tls.ca")
 
-_PEM = re.compile(rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----(.+?)-----END", re.DOTALL)
+_PEM = re.compile(
+    rb"^(?:\xef\xbb\xbf)?-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----[ \t\r]*$(.+?)^-----END",
+    re.DOTALL | re.MULTILINE,
+)
+"""As OpenSSL reads it: only at the start of a line, which may have nothing else."""
+
 _UTC_TIME, _VERSION = 0x17, 0xA0
 """Tags: of a time with two digits for the year, and of the version, which may be left out."""
 
@@ -55,7 +60,8 @@ def overdue(settings: Config, now_ms: int) -> Iterator[Overdue]:
         wrong = [each for each in found if not each.first <= now <= each.last]
         if wrong and (setting in _OWN or len(wrong) == len(found)):
             which = max(wrong, key=attrgetter("last")) if setting in _ROOTS else wrong[0]
-            yield Overdue(setting, f"{file} {_told(which, now)}")
+            which_of = f", certificate {found.index(which) + 1} of {len(found)}," if len(found) > 1 else ""
+            yield Overdue(setting, f"{file}{which_of} {_told(which, now)}")
 
 
 def _told(validity: Validity, now: datetime) -> str:

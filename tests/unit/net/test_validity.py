@@ -60,6 +60,14 @@ def test_what_is_no_certificate_has_no_times(text: str) -> None:
     assert validities(f"-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n".encode()) == []
 
 
+@pytest.mark.parametrize("before", ["", "\ufeff", "-----BEGIN CERTIFICATE-----  old\n", "a note\n"])
+def test_only_what_begins_a_line_is_a_certificate(root: Authority, pem: Pem, before: str) -> None:
+    away = "".join(f"# {line}\n" for line in root.file.read_text().splitlines())
+
+    assert validities((before + pem.cert.read_text() + away).encode()) == [Validity(FIRST, LAST)]
+    assert validities((away + pem.cert.read_text().replace("\n", "\r\n")).encode()) == [Validity(FIRST, LAST)]
+
+
 @pytest.mark.parametrize(
     ("now", "what"),
     [
@@ -86,7 +94,7 @@ def test_every_certificate_that_is_shown_counts_and_one_of_the_roots_is_enough(
     both.write_bytes(old.read_bytes() + root.file.read_bytes())
     pem.cert.write_bytes(pem.cert.read_bytes() + old.read_bytes())
     expired = "has expired: it was valid until 2026-01-01T00:00:00Z"
-    own = ("input.tls.cert", f"agent.example.com.crt {expired}")
+    own = ("input.tls.cert", f"agent.example.com.crt, certificate 2 of 2, {expired}")
 
     assert told(tmp_path, served(pem, f', client_ca = "{both}"'), now) == [own]
     assert told(tmp_path, served(pem, f', client_ca = "{old}"'), now) == [
