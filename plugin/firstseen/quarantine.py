@@ -110,7 +110,7 @@ class Quarantine:
         for path in self._path.iterdir():
             found = _NAME.fullmatch(path.name)
             if found and (found[2] or (found[1] == NOTE and not path.with_suffix(CONTENT).exists())):
-                path.unlink()
+                path.unlink(missing_ok=True)  # another agent that starts may clean up as well
 
     def _make_room(self, size: int) -> None:
         if self._used + size > self._limit:
@@ -134,7 +134,7 @@ def _try_out(folder: Path) -> None:
     path = folder / f"{'0' * 32}{CONTENT}{HALF}"  # removed at the next start as well
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
-        path.unlink()
+        path.unlink(missing_ok=True)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
