@@ -21,6 +21,9 @@ _CLOUDTRAIL: Final = "aws.cloudtrail"
 _OPEN: Final = frozenset({"flattened", "geo_point", "object"})
 """Types below which any name may follow, where no field is known there."""
 
+_ELSEWHERE: Final = ("http.request.headers.", "http.response.headers.")
+"""What network integrations have in groups of ECS's, and rules ask for."""
+
 _NEAR: Final = 0.6
 _VERY_NEAR: Final = 0.8
 """How near a name is to another that may be meant, from 0 to 1; and one of a group that may be somebody else's."""
@@ -30,7 +33,7 @@ _VERY_NEAR: Final = 0.8
 def stray(name: str) -> str | None:
     """What is to be said of the field ``name`` where it is most likely a slip; None for any other."""
     name = base_of(name)
-    if _is_known(name):
+    if _is_known(name) or name.startswith(_ELSEWHERE):
         return None
     if name in _own_keys():
         return f"{name} is what CloudTrail calls it: did you mean {_own_keys()[name]}?"

@@ -46,6 +46,7 @@ def test_a_name_in_a_known_group_that_is_like_no_other_is_told_alone():
             "kibana.alert.rule.name",
         ),
         *("process.Ext.token.integrity_level_name", "file.Ext.windows.zone_identifier", "team", "a"),
+        *("http.request.headers.authorization", "http.response.headers.server"),
     ],
 )
 def test_what_may_be_a_field_of_some_source_is_no_slip(name):
