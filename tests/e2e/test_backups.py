@@ -124,7 +124,7 @@ def test_it_is_brought_back(desk: Desk) -> None:
 
 
 def test_the_way_back_from_a_later_version(desk: Desk) -> None:
-    away, back = blocks(section(PAGE, "## Upgrades"))
+    _, away, back = blocks(section(PAGE, "## Upgrades"))
     schemas = re.findall(r"^\| (\d) \| ", PAGE, re.MULTILINE)
 
     desk.do(away)
