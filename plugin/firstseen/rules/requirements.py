@@ -82,29 +82,22 @@ def mentioned(node: Node, path: str = "", *, blocks: bool = False) -> Iterator[s
 
 def takes_all(node: Node) -> bool:
     """Whether every event fulfils ``node``, whatever it has."""
+    return _of_every_event(node) is True
+
+
+def _of_every_event(node: Node) -> bool | None:
+    """Whether events fulfil ``node`` where it is the same for all of them; None where that hangs on what they have."""
     match node:
         case MatchAll():
             return True
-        case And(children):
-            return all(map(takes_all, children))
-        case Or(children):
-            return any(map(takes_all, children))
         case Not(child):
-            return _takes_none(child)
+            said = _of_every_event(child)
+            return None if said is None else not said
+        case And(children) | Or(children):
+            every, decisive = set(map(_of_every_event, children)), isinstance(node, Or)
+            return decisive if decisive in every else None if None in every else not decisive
         case _:
-            return False
-
-
-def _takes_none(node: Node) -> bool:
-    match node:
-        case And(children):
-            return any(map(_takes_none, children))
-        case Or(children):
-            return all(map(_takes_none, children))
-        case Not(child):
-            return takes_all(child)
-        case _:
-            return False
+            return None
 
 
 def _never(node: Node, path: str, unavailable: Unavailable) -> frozenset[str]:
